@@ -1,0 +1,359 @@
+"""Every choice of the method in one frozen, hashable value.
+
+`Config` is what a trial is: two trials with equal `Config.digest()`, data-set fingerprint and code
+version compute the same thing. Where data lies, which device computes and how many processes help
+are not part of it: they are handed to `Algorithm` beside it.
+
+Field help texts name the paper's symbol or section; defaults are the paper's values or, where the
+paper is silent, the decision explained in the README ("Where the paper is silent").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used; the message names field, value and allowed range."""
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+) -> Any:
+    """A dataclass field with its help text and allowed range (`low`, `high` inclusive)."""
+    metadata = {"help": help, "low": low, "high": high, "above": above, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def allowed(field: dataclasses.Field[Any]) -> str:
+    """The range of a field in words, for error messages and `--help`; empty where everything goes."""
+    meta = field.metadata
+    if meta.get("choices"):
+        return "one of " + ", ".join(str(choice) for choice in meta["choices"])
+    bounds = []
+    if meta.get("above") is not None:
+        bounds.append(f"> {meta['above']:g}")
+    if meta.get("low") is not None:
+        bounds.append(f">= {meta['low']:g}")
+    if meta.get("high") is not None:
+        bounds.append(f"<= {meta['high']:g}")
+    return " and ".join(bounds)
+
+
+def _has_type(value: Any, hint: Any) -> bool:
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return any(_has_type(value, option) for option in typing.get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _in_range(value: Any, meta: Mapping[str, Any]) -> bool:
+    if meta.get("choices"):
+        return value in meta["choices"]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    return (
+        value == value  # refuses NaN
+        and abs(value) != float("inf")
+        and (meta.get("low") is None or value >= meta["low"])
+        and (meta.get("high") is None or value <= meta["high"])
+        and (meta.get("above") is None or value > meta["above"])
+    )
+
+
+class Checked:
+    """Mixin: every field is checked against its annotation and range when the value is made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, hint = getattr(self, field.name), hints[field.name]
+            where = f"{type(self).__name__}.{field.name}"
+            if not _has_type(value, hint):
+                kind = getattr(hint, "__name__", str(hint))
+                raise ConfigError(f"{where} = {value!r}: must be of type {kind}")
+            if hint is float:
+                object.__setattr__(self, field.name, float(value))
+            if not _in_range(value, field.metadata):
+                raise ConfigError(f"{where} = {value!r}: must be {allowed(field) or 'finite'}")
+
+
+@dataclass(frozen=True)
+class SyntheticConfig(Checked):
+    """The embedded data set of drawn pedestrians (`dcreid.data.synthetic`)."""
+
+    shape: str = setting(
+        "even",
+        "tracklets per training identity: even, or mars = MARS's own counts (625 people, 8,298)",
+        choices=("even", "mars"),
+    )
+    train_identities: int = setting(24, "identities in the training split", low=2)
+    test_identities: int = setting(24, "identities in the test split", low=2)
+    tracklets: int = setting(4, "tracklets per identity (shape even)", low=2)
+    cameras: int = setting(4, "cameras", low=2, high=64)
+    frames: int = setting(8, "frames per tracklet (median; lengths vary by half around it)", low=1)
+    difficulty: float = setting(
+        0.5, "0 = every camera alike, 1 = strong camera, light, pose and occlusion changes", low=0.0, high=1.0
+    )
+    lookalikes: float = setting(
+        0.3, "share of identities that differ from another in one trait only", low=0.0, high=1.0
+    )
+    seed: int = setting(0, "seed of the people and cameras drawn", low=0)
+
+
+@dataclass(frozen=True)
+class DataConfig(Checked):
+    """Which tracklets, and how their frames reach the network."""
+
+    dataset: str = setting("synthetic", "data set", choices=("synthetic", "mars", "duke", "folder"))
+    height: int = setting(256, "frame height in pixels", low=16, high=2048)
+    width: int = setting(128, "frame width in pixels", low=8, high=2048)
+    frames: int = setting(8, "frames drawn per tracklet in a training batch", low=1)
+    frame_sampling: str = setting(
+        "segments",
+        "how they are drawn: one at random from each of equal segments, or all at random",
+        choices=("segments", "random"),
+    )
+    eval_frames: int = setting(
+        0, "frames per tracklet for clustering and evaluation, evenly spaced; 0 = all", low=0
+    )
+    flip: float = setting(0.5, "probability of mirroring a tracklet in training", low=0.0, high=1.0)
+    shift: float = setting(
+        0.05, "largest random shift in training, as a share of height and width", low=0.0, high=0.5
+    )
+    shuffle_tracklets: bool = setting(
+        True, "permute the training tracklets by seed, so that their order cannot leak"
+    )
+    gallery: str = setting(
+        "official",
+        "gallery rows: official = every test row, junk ignored per query; no_junk; no_queries; neither",
+        choices=("official", "no_junk", "no_queries", "neither"),
+    )
+    synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Checked):
+    """The backbone φ(θ; x) and what stands between it and the memory."""
+
+    backbone: str = setting("resnet50", "torchvision classification network")
+    weights: str = setting("imagenet", "imagenet, none, or the path of a state dict")
+    frozen_stages: int = setting(0, "leading backbone stages kept fixed, batch norm included", low=0)
+    head: str = setting(
+        "none",
+        "none: pooled features meet the memory (paper); embedding: linear, batch norm, dropout between",
+        choices=("none", "embedding"),
+    )
+    embedding_dim: int = setting(2048, "width of the embedding head", low=1)
+    dropout: float = setting(0.5, "dropout of the embedding head", low=0.0, high=0.95)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Checked):
+    """The stages of training between merges, and the feature memory."""
+
+    batch_size: int = setting(64, "tracklets per batch", low=2)
+    first_epochs: int = setting(30, "epochs of the first stage", low=0)
+    later_epochs: int = setting(3, "epochs of every later stage", low=0)
+    lr: float = setting(0.1, "learning rate of new layers", above=0.0)
+    backbone_lr_factor: float = setting(0.1, "share of lr that pre-trained layers get", low=0.0)
+    lr_decay_epoch: int = setting(
+        15, "epoch of the first stage after which lr is multiplied by lr_decay", low=1
+    )
+    lr_decay: float = setting(0.1, "factor at lr_decay_epoch", above=0.0, high=1.0)
+    later_lr: str = setting(
+        "decayed", "later stages' rate: decayed = lr * lr_decay, restart = lr", choices=("decayed", "restart")
+    )
+    momentum: float = setting(0.9, "SGD momentum (Nesterov when > 0)", low=0.0, high=0.999)
+    weight_decay: float = setting(5e-4, "SGD weight decay", low=0.0)
+    temperature: float = setting(0.1, "τ of Eq (1)", above=0.0)
+    alpha: float = setting(0.5, "end value of the memory update rate α", low=0.0, high=1.0)
+    alpha_schedule: str = setting(
+        "linear",
+        "α per stage: linear = stage·α·pm clipped to α, fixed, cosine",
+        choices=("linear", "fixed", "cosine"),
+    )
+    memory_init: str = setting(
+        "members",
+        "memory rows after a merge: members = mean of the members' features, zeros, "
+        "previous_rows = by index from the step before (leaks labels; only for a leak audit)",
+        choices=("members", "zeros", "previous_rows"),
+    )
+    leak_audit: bool = setting(
+        False, "permit settings known to leak labels, to measure what the leak is worth"
+    )
+    precision: str = setting(
+        "auto", "auto = bf16 autocast on CUDA, fp32 elsewhere", choices=("auto", "fp32", "tf32", "bf16")
+    )
+    channels_last: bool = setting(True, "channels-last convolutions")
+    compile: bool = setting(False, "torch.compile the backbone")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.memory_init == "previous_rows" and not self.leak_audit:
+            raise ConfigError(
+                "TrainConfig.memory_init = 'previous_rows': leaks labels through the order of the tracklets; "
+                "it is allowed only with leak_audit = true"
+            )
+
+
+@dataclass(frozen=True)
+class MergeConfig(Checked):
+    """The merge criterion, Eqs (3)-(7)."""
+
+    merge_rate: float = setting(0.05, "pm: share of the tracklets merged per step", above=0.0, high=0.5)
+    lambda1: float = setting(0.06, "λ1, weight of the intra-class dispersions in Eq (7)", low=0.0)
+    lambda2: float = setting(0.003, "λ2, weight of the class sizes in Eq (7)", low=0.0)
+    intra: str = setting(
+        "samples",
+        "Eq (3): samples = sum over ordered pairs / n (as printed), pairs = / n²",
+        choices=("samples", "pairs"),
+    )
+    distance: str = setting("euclidean", "distance of Eqs (3), (4)", choices=("euclidean", "squared"))
+    method: str = setting(
+        "once", "once = one D per step; exact = D recomputed after every join", choices=("once", "exact")
+    )
+    max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0)
+
+
+@dataclass(frozen=True)
+class EvalConfig(Checked):
+    """When retrieval is measured."""
+
+    eval_every: int = setting(1, "evaluate every so many merge steps (the last is always evaluated)", low=1)
+
+
+@dataclass(frozen=True)
+class Config(Checked):
+    """One run of Algorithm 1, complete."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    merge: MergeConfig = dataclasses.field(default_factory=MergeConfig)
+    evaluate: EvalConfig = dataclasses.field(default_factory=EvalConfig)
+    seed: int = setting(0, "seed of everything drawn at random in a run", low=0, high=2**31 - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries, ready for JSON; inverse of `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuilds a configuration; raises ConfigError for unknown names or values out of range."""
+        built: Self = _from_dict(cls, values, "Config")
+        return built
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with dotted fields changed: `config.replace(**{"merge.lambda1": 0.1, "seed": 3})`."""
+        values = self.to_dict()
+        for name, value in changes.items():
+            *groups, leaf = name.split(".")
+            target = values
+            for group in groups:
+                target = target.get(group) if isinstance(target, dict) else None  # type: ignore[assignment]
+            if not isinstance(target, dict) or leaf not in target or isinstance(target[leaf], dict):
+                raise ConfigError(f"unknown field {name!r}: {_closest(name, self)}")
+            target[leaf] = value
+        return self.from_dict(values)
+
+    def flat(self) -> dict[str, Any]:
+        """Dotted field names to values, in declaration order."""
+        return _flatten(self.to_dict())
+
+    def digest(self) -> str:
+        """64 hex digits that name the content: equal for equal values, whatever the order or process."""
+        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
+    """Dotted name to dataclass field for every leaf of a configuration class."""
+    hints, found = typing.get_type_hints(cls), {}
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            found.update(fields(hints[field.name], f"{prefix}{field.name}."))
+        else:
+            found[prefix + field.name] = field
+    return found
+
+
+def paper(dataset: str) -> Config:
+    """The paper's settings for `mars` or `duke` ("Training details"; α grows to 0.5 and 0.4)."""
+    if dataset not in ("mars", "duke"):
+        raise ConfigError(f"paper({dataset!r}): the paper's data sets are mars and duke")
+    return Config().replace(**{"data.dataset": dataset, "train.alpha": 0.5 if dataset == "mars" else 0.4})
+
+
+def small() -> Config:
+    """The embedded data at a size that one CPU core trains in about half a minute, from random weights."""
+    return Config().replace(
+        **{
+            "data.dataset": "synthetic",
+            "data.height": 64,
+            "data.width": 32,
+            "data.frames": 4,
+            "model.backbone": "mobilenet_v3_small",
+            "model.weights": "none",
+            "train.batch_size": 16,
+            "train.first_epochs": 8,
+            "train.later_epochs": 2,
+            "train.lr_decay_epoch": 6,
+            "merge.merge_rate": 0.1,
+        }
+    )
+
+
+def preset(dataset: str) -> Config:
+    """The configuration a study of `dataset` starts from."""
+    if dataset == "synthetic":
+        return small()
+    return paper(dataset) if dataset in ("mars", "duke") else Config().replace(**{"data.dataset": dataset})
+
+
+def _from_dict(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+    if unknown:
+        raise ConfigError(f"{where}: unknown field {unknown[0]!r}")
+    return cls(
+        **{
+            name: _from_dict(hints[name], value, f"{where}.{name}")
+            if dataclasses.is_dataclass(hints[name])
+            else value
+            for name, value in values.items()
+        }
+    )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _closest(name: str, config: Config) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, config.flat(), n=3, cutoff=0.4)
+    return f"did you mean {', '.join(near)}?" if near else "see --help for the names"

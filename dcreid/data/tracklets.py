@@ -1,0 +1,141 @@
+"""Tracklets, splits and data sets: what every reader produces and the algorithm consumes.
+
+Notation: a split has n tracklets and F frames; tracklet i owns the frames
+`offsets[i]:offsets[i + 1]` of its split's `FrameSource`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+JUNK = -1  # identity of tracklets that evaluation ignores (MARS)
+DISTRACTOR = 0  # identity of gallery tracklets that match no query (MARS)
+
+Ints = NDArray[np.int64]
+
+
+class DataError(Exception):
+    """A data set that cannot be used; the message names the file or folder and the mend."""
+
+
+class FrameSource(Protocol):
+    """Where a split's F frames come from: files on disk or a renderer."""
+
+    def __len__(self) -> int:
+        """F, the number of frames."""
+        ...
+
+    def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Frames as (k, height, width, 3) RGB and, per frame, whether it could be read (k,)."""
+        ...
+
+    def name(self, frame: int) -> str:
+        """What an error message calls the frame: its path, for files."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the frames do; cheap (never reads all pixels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """n tracklets. `identities` is None when nobody labelled them; it never reaches training."""
+
+    name: str
+    frames: FrameSource
+    offsets: Ints  # (n + 1,)
+    cameras: Ints  # (n,)
+    identities: Ints | None  # (n,)
+    names: Sequence[str]  # (n,) tracklet names, for people
+
+    def __post_init__(self) -> None:
+        lengths = np.diff(self.offsets)
+        if len(lengths) and lengths.min() < 1:
+            raise DataError(f"{self.name}: tracklet {self.names[int(lengths.argmin())]} has no frames")
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """(n,) frames per tracklet."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
+class TrackletDataset:
+    """A training split and, where there are labels to evaluate on, a test split.
+
+    `query` and `gallery` are rows of `test`; a query may stand in the gallery too (the evaluator
+    ignores its own camera). `protocol` names the gallery in every table.
+    """
+
+    name: str
+    train: Split
+    test: Split | None
+    query: Ints
+    gallery: Ints
+    protocol: str
+    problems: tuple[str, ...] = field(default=())
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the data: frames, tracklets, cameras, identities, query and gallery rows."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            if split is None:
+                continue
+            digest.update(split.frames.fingerprint().encode())
+            for array in (split.offsets, split.cameras, split.identities):
+                digest.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+        digest.update(self.query.tobytes() + b"|" + self.gallery.tobytes())
+        return digest.hexdigest()[:16]
+
+    def with_gallery(self, gallery: str) -> TrackletDataset:
+        """The same data under another gallery: official, no_junk, no_queries or neither.
+
+        On MARS these are the 12,180, 11,310, 10,200 and 9,330 rows in use (README, "Protocols").
+        """
+        if self.test is None or self.test.identities is None or gallery == "official":
+            return self
+        keep = np.ones(len(self.gallery), dtype=bool)
+        if gallery in ("no_junk", "neither"):
+            keep &= self.test.identities[self.gallery] != JUNK
+        if gallery in ("no_queries", "neither"):
+            keep &= ~np.isin(self.gallery, self.query)
+        name = f"{self.name}, gallery {gallery} ({int(keep.sum()):,} rows)"
+        return dataclasses.replace(self, gallery=self.gallery[keep], protocol=name)
+
+
+class JpegFrames:
+    """Frames in JPEG files: `root / paths[i]`."""
+
+    def __init__(self, root: Path, paths: Sequence[str], tracklet_starts: Ints):
+        self.root, self.paths, self.tracklet_starts = root, paths, tracklet_starts
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def name(self, frame: int) -> str:
+        return str(self.root / self.paths[frame])
+
+    def fingerprint(self) -> str:
+        """Of all file names and, for the first frame of every tracklet, its size in bytes."""
+        digest = hashlib.sha256("\n".join(self.paths).encode())
+        for frame in self.tracklet_starts:
+            path = self.root / self.paths[frame]
+            digest.update(b"%d," % (path.stat().st_size if path.exists() else -1))
+        return digest.hexdigest()
+
+    def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        from dcreid.data.jpeg import read_jpegs
+
+        return read_jpegs([self.root / self.paths[frame] for frame in frames], height, width)
