@@ -1,0 +1,150 @@
+"""From the frame store to the network: which frames, how they are varied, and in what batches.
+
+Frames stay uint8 until they are on the device; cropping, mirroring and normalising happen there.
+Copies out of the memory map run on a thread of their own, one batch ahead of the network.
+
+Notation: b tracklets per batch, f frames of each, (h, w) frame size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from dcreid.data.store import FrameStore
+
+_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
+_STD = (0.229, 0.224, 0.225)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def sample_frames(
+    lengths: Int[ndarray, " b"], count: int, sampling: str, rng: np.random.Generator
+) -> Int[ndarray, "b f"]:
+    """Positions of `count` frames in tracklets of these lengths, in time order.
+
+    segments: the tracklet is cut into `count` equal parts and one frame drawn from each; random:
+    each frame drawn from all. Tracklets shorter than `count` repeat frames.
+    """
+    share = rng.random((len(lengths), count))
+    if sampling == "segments":
+        share = (np.arange(count) + share) / count
+    elif sampling == "random":
+        share.sort(axis=1)
+    else:
+        raise ValueError(f"sampling = {sampling!r}: must be segments or random")
+    return np.minimum((share * lengths[:, None]).astype(np.int64), lengths[:, None] - 1)
+
+
+def evenly_spaced(store: FrameStore, most: int) -> tuple[Int[ndarray, " k"], Int[ndarray, " n"]]:
+    """Rows of at most `most` evenly spaced frames per tracklet (0 = all), and how many of each there are."""
+    starts, lengths = store.starts, store.lengths
+    kept = lengths if most == 0 else np.minimum(lengths, most)
+    owner = np.repeat(np.arange(len(lengths)), kept)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(kept) - kept, kept)
+    return starts[owner] + (2 * place + 1) * lengths[owner] // (2 * kept[owner]), kept
+
+
+def batches_of(order: Int[ndarray, " n"], size: int) -> list[Int[ndarray, " b"]]:
+    """Cuts an epoch into batches; a last batch of one (batch norm needs two) joins the one before."""
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        last = batches.pop()
+        batches[-1] = np.concatenate([batches[-1], last])
+    return batches
+
+
+def training_batches(
+    store: FrameStore,
+    *,
+    batch_size: int,
+    frames: int,
+    sampling: str,
+    rng: np.random.Generator,
+    device: torch.device,
+) -> Iterator[tuple[UInt8[Tensor, "b f h w 3"], Int[Tensor, " b"]]]:
+    """One epoch: every tracklet once in random order, as (frames on the device, tracklets on the CPU)."""
+    plans = []
+    for tracklets in batches_of(rng.permutation(len(store)), batch_size):
+        within = sample_frames(store.lengths[tracklets], frames, sampling, rng)
+        plans.append((tracklets, torch.from_numpy(store.starts[tracklets][:, None] + within)))
+
+    def load(plan: tuple[Int[ndarray, " b"], Tensor]) -> tuple[Tensor, Tensor]:
+        tracklets, rows = plan
+        picked = store.frames.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        return _to_device(picked, device), torch.from_numpy(tracklets)
+
+    yield from _one_ahead(load, iter(plans))
+
+
+def frame_runs(
+    store: FrameStore, rows: Int[ndarray, " k"], batch: int, device: torch.device
+) -> Iterator[UInt8[Tensor, "b h w 3"]]:
+    """The frames `rows`, in order and in large batches that do not care for tracklet borders."""
+
+    def load(part: Int[ndarray, " b"]) -> Tensor:
+        if part[-1] - part[0] + 1 == len(part):  # a sequential run: one copy, no index
+            return _to_device(store.frames[part[0] : part[-1] + 1], device)
+        return _to_device(store.frames.index_select(0, torch.from_numpy(part)), device)
+
+    yield from _one_ahead(load, (rows[start : start + batch] for start in range(0, len(rows), batch)))
+
+
+def _to_device(frames: Tensor, device: torch.device) -> Tensor:
+    return frames.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else frames
+
+
+def _one_ahead(load: Callable[[Item], Result], items: Iterator[Item]) -> Iterator[Result]:
+    with ThreadPoolExecutor(1, thread_name_prefix="loader") as pool:
+        waiting = [pool.submit(load, item) for _, item in zip(range(2), items, strict=False)]
+        while waiting:
+            result = waiting.pop(0).result()
+            item = next(items, None)
+            if item is not None:
+                waiting.append(pool.submit(load, item))
+            yield result
+
+
+def augment(
+    frames: UInt8[Tensor, "b f h w 3"], flip: float, shift: float, rng: np.random.Generator
+) -> UInt8[Tensor, "b f h w 3"]:
+    """Mirrors each tracklet with probability `flip` and moves it by up to `shift` of height and width.
+
+    A tracklet is varied as a whole, as a camera would; uncovered borders repeat the edge.
+    """
+    b, f, h, w, _ = frames.shape
+    mirrored = rng.random(b) < flip
+    down = rng.integers(-int(shift * h), int(shift * h), size=b, endpoint=True)
+    right = rng.integers(-int(shift * w), int(shift * w), size=b, endpoint=True)
+    rows = np.clip(np.arange(h) + down[:, None], 0, h - 1)  # (b, h)
+    columns = np.clip(np.arange(w) + right[:, None], 0, w - 1)  # (b, w)
+    columns[mirrored] = columns[mirrored, ::-1]
+    # Rows of w pixels move as blocks in the first gather; the second reorders pixels.
+    at = torch.arange(b)[:, None]
+    moved = frames.transpose(1, 2)[at.to(frames.device), _like(rows, frames)]  # (b, h, f, w, 3)
+    moved = moved.permute(0, 3, 2, 1, 4)[at.to(frames.device), _like(columns, frames)]  # (b, w, f, h, 3)
+    return moved.permute(0, 2, 3, 1, 4)
+
+
+def _like(indices: Int[ndarray, "b k"], frames: Tensor) -> Int[Tensor, "b k"]:
+    return torch.from_numpy(indices).to(frames.device, non_blocking=True)
+
+
+def normalise(
+    frames: UInt8[Tensor, "b h w 3"], channels_last: bool, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "b 3 h w"]:
+    """uint8 RGB to the network's input: scaled to [0, 1], ImageNet's mean and deviation removed."""
+    mean = torch.tensor(_MEAN, device=frames.device) * 255
+    scale = 1 / (torch.tensor(_STD, device=frames.device) * 255)
+    pixels = ((frames.float() - mean) * scale).to(dtype).permute(0, 3, 1, 2)
+    return pixels.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+

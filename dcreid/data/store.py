@@ -1,0 +1,172 @@
+"""The frame store: every frame of a split decoded and resized once per machine, then memory-mapped.
+
+A trial reads each frame some ninety times, and all trials on a machine read the same frames, so
+decoding once is what keeps the network, not the decoder, busy. The store is one flat file of
+(F, height, width, 3) uint8 RGB under a name made from the content, built under a lock by whoever
+comes first, written beside and renamed. Frames that cannot be read are left out and told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from jaxtyping import UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcreid.data.jpeg import explain
+from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
+
+_VERSION = 1  # of the layout and of how frames are decoded and resized
+_FRAMES_AT_ONCE = 2048
+_SPARE_DISK = 1 << 30  # left free on the cache's disk for everybody else
+_log = logging.getLogger("dcreid")
+
+
+@dataclass(frozen=True)
+class FrameStore:
+    """n tracklets, F readable frames; tracklet i owns `frames[starts[i]:starts[i] + lengths[i]]`."""
+
+    frames: UInt8[Tensor, "F h w 3"]
+    starts: Ints  # (n,)
+    lengths: Ints  # (n,)
+    problems: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def reordered(self, order: Ints) -> FrameStore:
+        """The same frames with tracklet `order[i]` in place i."""
+        return dataclasses.replace(self, starts=self.starts[order], lengths=self.lengths[order])
+
+
+def store_bytes(split: Split, height: int, width: int) -> int:
+    """Size of the store on disk."""
+    return len(split.frames) * height * width * 3
+
+
+def open_store(split: Split, height: int, width: int, cache: Path | None) -> FrameStore:
+    """The store of a split at one frame size, made first if `cache` does not hold it yet.
+
+    cache: folder for stores, on a disk that all trials of the machine see; None keeps the frames in
+    memory. Raises DataError when the disk cannot hold it or a tracklet has no readable frame.
+    """
+    if cache is None:
+        frames = np.empty((len(split.frames), height, width, 3), dtype=np.uint8)
+        readable = _fill(frames, split)
+        offsets, problems = _leave_out(split, readable)
+        return _store(torch.from_numpy(frames[: offsets[-1]]), offsets, problems)
+    folder = cache / "frames" / f"{_key(split)}-{height}x{width}"
+    if not (folder / "index.json").is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "index.json").is_file():
+                _build(split, height, width, folder)
+    return _open(folder, height, width)
+
+
+def _key(split: Split) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {split.frames.fingerprint()} ".encode())
+    digest.update(np.ascontiguousarray(split.offsets).tobytes())
+    return f"{split.name}-{digest.hexdigest()[:16]}"
+
+
+def _open(folder: Path, height: int, width: int) -> FrameStore:
+    index = json.loads((folder / "index.json").read_text())
+    offsets = np.array(index["offsets"], dtype=np.int64)
+    size = int(offsets[-1]) * height * width * 3
+    path = folder / "frames.bin"
+    if path.stat().st_size < size:
+        raise DataError(f"{path}: {path.stat().st_size:,} bytes instead of {size:,}; delete {folder}")
+    # A private mapping: pages are shared by all trials, and nothing a trial does reaches the file.
+    frames = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+    return _store(frames.view(-1, height, width, 3), offsets, tuple(index["problems"]))
+
+
+def _store(frames: Tensor, offsets: Ints, problems: tuple[str, ...]) -> FrameStore:
+    return FrameStore(frames, offsets[:-1], np.diff(offsets), problems)
+
+
+def _build(split: Split, height: int, width: int, folder: Path) -> None:
+    size = store_bytes(split, height, width)
+    free = shutil.disk_usage(folder.parent).free
+    text = f"frame store of {split.name}: {len(split.frames):,} frames at {height}×{width}, {size / 2**30:.1f} GiB"
+    if size + _SPARE_DISK > free:
+        raise DataError(
+            f"{text}, but {folder.parent} has {free / 2**30:.1f} GiB free (1 GiB is kept spare); "
+            "choose another disk with --cache, or smaller frames with --height and --width"
+        )
+    _log.info("%s, packed once at %s", text, folder)
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shape = (len(split.frames), height, width, 3)
+    frames = np.memmap(partial / "frames.bin", dtype=np.uint8, mode="w+", shape=shape)
+    offsets, problems = _leave_out(split, _fill(frames, split))
+    frames.flush()
+    index = {"frames": int(offsets[-1]), "offsets": offsets.tolist(), "problems": problems}
+    (partial / "index.json").write_text(json.dumps(index))
+    _sync(partial / "index.json")
+    shutil.rmtree(folder, ignore_errors=True)  # a store without its index: an older crash
+    os.replace(partial, folder)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _fill(frames: NDArray[np.uint8], split: Split) -> NDArray[np.bool_]:
+    """Writes the readable frames to the front of `frames`, in order; returns which those are (F,)."""
+    _, height, width, _ = frames.shape
+    readable, position = np.zeros(len(frames), dtype=np.bool_), 0
+    for rows in _chunks(len(frames)):
+        pixels, good = split.frames.read(rows, height, width)
+        kept = int(good.sum())
+        frames[position : position + kept] = pixels if kept == len(rows) else pixels[good]
+        readable[rows], position = good, position + kept
+    return readable
+
+
+def _chunks(count: int) -> Iterator[Ints]:
+    for chunk in range(math.ceil(count / _FRAMES_AT_ONCE)):
+        start = chunk * _FRAMES_AT_ONCE
+        yield np.arange(start, min(start + _FRAMES_AT_ONCE, count), dtype=np.int64)
+
+
+def _leave_out(split: Split, readable: NDArray[np.bool_]) -> tuple[Ints, tuple[str, ...]]:
+    """Offsets of the frames that are left (n + 1,), and a line about those that are not."""
+    kept = np.concatenate([[0], np.cumsum(readable)])[split.offsets].astype(np.int64)
+    bad = np.flatnonzero(~readable)
+    if not len(bad):
+        return kept, ()
+    lost = np.flatnonzero(np.diff(kept) == 0)
+    if len(lost):
+        first = int(split.offsets[lost[0]])
+        raise DataError(
+            f"{split.name}: tracklet {split.names[int(lost[0])]} has no readable frame; first: "
+            f"{_complaint(split, first)} ({len(lost):,} such tracklets); restore or remove it"
+        )
+    told = ", ".join(_complaint(split, int(frame)) for frame in bad[:3])
+    more = f" and {len(bad) - 3:,} more" if len(bad) > 3 else ""
+    line = f"{split.name}: {len(bad):,} of {len(readable):,} frames cannot be read, left out: {told}{more}"
+    _log.warning(line)
+    return kept, (line,)
+
+
+def _complaint(split: Split, frame: int) -> str:
+    name = split.frames.name(frame)
+    why = explain(Path(name)) if isinstance(split.frames, JpegFrames) else None
+    return f"{name} ({why})" if why else name
