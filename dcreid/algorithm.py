@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcreid.backbone import EmbeddingHead, build_backbone
-from dcreid.config import Config
+from dcreid.config import Config, MergeConfig
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.dispersion import cross_distances, pairwise_distances
@@ -129,9 +129,7 @@ class Algorithm:
     @property
     def total_steps(self) -> int:
         """Merge steps of the whole run: trained and merged while C > m, at most `max_steps`."""
-        steps = max(0, math.ceil(len(self.store) / self.m) - 1)
-        limit = self.config.merge.max_steps
-        return min(steps, limit) if limit else steps
+        return merge_steps(len(self.store), self.config.merge)
 
     @property
     def finished(self) -> bool:
@@ -205,7 +203,7 @@ class Algorithm:
     # --- the state
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a cut run needs: tensors on the CPU and plain values, safe for `weights_only` loading."""
+        """All that a cut run needs: tensors on the CPU and plain values, safe for `weights_only` loading."""
         stage = None if self._stage is None else dataclasses.asdict(self._stage)
         return {
             "version": _STATE_VERSION,
@@ -223,7 +221,7 @@ class Algorithm:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from `state_dict()` of a run on the same data. Raises ValueError where it does not fit."""
+        """Continues from `state_dict()` of a run on the same data. Raises ValueError if it does not fit."""
         if state.get("version") != _STATE_VERSION:
             raise ValueError(f"state of version {state.get('version')}: expected {_STATE_VERSION}")
         if not np.array_equal(state["order"].numpy(), self.order):
@@ -372,6 +370,12 @@ class Algorithm:
 def joins_per_step(n: int, merge_rate: float) -> int:
     """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
     return max(1, math.floor(n * merge_rate + 1e-9))
+
+
+def merge_steps(n: int, merging: MergeConfig) -> int:
+    """Merge steps of a run on n tracklets: one while C > m, at most `max_steps`."""
+    steps = max(0, math.ceil(n / joins_per_step(n, merging.merge_rate)) - 1)
+    return min(steps, merging.max_steps) if merging.max_steps else steps
 
 
 def _order(config: Config, n: int) -> Int[np.ndarray, " n"]:

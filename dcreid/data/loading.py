@@ -121,7 +121,7 @@ def augment(
 
     A tracklet is varied as a whole, as a camera would; uncovered borders repeat the edge.
     """
-    b, f, h, w, _ = frames.shape
+    b, h, w = frames.shape[0], frames.shape[2], frames.shape[3]
     mirrored = rng.random(b) < flip
     down = rng.integers(-int(shift * h), int(shift * h), size=b, endpoint=True)
     right = rng.integers(-int(shift * w), int(shift * w), size=b, endpoint=True)
@@ -147,4 +147,3 @@ def normalise(
     scale = 1 / (torch.tensor(_STD, device=frames.device) * 255)
     pixels = ((frames.float() - mean) * scale).to(dtype).permute(0, 3, 1, 2)
     return pixels.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-

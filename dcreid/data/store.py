@@ -102,7 +102,8 @@ def _store(frames: Tensor, offsets: Ints, problems: tuple[str, ...]) -> FrameSto
 def _build(split: Split, height: int, width: int, folder: Path) -> None:
     size = store_bytes(split, height, width)
     free = shutil.disk_usage(folder.parent).free
-    text = f"frame store of {split.name}: {len(split.frames):,} frames at {height}×{width}, {size / 2**30:.1f} GiB"
+    frames_told = f"{len(split.frames):,} frames at {height}×{width}"
+    text = f"frame store of {split.name}: {frames_told}, {size / 2**30:.1f} GiB"
     if size + _SPARE_DISK > free:
         raise DataError(
             f"{text}, but {folder.parent} has {free / 2**30:.1f} GiB free (1 GiB is kept spare); "

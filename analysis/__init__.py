@@ -1,0 +1,1 @@
+"""What came out: tables, curves and a report from the files of a study."""

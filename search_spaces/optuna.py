@@ -1,0 +1,162 @@
+"""The named spaces, and a user's own from a TOML file.
+
+Why the default ranges (distances between unit vectors lie in [0, 2], d_ab mostly in 0.5 to 1):
+
+* λ1 (paper 0.06): 0.003 to 1, or 0. With Eq (3)'s printed 1/n a class of 13 has d of about 7.5, so the
+  term λ1·d goes from 0.02, next to nothing, to far above any d_ab. With 1/n² the term is n times
+  smaller; the upper end then still weighs as much as d_ab.
+* λ2 (paper 0.003): 0.0003 to 0.1, or 0. For two classes of 13 the term is 26 λ2: from 0.008 to 2.6, more
+  than any distance: sizes alone decide.
+* τ (paper 0.1; Table 3 goes from 0.05 to 0.3): 0.03 to 0.3, where training collapses.
+* α (paper 0.5 and 0.4): end value 0.1 to 0.9, growing linearly, by a cosine, or fixed.
+
+A user's file has one table per field; `kind` follows from the field where it is left out:
+
+    [merge.lambda1]
+    low = 0.01
+    high = 0.2
+    log = true
+    zero = true
+    grid = [0, 0.03, 0.06, 0.12]
+
+    [model.head]
+    choices = ["none", "embedding"]
+
+    [model.dropout]
+    low = 0.0
+    high = 0.8
+    when = { "model.head" = "embedding" }
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dcreid.config import ConfigError, fields
+from search_spaces.prior import Prior, check_field
+from search_spaces.space import Space
+
+LAMBDAS = (
+    Prior(
+        "merge.lambda1",
+        "float",
+        0.003,
+        1.0,
+        log=True,
+        zero=True,
+        grid=(0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.5),
+    ),
+    Prior(
+        "merge.lambda2",
+        "float",
+        0.0003,
+        0.1,
+        log=True,
+        zero=True,
+        grid=(0.0, 0.001, 0.003, 0.01, 0.03),
+    ),
+)
+TEMPERATURE = (Prior("train.temperature", "float", 0.03, 0.3, log=True, grid=(0.05, 0.08, 0.1, 0.15, 0.3)),)
+ALPHA = (
+    Prior("train.alpha_schedule", "categorical", choices=("linear", "fixed", "cosine")),
+    Prior("train.alpha", "float", 0.1, 0.9, grid=(0.2, 0.4, 0.5, 0.6, 0.8)),
+)
+METHOD = (
+    Prior("merge.intra", "categorical", choices=("samples", "pairs")),
+    Prior("merge.method", "categorical", choices=("once", "exact")),
+    Prior("merge.distance", "categorical", choices=("euclidean", "squared")),
+    Prior("merge.merge_rate", "float", 0.02, 0.2, log=True, grid=(0.03, 0.05, 0.1)),
+)
+TRAINING = (
+    Prior("train.lr", "float", 0.003, 0.3, log=True, grid=(0.01, 0.03, 0.1)),
+    Prior("train.backbone_lr_factor", "float", 0.01, 1.0, log=True, grid=(0.03, 0.1, 0.3)),
+    Prior("train.weight_decay", "float", 1e-5, 1e-2, log=True, grid=(5e-4,)),
+    Prior("train.first_epochs", "int", 2, 60, log=True, grid=(15, 30)),
+    Prior("train.later_epochs", "int", 1, 10, log=True, grid=(1, 3)),
+    Prior("train.later_lr", "categorical", choices=("decayed", "restart")),
+    Prior("model.head", "categorical", choices=("none", "embedding")),
+    Prior(
+        "model.embedding_dim",
+        "categorical",
+        choices=(256, 512, 1024, 2048),
+        when=("model.head", "embedding"),
+        grid=(512, 2048),
+    ),
+    Prior("model.dropout", "float", 0.0, 0.8, when=("model.head", "embedding"), grid=(0.0, 0.5)),
+)
+
+SPACES: dict[str, Space] = {
+    space.name: space
+    for space in (
+        Space("default", LAMBDAS + TEMPERATURE + ALPHA),
+        # Nothing here acts before the first merge: all trials share the first stage.
+        Space("lambdas", LAMBDAS),
+        Space("alpha", ALPHA),
+        Space("temperature", TEMPERATURE),
+        Space("method", LAMBDAS + TEMPERATURE + ALPHA + METHOD),
+        Space("training", TRAINING),
+    )
+}
+
+
+def load_space(name_or_path: str | Path) -> Space:
+    """A named space, or the one in a TOML file (see the top of this file).
+
+    Raises:
+        ConfigError: no such name or file, not TOML, an unknown field or key, a value out of range.
+    """
+    name = str(name_or_path)
+    if name in SPACES:
+        return SPACES[name]
+    path = Path(name_or_path)
+    if not path.is_file():
+        near = difflib.get_close_matches(name, SPACES, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"search space {name!r}: {hint}It must be one of {', '.join(SPACES)}, or the path of a TOML file"
+        )
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Space(path.stem, tuple(_prior(field, table) for field, table in _tables(tables)))
+    except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _tables(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each field with its table, written as [merge.lambda1] or as ["merge.lambda1"]."""
+    for key, value in table.items():
+        name = prefix + key
+        if isinstance(value, dict) and any(known.startswith(f"{name}.") for known in fields()):
+            yield from _tables(value, f"{name}.")
+            continue
+        check_field(name)
+        if not isinstance(value, dict):
+            raise ConfigError(f"search space, {name}: must be a table, as in [{name}] low = ... high = ...")
+        yield name, value
+
+
+def _prior(field: str, table: dict[str, Any]) -> Prior:
+    keys = [entry.name for entry in dataclasses.fields(Prior) if entry.name != "field"]
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], keys, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(keys)}"
+        raise ConfigError(f"search space, {field}: unknown key {unknown[0]!r}: {hint}")
+    held = type(fields()[field].default).__name__
+    values = {"kind": held if held in ("float", "int") and "choices" not in table else "categorical", **table}
+    when = values.get("when")
+    if when is not None:
+        if not isinstance(when, dict) or len(when) != 1:
+            raise ConfigError(f'search space, {field}: when must look like {{ "model.head" = "embedding" }}')
+        values["when"] = next(iter(when.items()))
+    for key, form in (("choices", list), ("grid", list), ("log", bool), ("zero", bool)):
+        if not isinstance(values.get(key, form()), form):
+            raise ConfigError(
+                f"search space, {field}: {key} = {values[key]!r}: must be a TOML {form.__name__}"
+            )
+    return Prior(field, **values)

@@ -1,0 +1,188 @@
+"""The paper's tables and figures as one plan: which configurations to run, each once.
+
+Grids hold absolute values, the paper's where it prints them, and always the base's own value as well:
+with the base's λ1 set to 0.1, Fig 4 has its points and 0.1. So the base, the *final setting*, is a point
+of every table and figure; it is run once and comes first.
+
+The points of Figs 4 and 5 are not printed, apart from the optimum. Ours: 0, the optimum, and roughly
+even steps in log scale from a sixth (λ1) or a tenth (λ2) of it to ten times it. `alpha` and `leak_audit`
+go beyond the paper and are not in `paper`.
+
+Leak audit: memory rows taken over by index from the step before leak identities when the tracklets of
+a person lie side by side. One factor at a time is turned from right to leaking; `leak` turns both that
+it takes; `public_code` adds what DBC's published code does besides: λ1 and λ2 not applied, and 1/n²
+(without λ1 that changes nothing; it is set to name the code as it is).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcreid.config import Config, ConfigError
+
+TABLE3_TEMPERATURES = (0.05, 0.08, 0.1, 0.3)
+FIG4_LAMBDA1 = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.6)
+FIG5_LAMBDA2 = (0.0, 0.0003, 0.001, 0.002, 0.003, 0.006, 0.01, 0.03)
+ALPHA_ENDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+_SYMBOLS = {
+    "merge.lambda1": "λ1",
+    "merge.lambda2": "λ2",
+    "merge.intra": "Eq (3)",
+    "train.temperature": "τ",
+    "train.alpha": "α",
+    "train.alpha_schedule": "α schedule",
+    "train.memory_init": "memory rows",
+    "data.shuffle_tracklets": "shuffled tracklets",
+}
+# Named in the value of memory_init already.
+_UNLABELLED = ("train.leak_audit", "seed")
+
+# experiment name, changes to the base
+_Row = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class PlanItem:
+    """A configuration to run, the experiments it is a point of (`fig4/0.03`), and a label to print."""
+
+    config: Config
+    experiments: tuple[str, ...]
+    label: str
+
+
+def plan(name: str, base: Config) -> list[PlanItem]:
+    """The configurations behind a plan of `PLANS`, without duplicates, the final setting first.
+
+    `base` is the paper's preset with the user's changes; a plan varies its own fields only.
+
+    Raises:
+        ConfigError: an unknown plan, or a base that leaks (only the leak audit's own rows may).
+    """
+    if name not in PLANS:
+        near = difflib.get_close_matches(name, PLANS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"plan = {name!r}: {hint}It must be one of {', '.join(PLANS)}")
+    if base.train.memory_init == "previous_rows":
+        raise ConfigError(
+            "train.memory_init = 'previous_rows' leaks labels: no plan starts from it; "
+            "use members or zeros (the plan leak_audit sets previous_rows where it is measured)"
+        )
+    items: dict[str, PlanItem] = {}
+    for experiment, changes in PLANS[name].rows(base):
+        config = base.replace(**changes)
+        item = items.setdefault(config.digest(), PlanItem(config, (), _label(base, config)))
+        items[config.digest()] = dataclasses.replace(item, experiments=(*item.experiments, experiment))
+    # A stable sort: only the final setting moves, to the front.
+    return sorted(items.values(), key=lambda item: item.config != base)
+
+
+def with_seeds(items: Iterable[PlanItem], seeds: Sequence[int]) -> list[PlanItem]:
+    """The plan once per seed, all of the first seed before any of the second: one seed is a whole table.
+
+    Raises:
+        ConfigError: no seed, one given twice, or one out of range.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds = {list(seeds)!r}: must be one or more different numbers")
+    items = list(items)
+    return [dataclasses.replace(item, config=item.config.replace(seed=s)) for s in seeds for item in items]
+
+
+def _label(base: Config, config: Config) -> str:
+    held = base.flat()
+    changed = [
+        f"{_SYMBOLS.get(field, field)} = {_text(value)}"
+        for field, value in config.flat().items()
+        if value != held[field] and field not in _UNLABELLED
+    ]
+    return ", ".join(changed) or "final setting"
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _curve(base: Config, prefix: str, field: str, values: Sequence[Any]) -> Iterator[_Row]:
+    """One row per value of a field, the base's own value included; numbers ascend."""
+    own = base.flat()[field]
+    points = list(values) if own in values else [*values, own]
+    if isinstance(own, float):
+        points.sort()
+    for value in points:
+        yield f"{prefix}/{_text(value)}", {field: value}
+
+
+def _table1(base: Config) -> Iterator[_Row]:
+    yield "table1/baseline", {"merge.lambda1": 0.0, "merge.lambda2": 0.0}
+    yield "table1/lambda1", {"merge.lambda2": 0.0}
+    yield "table1/lambda1_lambda2", {}
+
+
+def _table2(base: Config) -> Iterator[_Row]:
+    yield from _curve(base, "table2", "train.alpha_schedule", ("fixed", "linear"))
+
+
+def _table3(base: Config) -> Iterator[_Row]:
+    yield from _curve(base, "table3", "train.temperature", TABLE3_TEMPERATURES)
+
+
+def _fig3(base: Config) -> Iterator[_Row]:
+    yield "fig3/final", {}
+
+
+def _fig4(base: Config) -> Iterator[_Row]:
+    yield from _curve(base, "fig4", "merge.lambda1", FIG4_LAMBDA1)
+
+
+def _fig5(base: Config) -> Iterator[_Row]:
+    yield from _curve(base, "fig5", "merge.lambda2", FIG5_LAMBDA2)
+
+
+def _paper(base: Config) -> Iterator[_Row]:
+    for rows in (_table1, _table2, _table3, _fig3, _fig4, _fig5):
+        yield from rows(base)
+
+
+def _alpha(base: Config) -> Iterator[_Row]:
+    yield from _curve(base, "alpha", "train.alpha", ALPHA_ENDS)
+    yield from _curve(base, "alpha", "train.alpha_schedule", ("linear", "fixed", "cosine"))
+
+
+def _leak_audit(base: Config) -> Iterator[_Row]:
+    right = {"data.shuffle_tracklets": True}
+    in_order = {"data.shuffle_tracklets": False}
+    old_rows = {"train.memory_init": "previous_rows", "train.leak_audit": True}
+    no_lambda = {"merge.lambda1": 0.0, "merge.lambda2": 0.0}
+    other_intra = {"merge.intra": "pairs" if base.merge.intra == "samples" else "samples"}
+    yield "leak_audit/right", right
+    yield "leak_audit/zero_rows", right | {"train.memory_init": "zeros"}
+    yield "leak_audit/previous_rows", right | old_rows
+    yield "leak_audit/identity_order", in_order
+    yield "leak_audit/lambda_not_applied", right | no_lambda
+    yield f"leak_audit/intra_{other_intra['merge.intra']}", right | other_intra
+    yield "leak_audit/leak", in_order | old_rows
+    yield "leak_audit/public_code", in_order | old_rows | no_lambda | {"merge.intra": "pairs"}
+
+
+@dataclass(frozen=True)
+class _Plan:
+    help: str
+    rows: Callable[[Config], Iterator[_Row]]
+
+
+PLANS: dict[str, _Plan] = {
+    "paper": _Plan("Tables 1 to 3 and Figs 3 to 5, every configuration once", _paper),
+    "table1": _Plan("the criterion: neither λ, λ1, λ1 and λ2", _table1),
+    "table2": _Plan("memory update rate: fixed against linearly growing", _table2),
+    "table3": _Plan("temperature τ", _table3),
+    "fig3": _Plan("the final setting, step by step", _fig3),
+    "fig4": _Plan("λ1 varied, λ2 held", _fig4),
+    "fig5": _Plan("λ2 varied, λ1 held", _fig5),
+    "alpha": _Plan("end value and schedule of α", _alpha),
+    "leak_audit": _Plan("what leaking labels through the memory rows is worth", _leak_audit),
+}

@@ -1,0 +1,160 @@
+"""A search space: priors in order, drawn from by an Optuna trial and read backwards for a given `Config`.
+
+`Space.draw` turns a trial into configuration values; `Space.params_of` turns a configuration into the
+trial's parameters, so that one that was not drawn, the paper's own first of all, can stand in the same
+study. How one field is drawn is in `prior`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import BaseTrial
+
+from dcreid.config import Config, ConfigError, fields
+from search_spaces.prior import Prior, check_field
+
+
+@dataclass(frozen=True)
+class Space:
+    """Named priors in the order they are drawn; a condition (`when`) looks at an earlier one.
+
+    `flat`: every parameter is suggested in every trial, whether its condition holds or not, and 0 is
+    a strip of the range; for samplers that need one search space of fixed shape (GP, CMA-ES).
+
+    Raises:
+        ConfigError: a field occurs twice, or a condition can never hold.
+    """
+
+    name: str
+    priors: tuple[Prior, ...]
+    flat: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "priors", tuple(self.priors))
+        seen: dict[str, Prior] = {}
+        for prior in self.priors:
+            if prior.field in seen:
+                raise ConfigError(f"search space {self.name!r}: {prior.field} occurs twice")
+            if prior.when is not None:
+                self._check_condition(prior, *prior.when, seen)
+            seen[prior.field] = prior
+
+    def _check_condition(self, prior: Prior, field: str, value: Any, seen: Mapping[str, Prior]) -> None:
+        where = f"search space {self.name!r}, {prior.field}: when {field} = {value!r}"
+        if field not in seen:
+            raise ConfigError(f"{where}: {field} must have a prior above {prior.field} (here: {list(seen)})")
+        if not seen[field].contains(value):
+            raise ConfigError(f"{where}: never holds, {field} is {seen[field].range()}")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The dotted fields that the space varies."""
+        return tuple(prior.field for prior in self.priors)
+
+    def draw(self, trial: BaseTrial) -> dict[str, Any]:
+        """Dotted field to value; fields whose condition does not hold are absent (the base's stays)."""
+        values: dict[str, Any] = {}
+        for prior in self.priors:
+            active = holds(prior, values)
+            if active or self.flat:
+                value = prior.suggest(trial, self.flat)
+                if active:
+                    values[prior.field] = value
+        return values
+
+    def params_of(self, config: Config) -> dict[str, Any]:
+        """The trial parameters of a configuration: `draw(FixedTrial(params_of(c)))` is c on its fields.
+
+        Raises:
+            ConfigError: a field's value is outside its prior.
+        """
+        held = config.flat()
+        params: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        for prior in self.priors:
+            value = held[prior.field]
+            if holds(prior, values):
+                if not prior.contains(value):
+                    raise ConfigError(
+                        f"{prior.field} = {value!r} is outside search space {self.name!r}: "
+                        f"must be {prior.range()}"
+                    )
+                values[prior.field] = value
+                params |= prior.params(value, self.flat)
+            elif self.flat:  # not read, but a flat space has a value for every parameter
+                params |= prior.params(value if prior.contains(value) else prior.points()[0], True)
+        return params
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Every Optuna parameter that a trial may hold, with its distribution."""
+        return {
+            name: distribution
+            for prior in self.priors
+            for name, distribution in prior.distributions(self.flat).items()
+        }
+
+    def flattened(self) -> Self:
+        """The same space with one fixed shape (see the class)."""
+        return dataclasses.replace(self, flat=True)
+
+    def without(self, fixed: Mapping[str, Any]) -> Self:
+        """The space left when these fields have fixed values: `without({"model.head": "none"})`.
+
+        Conditions on a fixed field are decided here: what can no longer be drawn goes, what always is
+        loses its condition.
+
+        Raises:
+            ConfigError: a fixed field is none of `Config`'s.
+        """
+        for name in fixed:
+            check_field(name)
+        kept: dict[str, Prior] = {}
+        for prior in self.priors:
+            if prior.field in fixed:
+                continue
+            if prior.when is not None and prior.when[0] not in kept:
+                field, value = prior.when
+                if field not in fixed or fixed[field] != value:
+                    continue
+                prior = dataclasses.replace(prior, when=None)
+            kept[prior.field] = prior
+        return dataclasses.replace(self, priors=tuple(kept.values()))
+
+    def describe(self) -> list[dict[str, str]]:
+        """One row per field for printing: field, range, condition, grid, help."""
+        known = fields()
+        return [
+            {
+                "field": prior.field,
+                "range": prior.range(),
+                "condition": f"{prior.when[0]} = {prior.when[1]}" if prior.when else "",
+                "grid": ", ".join(
+                    f"{point:.4g}" if type(point) is float else str(point) for point in prior.points()
+                ),
+                "help": known[prior.field].metadata["help"],
+            }
+            for prior in self.priors
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; inverse of `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuilds a space from `to_dict`, also after a way through JSON."""
+        priors = [
+            Prior(**{**prior, "when": tuple(prior["when"]) if prior.get("when") else None})
+            for prior in values["priors"]
+        ]
+        return cls(values["name"], tuple(priors), values.get("flat", False))
+
+
+def holds(prior: Prior, values: Mapping[str, Any]) -> bool:
+    """Whether a prior is drawn, given the values drawn before it."""
+    return prior.when is None or (prior.when[0] in values and values[prior.when[0]] == prior.when[1])

@@ -1,0 +1,228 @@
+"""The study folder: self-describing, and owned by one driver at a time.
+
+study.json        what the study is, on what data, and every session that worked on it
+ledger.jsonl      the truth (study/ledger.py)
+results.parquet   one row per trial and merge step, for pandas
+optuna.journal    Optuna's storage (study/projection.py)
+trials/           checkpoints, unless --storage put them elsewhere
+ray/              Tune's own files and TensorBoard logs, one folder per session
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+
+from dcreid.config import Config
+from dcreid.data.tracklets import TrackletDataset
+from study.ledger import Ledger, TrialRecord
+from study.plan import StudyPlan, code_version
+from study.storage import Storage
+
+_PACKAGES = ("torch", "torchvision", "numpy", "scipy", "ray", "optuna", "pandas", "matplotlib", "pyarrow")
+
+_NOT_TABLED = ("training_iteration", "problems")
+
+
+class StudyError(Exception):
+    """A study that cannot be run or read; the message says what to do."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the study for this process. Raises StudyError naming the driver that has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / ".lock"), folder / ".holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        by = holder.read_text() if holder.is_file() else "another process"
+        raise StudyError(
+            f"{folder} is being run by {by}; wait for it, stop it, or use another --name"
+        ) from None
+    try:
+        started = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {started}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def describe(plan: StudyPlan, data: TrackletDataset, command: str) -> dict[str, Any]:
+    """What study.json tells of a session's plan and data."""
+    return {
+        "plan": plan.to_dict(),
+        "dataset": {
+            "name": data.name,
+            "fingerprint": data.fingerprint(),
+            "protocol": data.protocol,
+            "train_tracklets": len(data.train),
+            "test_tracklets": 0 if data.test is None else len(data.test),
+            "queries": len(data.query),
+            "labelled": data.test is not None,
+            "problems": list(data.problems),
+        },
+        "command": command,
+        "code": code_version(),
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "hardware": hardware(),
+    }
+
+
+def check_same(folder: Path, plan: StudyPlan, data: TrackletDataset) -> list[str]:
+    """Raises StudyError if the folder holds another study; returns notes on what has changed harmlessly."""
+    path = folder / "study.json"
+    if not path.is_file():
+        return []
+    try:
+        old = json.loads(path.read_text())
+        before = StudyPlan(**old["plan"]).identity()
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: not readable ({error}); restore it, or use another --name") from None
+    now = json.loads(json.dumps(plan.identity()))
+    differing = [name for name in now if before.get(name) != now[name]]
+    if differing:
+        raise StudyError(
+            f"{folder} holds another study: {_difference(before, now, differing)}; use another --name"
+        )
+    if old["dataset"]["fingerprint"] != data.fingerprint():
+        raise StudyError(
+            f"{folder} was made on other data (fingerprint {old['dataset']['fingerprint']}, here "
+            f"{data.fingerprint()}): frames, tracklets or labels have changed; use another --name"
+        )
+    if old["code"] != code_version():
+        return ["the code of dcreid has changed since the study began; old and new trials may differ by that"]
+    return []
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any], differing: list[str]) -> str:
+    if "base" in differing:
+        old, new = Config.from_dict(before["base"]).flat(), Config.from_dict(now["base"]).flat()
+        changed = [f"{name} {old[name]} there, {new[name]} here" for name in new if old[name] != new[name]]
+        return ", ".join(changed[:3])
+    name = differing[0]
+    if name == "space":
+        return "another search space"
+    return f"{name} {before.get(name)} there, {now[name]} here"
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Writes study.json, keeping the commands of earlier sessions."""
+    path = folder / "study.json"
+    old = json.loads(path.read_text()) if path.is_file() else {}
+    began = old.get("created", time.time())
+    commands = [*old.get("commands", []), description["command"]]
+    code = old.get("code", description["code"])
+    content = {**description, "created": began, "commands": commands, "code": code}
+    Storage(str(folder)).write("study.json", json.dumps(content, indent=1).encode())
+
+
+def read_plan(name: str, studies: str) -> StudyPlan:
+    """The plan of the study that --resume names, by name or by path. Raises StudyError."""
+    folder = Path(name).expanduser()
+    if not (folder / "study.json").is_file():
+        folder = Path(studies).expanduser() / name
+    path = folder.resolve() / "study.json"
+    if not path.is_file():
+        known = sorted(entry.parent.name for entry in Path(studies).expanduser().glob("*/study.json"))
+        raise StudyError(
+            f"--resume {name}: no study.json in {path.parent}; "
+            f"studies in {studies}: {', '.join(known) or 'none'}"
+        )
+    plan = StudyPlan(**json.loads(path.read_text())["plan"])
+    # The folder may have been moved since.
+    return StudyPlan(**{**plan.to_dict(), "studies": str(path.parent.parent), "name": path.parent.name})
+
+
+def results_table(name: str, trials: list[TrialRecord], objective: str) -> pd.DataFrame:
+    """One row per trial and merge step; step 0 is the untrained network."""
+    rows = []
+    for trial in trials:
+        best: tuple[float, int] | None = None
+        flat = {f"config.{key}": value for key, value in Config.from_dict(trial.config).flat().items()}
+        for step in sorted(trial.steps):
+            row = trial.steps[step]
+            mean = row.get("mAP")
+            if step > 0 and mean is not None and (best is None or mean > best[0]):
+                best = mean, step
+            rows.append(
+                {
+                    "study": name,
+                    "trial": trial.number,
+                    "seed": trial.seed,
+                    "state": trial.state,
+                    "reason": trial.reason,
+                    "origin": trial.origin,
+                    "labels": ",".join(trial.labels),
+                    "digest": trial.digest,
+                    "objective": objective,
+                    **{
+                        key: value
+                        for key, value in row.items()
+                        if key not in ("training_iteration", "problems")
+                    },
+                    "best_mAP": None if best is None else best[0],
+                    "best_step": None if best is None else best[1],
+                    **flat,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def write_results(folder: Path, ledger: Ledger, objective: str) -> None:
+    """Projects the ledger into results.parquet, atomically."""
+    table = results_table(folder.name, list(ledger.trials.values()), objective)
+    if len(table):
+        Storage(str(folder)).write("results.parquet", table.to_parquet())
+
+
+def hardware() -> dict[str, Any]:
+    """CPU, memory and GPUs of the driver's machine."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "memory_bytes": memory,
+        "gpus": gpus,
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the code, with `+changes` where the work tree differs; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        root = Path(__file__).resolve().parent.parent
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

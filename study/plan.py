@@ -1,0 +1,124 @@
+"""What a study is to do: every option resolved, as one value that the study folder keeps.
+
+Two commands with the same method, data and search make the same study (`StudyPlan.identity`);
+how many samples, on what and for how long may differ from one session to the next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcreid.config import Config
+from dcreid.data.tracklets import TrackletDataset
+from search_spaces.paper import PlanItem, plan, with_seeds
+from search_spaces.samplers import adapt_space
+from search_spaces.space import Space
+
+# What may change between sessions of one study.
+_PER_SESSION = (
+    "samples",
+    "pruner",
+    "grace",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "concurrency",
+    "time_budget",
+    "address",
+    "studies",
+    "storage",
+    "cache",
+    "max_failures",
+    "root",
+    "name",
+    "seeds",
+)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Everything `study/run.py` was told, defaults filled in and paths absolute."""
+
+    name: str
+    base: dict[str, Any]  # Config of trial 0, nested
+    root: str | None  # of the data set
+    space: dict[str, Any] | None  # Space to search; None for a plan
+    experiments: str | None  # plan of the paper's experiments to run instead of a search
+    samples: int  # finished trials wanted
+    seeds: int
+    objective: str  # last or best
+    sampler: str
+    pruner: str
+    grace: int  # merge steps before a trial may be pruned; 0 = a third of them
+    cpus_per_trial: float
+    gpus_per_trial: float | None  # None = one where there is one
+    concurrency: int | None
+    time_budget: float | None  # seconds
+    address: str | None
+    studies: str
+    storage: str | None  # None = in the study folder
+    cache: str
+    max_failures: int
+
+    @property
+    def folder(self) -> Path:
+        """Where the study lies."""
+        return Path(self.studies) / self.name
+
+    @property
+    def config(self) -> Config:
+        """The base configuration: the paper's, with what the user changed. Trial 0 runs it."""
+        return Config.from_dict(self.base)
+
+    @property
+    def search_space(self) -> Space | None:
+        """The space, where there is a search, in the form that the sampler takes."""
+        return None if self.space is None else adapt_space(Space.from_dict(self.space), self.sampler)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this study and no other."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in _PER_SESSION}
+
+    def fixed_items(self) -> list[tuple[str, PlanItem]]:
+        """(origin, item) of the runs that nobody draws: the paper's configuration first, then the plan's.
+
+        The paper's configuration runs on every seed; in a search only its first seed is one of the
+        `samples`.
+        """
+        seeds = [self.config.seed + i for i in range(self.seeds)]
+        if self.experiments is not None:
+            return [("plan", item) for item in with_seeds(plan(self.experiments, self.config), seeds)]
+        paper = PlanItem(config=self.config, experiments=("paper",), label="paper")
+        return [("paper", item) for item in with_seeds([paper], seeds)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; inverse of `StudyPlan(**…)`."""
+        return dataclasses.asdict(self)
+
+
+def trial_digest(config: Config, data: TrackletDataset | str, code: str) -> str:
+    """64 hex digits of (configuration, data, code): equal digests compute equal results."""
+    fingerprint = data if isinstance(data, str) else data.fingerprint()
+    return hashlib.sha256(f"{config.digest()} {fingerprint} {code}".encode()).hexdigest()
+
+
+def code_version() -> str:
+    """16 hex digits of the sources of `dcreid`: they decide what a configuration computes."""
+    import dcreid
+
+    digest = hashlib.sha256()
+    root = Path(dcreid.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def default_name(dataset: str, identity: dict[str, Any]) -> str:
+    """`<data set>-<6 hex digits>`: the same options find the same study again."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return f"{dataset}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

@@ -1,0 +1,109 @@
+"""What Tune calls: a searcher, a scheduler and a callback that pass everything to the session.
+
+Tune's OptunaSearch tells trials that a scheduler stopped as COMPLETE, drops the report at which
+they were stopped, leaves NaN trials RUNNING, and one exception in it ends the experiment; and
+Tune's schedulers forget their rungs. So Optuna is asked and told here through its own interface
+(`study/projection.py`), and prunes; Tune places, starts, watches and restarts the trials.
+
+Tune pickles these objects into its own snapshots; they leave the session out, because a resumed
+study is rebuilt from the ledger and never from those.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from study.session import Session
+
+# Keys that Tune adds to every report.
+_TUNES_OWN = {
+    "done", "trial_id", "date", "timestamp", "time_this_iter_s", "time_total_s", "pid", "hostname", "node_ip",
+    "time_since_restore", "iterations_since_restore", "experiment_tag", "should_checkpoint",
+    "checkpoint_dir_name",
+}  # fmt: skip
+
+
+class _Hook:
+    session: Session
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "session"}
+
+    def _safely(self, call: Any, *arguments: Any) -> Any:
+        """An exception would end Tune's loop without a word to the user; the session carries it out."""
+        try:
+            return call(*arguments)
+        except BaseException as error:
+            self.session.error = error
+            self.session.stop(f"{type(error).__name__}: {error}")
+            return None
+
+
+class SessionSearcher(_Hook, Searcher):
+    """Configurations from the session."""
+
+    def __init__(self, session: Session):
+        super().__init__(metric="mAP", mode="max")
+        self.session = session
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        suggestion = self._safely(self.session.suggest, trial_id)
+        return Searcher.FINISHED if suggestion == "FINISHED" else suggestion
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: the scheduler hears of every result, the last one included."""
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        if not error:
+            self.session.left(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the state."""
+
+
+class SessionScheduler(_Hook, FIFOScheduler):
+    """Results to the session, which says whether the trial goes on."""
+
+    def __init__(self, session: Session):
+        super().__init__()
+        self.session = session
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        row = {name: value for name, value in result.items() if name not in _TUNES_OWN and "/" not in name}
+        if "step" not in row and "failed" not in row:
+            return str(TrialScheduler.CONTINUE)  # Tune's own closing report
+        goes_on = self._safely(self.session.result, trial.trial_id, row)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+class SessionCallback(_Hook, Callback):
+    """Starts and failures to the session."""
+
+    def __init__(self, session: Session):
+        self.session = session
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._safely(self.session.started, trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._safely(self.session.retried, trial.trial_id, failure_reason(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._safely(self.session.failed, trial.trial_id, failure_reason(trial))
+
+
+def failure_reason(trial: Trial) -> str:
+    """The last line of what went wrong in a trial, without Ray's wrapping."""
+    error = getattr(trial.temporary_state, "last_error", None) or trial.get_pickled_error()
+    text = str(getattr(error, "cause", None) or error or trial.get_error() or "unknown").strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    named = [line for line in lines if ": " in line and not line.startswith(("File", "ray::"))]
+    return (named or lines or ["unknown"])[0][:500]

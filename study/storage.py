@@ -1,0 +1,78 @@
+"""Files of a study that its trials write: on a disk, a shared mount, or any URI that pyarrow opens.
+
+Every write is atomic, so a reader finds the old content or the new: on disks by writing beside and
+renaming, on object stores because an object appears only when its upload is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from pyarrow import fs
+
+
+class StorageError(Exception):
+    """A place for results that cannot be used; the message names it and the mend."""
+
+
+class Storage:
+    """Named byte strings under one root; names may contain slashes."""
+
+    def __init__(self, root: str):
+        self.root = root
+        try:
+            # A plain path is taken as it is; pyarrow's own guess would choke on relative ones.
+            self._fs, self._base = (
+                fs.FileSystem.from_uri(root)
+                if "://" in root
+                else (fs.LocalFileSystem(), str(Path(root).resolve()))
+            )
+        except (OSError, ValueError, TypeError) as error:
+            raise StorageError(
+                f"--storage {root}: not a folder or a URI that pyarrow opens ({error})"
+            ) from None
+
+    def within(self, folder: str) -> Storage:
+        """The storage of a folder below this one."""
+        return Storage(f"{self.root.rstrip('/')}/{folder}")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Stores `content` under `name`, whole or not at all. Raises OSError (disk full, mount gone)."""
+        path = f"{self._base}/{name}"
+        if not isinstance(self._fs, fs.LocalFileSystem):
+            with self._fs.open_output_stream(path) as stream:
+                stream.write(content)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of `name`; None where there is none."""
+        try:
+            with self._fs.open_input_stream(f"{self._base}/{name}") as stream:
+                content: bytes = stream.read()
+                return content
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> list[str]:
+        """Names of the files directly under the root, sorted."""
+        found = self._fs.get_file_info(fs.FileSelector(self._base, allow_not_found=True))
+        files = [info.base_name for info in found if info.type == fs.FileType.File]
+        return sorted(name for name in files if not name.startswith("."))
+
+    def delete(self, name: str) -> None:
+        """Removes `name` if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.delete_file(f"{self._base}/{name}")

@@ -1,0 +1,42 @@
+"""Grids: the counted size is the listed size, and conditions do not multiply."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+
+from dcreid.config import ConfigError, preset
+from search_spaces.grid import grid_points, grid_size
+from search_spaces.optuna import SPACES
+from search_spaces.prior import Prior
+from search_spaces.space import Space
+
+
+@pytest.mark.parametrize("space", SPACES.values(), ids=lambda space: space.name)
+def test_points_are_different_configs_inside_the_space(space: Space) -> None:
+    points = grid_points(space)
+    assert len(points) == grid_size(space)
+    base = preset("mars")
+    configs = [base.replace(**point) for point in points[:: max(1, len(points) // 200)]]
+    assert len({config.digest() for config in configs}) == len(configs)
+    for config in configs:
+        values = space.draw(optuna.trial.FixedTrial(space.params_of(config)))
+        assert base.replace(**values) == config
+
+
+def test_conditions_do_not_multiply() -> None:
+    head = Prior("model.head", "categorical", choices=("none", "embedding"))
+    width = Prior("model.embedding_dim", "categorical", choices=(512, 1024), when=("model.head", "embedding"))
+    dropout = Prior("model.dropout", "float", 0.0, 0.8, when=("model.embedding_dim", 512), grid=(0, 0.2, 0.5))
+    rate = Prior("merge.merge_rate", "float", 0.02, 0.2, grid=(0.05, 0.1))
+    space = Space("own", (head, width, dropout, rate))
+    assert grid_size(space) == len(grid_points(space)) == (1 + 3 + 1) * 2
+    assert grid_size(Space("none", ())) == 1
+
+
+def test_too_many_points_are_counted_and_refused() -> None:
+    priors = (*SPACES["method"].priors, *SPACES["training"].priors)
+    space = Space("everything", priors)
+    assert grid_size(space) == grid_size(SPACES["method"]) * grid_size(SPACES["training"])
+    with pytest.raises(ConfigError, match="fix some fields"):
+        grid_points(space)
