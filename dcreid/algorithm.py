@@ -334,6 +334,7 @@ class Algorithm:
         values: dict[str, Any] = dict.fromkeys(optional) | measured | quality
         if self.device.type == "cuda":
             values["gpu_memory_bytes"] = torch.cuda.max_memory_allocated(self.device)
+        values |= {f"seconds_{part}": spent for part, spent in seconds.items()}
         return MergeStep(
             step=self.steps_done + 1,
             classes_before=before,
@@ -344,7 +345,6 @@ class Algorithm:
             class_size_max=max(sizes),
             class_size_median=float(statistics.median(sizes)),
             seconds_train=self._stage_seconds,
-            **{f"seconds_{part}": spent for part, spent in seconds.items()},
             frames_per_second=stage.frames / self._stage_seconds if self._stage_seconds else 0.0,
             **values,
         )

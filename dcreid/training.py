@@ -142,7 +142,7 @@ def train_stage(
                 v = _embed(network, head, varied, train, device)
                 loss = memory.loss(v, on_device[tracklets.to(device, non_blocking=True)])
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 memory.update(v, labels[tracklets], alpha)
                 total += loss.detach() * len(tracklets)
@@ -173,5 +173,5 @@ def _embed(
     """L2-normalised features of a batch of tracklets: mean over the frames, then the head if any."""
     with autocast(device, train.precision):
         features = network(normalise(frames.flatten(0, 1), train.channels_last))
-    pooled = features.float().unflatten(0, frames.shape[:2]).mean(dim=1)
+    pooled = features.float().view(frames.shape[0], frames.shape[1], -1).mean(dim=1)
     return unit(pooled if head is None else head(pooled))

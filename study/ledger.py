@@ -69,9 +69,12 @@ class TrialRecord:
 
 
 class Ledger:
-    """Events in memory and on disk; `append` returns when the line is on disk."""
+    """Events in memory and on disk; `append` returns when the line is on disk.
 
-    def __init__(self, path: Path):
+    read_only: for looking at a study, also while its driver writes.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False):
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
@@ -81,14 +84,17 @@ class Ledger:
             whole = path.read_bytes()
             for line in whole.splitlines():
                 self._read(line)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
-        if whole and not whole.endswith(b"\n"):  # the last line was cut: keep it apart from the next
+        self._file = None if read_only else path.open("ab")
+        if (
+            self._file is not None and whole and not whole.endswith(b"\n")
+        ):  # the last line was cut: keep it apart from the next
             self._file.write(b"\n")
 
     def append(self, event: str, **content: Any) -> None:
         """Writes one event and applies it. Raises OSError where the disk refuses."""
         entry = {"event": event, "time": time.time(), **content}
+        if self._file is None:
+            raise ValueError(f"{self.path} was opened for reading")
         self._file.write(json.dumps(_plain(entry)).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -96,7 +102,8 @@ class Ledger:
 
     def close(self) -> None:
         """Closes the file; the trials stay readable."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def next_number(self) -> int:
         """The number of the next new trial."""

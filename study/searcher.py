@@ -51,7 +51,8 @@ class SessionSearcher(_Hook, Searcher):
         super().__init__(metric="mAP", mode="max")
         self.session = session
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
+        """A configuration, None (ask again later) or Searcher.FINISHED."""
         suggestion = self._safely(self.session.suggest, trial_id)
         return Searcher.FINISHED if suggestion == "FINISHED" else suggestion
 
@@ -73,10 +74,11 @@ class SessionScheduler(_Hook, FIFOScheduler):
     """Results to the session, which says whether the trial goes on."""
 
     def __init__(self, session: Session):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.session = session
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Records the report; STOP when the trial has ended or the session is stopping."""
         row = {name: value for name, value in result.items() if name not in _TUNES_OWN and "/" not in name}
         if "step" not in row and "failed" not in row:
             return str(TrialScheduler.CONTINUE)  # Tune's own closing report

@@ -120,13 +120,10 @@ class Session:
         under_way = len(self._counted(("running",)))
         if len(self._counted(FINISHED)) + under_way >= self._search_target():
             return None
-        ended = sorted(
-            (t for t in self.ledger.trials.values() if t.ended and t.ended > self.began),
-            key=lambda t: t.ended,
-        )
-        recent = [t.state for t in ended[-_FAILURES_IN_A_ROW:]]
-        if recent == ["failed"] * _FAILURES_IN_A_ROW:
-            self.stop(f"the last {_FAILURES_IN_A_ROW} trials all failed ({ended[-1].reason})")
+        ended = [t for t in self.ledger.trials.values() if t.ended is not None and t.ended > self.began]
+        recent = sorted(ended, key=lambda t: t.ended or 0.0)[-_FAILURES_IN_A_ROW:]
+        if [t.state for t in recent] == ["failed"] * _FAILURES_IN_A_ROW:
+            self.stop(f"the last {_FAILURES_IN_A_ROW} trials all failed ({recent[-1].reason})")
             return None
         return self._draw()
 

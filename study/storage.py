@@ -22,13 +22,11 @@ class Storage:
 
     def __init__(self, root: str):
         self.root = root
+        self._fs: fs.FileSystem = fs.LocalFileSystem()
+        self._base = str(Path(root).resolve())
         try:
-            # A plain path is taken as it is; pyarrow's own guess would choke on relative ones.
-            self._fs, self._base = (
-                fs.FileSystem.from_uri(root)
-                if "://" in root
-                else (fs.LocalFileSystem(), str(Path(root).resolve()))
-            )
+            if "://" in root:
+                self._fs, self._base = fs.FileSystem.from_uri(root)
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
                 f"--storage {root}: not a folder or a URI that pyarrow opens ({error})"

@@ -42,7 +42,7 @@ def sample_frames(
         share.sort(axis=1)
     else:
         raise ValueError(f"sampling = {sampling!r}: must be segments or random")
-    return np.minimum((share * lengths[:, None]).astype(np.int64), lengths[:, None] - 1)
+    return np.asarray(np.minimum((share * lengths[:, None]).astype(np.int64), lengths[:, None] - 1))
 
 
 def evenly_spaced(store: FrameStore, most: int) -> tuple[Int[ndarray, " k"], Int[ndarray, " n"]]:
@@ -80,7 +80,8 @@ def training_batches(
 
     def load(plan: tuple[Int[ndarray, " b"], Tensor]) -> tuple[Tensor, Tensor]:
         tracklets, rows = plan
-        picked = store.frames.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        picked = store.frames.index_select(0, rows.flatten())
+        picked = picked.view(*rows.shape, *picked.shape[1:])
         return _to_device(picked, device), torch.from_numpy(tracklets)
 
     yield from _one_ahead(load, iter(plans))
