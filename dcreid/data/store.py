@@ -31,6 +31,7 @@ from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
 
 _VERSION = 1  # of the layout and of how frames are decoded and resized
 _FRAMES_AT_ONCE = 2048
+_LOOKED_AT_AGAIN = 256  # frames left out that are tried again when a store is opened
 _SPARE_DISK = 1 << 30  # left free on the cache's disk for everybody else
 _log = logging.getLogger("dcreid")
 
@@ -69,12 +70,23 @@ def open_store(split: Split, height: int, width: int, cache: Path | None) -> Fra
         offsets, problems = _leave_out(split, readable)
         return _store(torch.from_numpy(frames[: offsets[-1]]), offsets, problems)
     folder = cache / "frames" / f"{_key(split)}-{height}x{width}"
-    if not (folder / "index.json").is_file():
+    if not _usable(folder, split):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not (folder / "index.json").is_file():
+            if not _usable(folder, split):
                 _build(split, height, width, folder)
     return _open(folder, height, width)
+
+
+def _usable(folder: Path, split: Split) -> bool:
+    """Whether the store is complete, and no frame that it leaves out has been mended since."""
+    if not (folder / "index.json").is_file():
+        return False
+    left_out = json.loads((folder / "index.json").read_text())["left_out"]
+    if not left_out:
+        return True
+    _, readable = split.frames.read(np.array(left_out[:_LOOKED_AT_AGAIN], dtype=np.int64), 16, 8)
+    return not readable.any()
 
 
 def _key(split: Split) -> str:
@@ -115,9 +127,11 @@ def _build(split: Split, height: int, width: int, folder: Path) -> None:
     partial.mkdir(parents=True)
     shape = (len(split.frames), height, width, 3)
     frames = np.memmap(partial / "frames.bin", dtype=np.uint8, mode="w+", shape=shape)
-    offsets, problems = _leave_out(split, _fill(frames, split))
+    readable = _fill(frames, split)
+    offsets, problems = _leave_out(split, readable)
     frames.flush()
-    index = {"frames": int(offsets[-1]), "offsets": offsets.tolist(), "problems": problems}
+    left_out = np.flatnonzero(~readable).tolist()
+    index = {"offsets": offsets.tolist(), "problems": problems, "left_out": left_out}
     (partial / "index.json").write_text(json.dumps(index))
     _sync(partial / "index.json")
     shutil.rmtree(folder, ignore_errors=True)  # a store without its index: an older crash

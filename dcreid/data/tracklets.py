@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 JUNK = -1  # identity of tracklets that evaluation ignores (MARS)
 DISTRACTOR = 0  # identity of gallery tracklets that match no query (MARS)
+GALLERIES = ("official", "no_junk", "no_queries", "neither")
 
 Ints = NDArray[np.int64]
 
@@ -26,6 +28,7 @@ class DataError(Exception):
     """A data set that cannot be used; the message names the file or folder and the mend."""
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Where a split's F frames come from: files on disk or a renderer."""
 
@@ -103,7 +106,10 @@ class TrackletDataset:
         """The same data under another gallery: official, no_junk, no_queries or neither.
 
         On MARS these are the 12,180, 11,310, 10,200 and 9,330 rows in use (README, "Protocols").
+        Raises DataError when no row is left, ValueError for another name.
         """
+        if gallery not in GALLERIES:
+            raise ValueError(f"gallery {gallery!r}: must be one of {', '.join(GALLERIES)}")
         if self.test is None or self.test.identities is None or gallery == "official":
             return self
         keep = np.ones(len(self.gallery), dtype=bool)
@@ -111,6 +117,8 @@ class TrackletDataset:
             keep &= self.test.identities[self.gallery] != JUNK
         if gallery in ("no_queries", "neither"):
             keep &= ~np.isin(self.gallery, self.query)
+        if not keep.any():
+            raise DataError(f"{self.name}: gallery {gallery} leaves none of {len(keep):,} rows; use official")
         name = f"{self.name}, gallery {gallery} ({int(keep.sum()):,} rows)"
         return dataclasses.replace(self, gallery=self.gallery[keep], protocol=name)
 
@@ -124,18 +132,25 @@ class JpegFrames:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def path(self, frame: int) -> Path:
+        """The file of a frame."""
+        return self.root / self.paths[frame]
+
     def name(self, frame: int) -> str:
-        return str(self.root / self.paths[frame])
+        return str(self.path(frame))
 
     def fingerprint(self) -> str:
         """Of all file names and, for the first frame of every tracklet, its size in bytes."""
         digest = hashlib.sha256("\n".join(self.paths).encode())
-        for frame in self.tracklet_starts:
-            path = self.root / self.paths[frame]
-            digest.update(b"%d," % (path.stat().st_size if path.exists() else -1))
+        for frame in self.tracklet_starts.tolist():
+            try:
+                size = os.stat(self.path(frame)).st_size
+            except OSError:
+                size = -1
+            digest.update(b"%d," % size)
         return digest.hexdigest()
 
     def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         from dcreid.data.jpeg import read_jpegs
 
-        return read_jpegs([self.root / self.paths[frame] for frame in frames], height, width)
+        return read_jpegs([self.path(frame) for frame in frames.tolist()], height, width)

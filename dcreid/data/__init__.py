@@ -1,0 +1,35 @@
+"""The data sets: what a study hands to the algorithm, whichever files it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dcreid.config import DataConfig
+from dcreid.data.duke import load_duke
+from dcreid.data.folder import load_folder
+from dcreid.data.layout import check_layout
+from dcreid.data.mars import load_mars
+from dcreid.data.tracklets import DataError, Split, TrackletDataset
+from dcreid.data.walk import check_root
+
+__all__ = ["DataError", "Split", "TrackletDataset", "load_dataset"]
+
+_READERS = {"mars": load_mars, "duke": load_duke, "folder": load_folder}
+
+
+def load_dataset(config: DataConfig, root: Path | None) -> TrackletDataset:
+    """The configured data set under the configured gallery; frames stay on disk until they are read.
+
+    root: the folder that holds it; the embedded data set needs none. Raises DataError, naming file
+    or folder and what to do about it, for whatever cannot be used.
+    """
+    if config.dataset == "synthetic":
+        from dcreid.data.synthetic import load_synthetic
+
+        return load_synthetic(config.synthetic).with_gallery(config.gallery)
+    if root is None:
+        raise DataError(f"data set {config.dataset}: needs the folder that holds it: --data-root FOLDER")
+    root = root.expanduser()
+    check_root(root)
+    check_layout(root, config.dataset)
+    return _READERS[config.dataset](root).with_gallery(config.gallery)

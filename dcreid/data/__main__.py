@@ -1,0 +1,119 @@
+"""Looks a data set over before anything is trained on it.
+
+    python -m dcreid.data inspect /data/MARS                # guesses the layout, decodes 2,000 frames
+    python -m dcreid.data inspect /data/MARS --frames all   # decodes every frame
+    python -m dcreid.data inspect --dataset synthetic       # the embedded data set
+
+Exit status: 0 when the data can be used, 1 when not (the reason is on stderr).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dcreid.config import DataConfig
+from dcreid.data import DataError, TrackletDataset, load_dataset
+from dcreid.data.inspection import check_frames, report
+from dcreid.data.layout import check_layout, guess_layout
+from dcreid.data.tracklets import GALLERIES
+from dcreid.data.walk import check_root, first_few
+
+_READ_AS = {
+    "mars": "read as MARS, for the folders in it",
+    "duke": "read as DukeMTMC-VideoReID, for the folders in it",
+    "folder": "read as a user's own tracklets: MARS would have bbox_train/ or train_split/ here, "
+    "DukeMTMC-VideoReID train/, query/ and gallery/",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        _inspect(options.root, options.dataset, options.gallery, options.frames)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) -> None:
+    if dataset == "auto":
+        data = _load_guessed(root, gallery)
+    else:
+        data = load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
+    check = check_frames(data, frames, _show_progress if sys.stderr.isatty() else None)
+    print(report(data, check), end="")
+    if check.lost:
+        raise DataError(
+            f"{len(check.lost):,} tracklet(s) without a single readable frame: {first_few(check.lost)}; "
+            "restore their frames, or remove them"
+        )
+
+
+def _load_guessed(root: Path | None, gallery: str) -> TrackletDataset:
+    if root is None:
+        raise DataError("inspect: give the folder of the data set, or --dataset synthetic")
+    check_root(root.expanduser())
+    dataset = guess_layout(root.expanduser())
+    check_layout(root.expanduser(), dataset)
+    try:
+        data = load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
+    except DataError as error:
+        raise DataError(f"{error} ({_READ_AS[dataset]})") from None
+    print(f"layout    {dataset} (guessed; --dataset overrides)")
+    return data
+
+
+def _show_progress(done: int, total: int) -> None:
+    print(f"\r{done:,} of {total:,} frames decoded", end="\n" if done == total else "", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dcreid.data", description="Data sets of video tracklets."
+    )
+    command = parser.add_subparsers(required=True, metavar="command").add_parser(
+        "inspect",
+        help="count, check and decode a data set",
+        description="Count, check and decode a data set.",
+    )
+    command.add_argument("root", type=Path, nargs="?", help="folder of the data set (synthetic needs none)")
+    command.add_argument(
+        "--dataset",
+        default="auto",
+        choices=("auto", "mars", "duke", "folder", "synthetic"),
+        help="how to read it (default: guessed from the folders in it)",
+    )
+    command.add_argument(
+        "--gallery",
+        default="official",
+        choices=GALLERIES,
+        help="gallery rows of the protocol (default: official)",
+    )
+    command.add_argument(
+        "--frames",
+        type=_frame_count,
+        default=2000,
+        metavar="N|all",
+        help="frames to decode as a check, evenly spread (default: 2000)",
+    )
+    return parser
+
+
+def _frame_count(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number of frames nor all")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
