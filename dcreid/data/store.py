@@ -29,7 +29,7 @@ from torch import Tensor
 from dcreid.data.jpeg import explain
 from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
 
-_VERSION = 1  # of the layout and of how frames are decoded and resized
+_VERSION = 2  # of the layout and of how frames are decoded and resized
 _FRAMES_AT_ONCE = 2048
 _LOOKED_AT_AGAIN = 256  # frames left out that are tried again when a store is opened
 _SPARE_DISK = 1 << 30  # left free on the cache's disk for everybody else

@@ -1,0 +1,74 @@
+"""Distances between tracklets and their sums over classes: Eqs (3), (4) and (6).
+
+Notation
+    n          tracklets, c classes, d feature width
+    distances  (n, n) symmetric, zero diagonal
+    labels     (n,) class of each tracklet; class k of the output is the k-th smallest label
+    S          (c, c) S[a, b] = sum of dist(i, j) over i in a, j in b (ordered pairs when a = b)
+    sizes      (c,) |a|, Eq (6)
+
+All dispersions follow from S: d(C) = S[C, C] / n (Eq 3 as printed) or / n² (the mean that the
+text speaks of), and d_ab = S[a, b] / (n_a n_b) (Eq 4). S costs one pass over the n² distances.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def pairwise_distances(features: Float[Tensor, "n d"], *, squared: bool = False) -> Float[Tensor, "n n"]:
+    """Euclidean distances (squared on request) between rows; one (n, n) array is allocated.
+
+    float32 rows of length 1 that almost coincide come out up to 0.0005 apart: |a|² + |b|² - 2 a·b
+    leaves the rounding of 1.
+    """
+    squares = _squared_distances(features, features).fill_diagonal_(0.0)
+    return squares if squared else squares.sqrt_()
+
+
+def cross_distances(
+    queries: Float[Tensor, "q d"], gallery: Float[Tensor, "g d"], *, squared: bool = False
+) -> Float[Tensor, "q g"]:
+    """Euclidean distances (squared on request) from every query to every gallery row."""
+    squares = _squared_distances(queries, gallery)
+    return squares if squared else squares.sqrt_()
+
+
+def _squared_distances(rows: Float[Tensor, "q d"], columns: Float[Tensor, "g d"]) -> Float[Tensor, "q g"]:
+    # Norms first, then the product into the same array: a bitwise symmetric result for rows is columns.
+    squares = rows.square().sum(dim=1)[:, None] + columns.square().sum(dim=1)[None, :]
+    with torch.autocast(rows.device.type, enabled=False):  # bf16 would leave two digits
+        squares.addmm_(rows, columns.T, alpha=-2.0)
+    return squares.clamp_(min=0.0)
+
+
+def class_sums(
+    distances: Float[Tensor, "n n"], labels: Int[Tensor, " n"]
+) -> tuple[Float[Tensor, "c c"], Int[Tensor, " c"]]:
+    """S and the class sizes, in ascending order of label."""
+    classes, index, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+    n, c = len(labels), len(classes)
+    if c == n and bool((index.diff() > 0).all()):  # the first merge step: every tracklet its own class
+        return distances.clone(), sizes
+    # index_add_ on rows, then on columns, reads each distance once; on two CPU cores it was five
+    # to ten times faster than sparse products or segment_reduce, and needs c·n + c² extra numbers.
+    by_row = distances.new_zeros(c, n).index_add_(0, index, distances)
+    return distances.new_zeros(c, c).index_add_(1, index, by_row), sizes
+
+
+def intra_dispersion(
+    sums: Float[Tensor, "c c"], sizes: Int[Tensor, " c"], intra: str = "samples"
+) -> Float[Tensor, " c"]:
+    """d(C) of Eq (3): `samples` divides the sum over ordered pairs by n, `pairs` by n²."""
+    return average_inside(sums.diagonal(), sizes, intra)
+
+
+def average_inside(
+    inside: Float[Tensor, " c"], sizes: Int[Tensor, " c"], intra: str = "samples"
+) -> Float[Tensor, " c"]:
+    """`intra_dispersion` from the diagonal of S alone."""
+    if intra not in ("samples", "pairs"):
+        raise ValueError(f"intra = {intra!r}: must be samples or pairs")
+    return inside / (sizes if intra == "samples" else sizes.square())

@@ -1,0 +1,81 @@
+"""The feature memory as a dynamic classifier: Eqs (1) and (2), its update, and the rate α.
+
+Notation
+    M    rows (C, D): one L2-normalised row per class
+    v    (b, D) L2-normalised features of a batch, y (b,) their classes
+    τ    temperature, α update rate (the share of the old row that stays)
+
+Differs from the public code of this family: the update is a call of its own after the optimiser's
+step, not a side effect of autograd, and rows after a merge are made from the members' features,
+never copied by index (which leaks the order of the tracklets).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:
+    """α of stage `step` = 1, 2, …
+
+    linear: α_step = step · α · pm, clipped to α ("Feature memory": from α·pm up to α);
+    fixed: α throughout; cosine: half a cosine from 0 to α over the same 1/pm stages.
+    """
+    share = min(1.0, step * merge_rate)
+    if schedule == "fixed":
+        return alpha
+    if schedule == "linear":
+        return alpha * share
+    if schedule == "cosine":
+        return alpha * (1.0 - math.cos(math.pi * share)) / 2.0
+    raise ValueError(f"schedule = {schedule!r}: must be linear, fixed or cosine")
+
+
+def class_means(
+    features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], n_classes: int
+) -> Float[Tensor, "c d"]:
+    """Row c = L2-normalised mean of the features of class c's members."""
+    sums = features.new_zeros(n_classes, features.shape[1]).index_add_(0, labels, features)
+    return functional.normalize(sums, dim=1)
+
+
+class FeatureMemory(nn.Module):
+    """M and τ. `rows` is a buffer: it moves with the module and is saved with it, but never trained."""
+
+    rows: Tensor
+
+    def __init__(self, rows: Float[Tensor, "c d"], temperature: float):
+        super().__init__()
+        self.temperature = temperature
+        self.register_buffer("rows", rows.float().clone())
+
+    def logits(self, v: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:
+        """M v / τ, whose softmax is Eq (1); in float32 whatever the autocast."""
+        with torch.autocast(v.device.type, enabled=False):
+            return v.float() @ self.rows.T / self.temperature
+
+    def loss(self, v: Float[Tensor, "b d"], labels: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+        """Eq (2), averaged over the batch."""
+        return functional.cross_entropy(self.logits(v), labels)
+
+    @torch.no_grad()
+    def update(self, v: Float[Tensor, "b d"], labels: Int[Tensor, " b"], alpha: float) -> None:
+        """M[y_i] ← α M[y_i] + (1 − α) v_i, L2-normalised, for each sample i in batch order.
+
+        Samples of different classes do not meet, so all first samples of their class are applied at
+        once, then all second ones, and so on: as many rounds as the batch's commonest class has
+        samples. Labels on the CPU keep the GPU from being waited for.
+        """
+        v = v.detach().float()
+        on_host = labels.cpu()
+        earlier = (on_host[:, None] == on_host[None, :]).tril_(-1).sum(dim=1)  # (b,) same class, before i
+        for turn in range(int(earlier.max()) + 1 if len(on_host) else 0):
+            picked = torch.nonzero(earlier == turn).flatten()
+            rows = on_host[picked].to(self.rows.device, non_blocking=True)
+            samples = v[picked.to(v.device, non_blocking=True)]
+            self.rows[rows] = functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)
