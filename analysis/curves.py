@@ -1,0 +1,147 @@
+"""The paper's figures from one or several studies, as PDF and PNG.
+
+python analysis/curves.py STUDY [STUDY…] [--out DIR]
+
+Fig 3 (against the merge step), Figs 4 and 5 (against λ1 and λ2), the same for τ and α, how the classes
+grow, and for a search Optuna's own plots. What was not run is said and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis import command
+from analysis.classes import classes_figure
+from analysis.results import Group, load
+from analysis.runs import AT, Run, of_experiment, runs
+from analysis.search import search_figures
+from analysis.series import Series, over_parameter, over_steps, printed_points
+from analysis.statistics import estimate
+from analysis.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled
+from analysis.symbols import symbol
+from analysis.tables import file_name
+
+# plan, name of the file, title, field on the axis
+SWEEPS = (
+    ("fig4", "fig4", "Fig 4: weight of the intra-class dispersions", "merge.lambda1"),
+    ("fig5", "fig5", "Fig 5: weight of the class sizes", "merge.lambda2"),
+    ("table3", "tau", "Table 3 as a curve: temperature", "train.temperature"),
+    ("alpha", "alpha", "End value of the memory update rate", "train.alpha"),
+)
+MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
+
+
+def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
+    """(name, caption, figure) of everything that a group has; in place of a figure, why it is missing."""
+    found = runs(group)
+    yield "fig3", f"Fig 3: against the merge step. {_stands_on(group)}", fig3(found, group)
+    for plan, name, title, field in SWEEPS:
+        yield name, f"{title} ({symbol(field)}). {_stands_on(group)}", sweep_figure(found, group, plan, field)
+    yield "classes", f"How the classes grow. {_stands_on(group)}", classes_figure(found)
+    yield from search_figures(group)
+
+
+def fig3(found: Sequence[Run], group: Group) -> Figure | str:
+    """Rank-1 and both mAPs against the merge step; step 0 is the untrained network."""
+    final = [run for run in found if "fig3/final" in run.experiments]
+    if not final:
+        return "the final setting was not run to its end (any plan has it)"
+    figure, (left, right) = panels(2)
+    kinds = ((left, "rank1", "rank-1"), (right, "mAP_trapezoid", "mAP, trapezoid"), (right, "mAP", "mAP"))
+    for ax, metric, label in kinds:
+        series = over_steps(final, metric, scale=100, untrained=True)
+        band(ax, series.x, series.mean, series.half, LINES[1 if metric == "mAP" else 0], label)
+    published = printed_points("fig4", group).get(group.base.merge.lambda1)
+    if published is not None:
+        for ax, value in ((left, published.rank1), (right, published.mAP)):
+            ax.axhline(value, color="black", linestyle=":", linewidth=1, label="paper, best step")
+    for ax, what in ((left, "rank-1 (%)"), (right, "mAP (%)")):
+        ax.set(xlabel="merge step (0: untrained)", ylabel=what)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend()
+    figure.suptitle(f"{group.name}, {_seeds(len(final))}", fontsize=9)
+    return figure
+
+
+def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> Figure | str:
+    """Rank-1 and mAP (trapezoid) against one parameter, at the best and at the last step."""
+    measured = over_parameter(found, plan, "rank1", "best")
+    if len(measured.x) < 2:
+        return f"not run: only {len(measured.x)} value(s) of {symbol(field)} (run --plan {plan})"
+    figure, axes = panels(2)
+    published = printed_points(plan, group)
+    for ax, (metric, label) in zip(axes, MEASURES, strict=True):
+        for at, line in zip(AT, (BEST, LAST), strict=True):
+            series = over_parameter(found, plan, metric, at)
+            band(ax, series.x, series.mean, series.half, line, f"{at} step")
+        if published:
+            printed = [row.rank1 if metric == "rank1" else row.mAP for row in published.values()]
+            ax.plot(list(published), printed, label="paper", **PUBLISHED)
+        if field == "train.alpha":
+            _schedules(ax, found, group, metric)
+        _parameter_axis(ax, measured, field)
+        ax.set_ylabel(label)
+        ax.legend(fontsize=7)
+    figure.suptitle(f"{group.name}, {_seeds(measured.runs)}", fontsize=9)
+    return figure
+
+
+def _schedules(ax: Axes, found: Sequence[Run], group: Group, metric: str) -> None:
+    """The other schedules of α as points at the end value they ran with."""
+    for schedule, line in (("fixed", LINES[2]), ("cosine", LINES[3])):
+        values = estimate(of_experiment(found, f"alpha/{schedule}", metric, "best"))
+        if values.n:
+            ax.errorbar(group.base.train.alpha, values.mean, 0 if values.n == 1 else values.half,
+                        color=line.color, marker=line.marker, linestyle="none", capsize=3,
+                        label=f"{schedule}, best step")  # fmt: skip
+
+
+def _parameter_axis(ax: Axes, series: Series, field: str) -> None:
+    """Ticks at the values that were run; logarithmic where they spread, with 0 at the left end."""
+    positive = [x for x in series.x if x > 0]
+    if max(positive) / min(positive) > 5 and field != "train.alpha":
+        ax.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+    ax.set_xticks(series.x, [f"{x:g}" for x in series.x], rotation=60)
+    ax.minorticks_off()
+    ax.set_xlabel(symbol(field, math=True))
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}" + (", bands: 95 % intervals" if count > 1 else "")
+
+
+def _stands_on(group: Group) -> str:
+    return f"{group.name}; gallery: {group.protocol}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = written, 2 = a study that cannot be read."""
+    made = command.parser("analysis/curves.py", __doc__)
+    return command.run("analysis/curves.py", made, _write, argv)
+
+
+def _write(given: argparse.Namespace) -> None:
+    groups = load(given.studies).groups
+    folder = command.out_folder(given)
+    for group in groups:
+        with styled():
+            for name, caption, figure in figures(group):
+                if isinstance(figure, str):
+                    print(f"{group.name}, {name}: {figure}")
+                    continue
+                paths = save(figure, folder, file_name(group, groups, name))
+                print(f"{paths[0]} and .png: {caption}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""One HTML page with all that studies say: opens from disk, without network or server.
+
+python analysis/report.py STUDY [STUDY…] [--out DIR]
+
+What was run, on what, how long, and what it cost; tables, figures and rank lists (those that
+analysis/ranks.py has drawn); what failed; the command behind each number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import pandas as pd
+
+from analysis import command
+from analysis.ablations import departures
+from analysis.claims import CLAIMS, judge
+from analysis.confirmed import describe
+from analysis.curves import figures
+from analysis.page import facts, page, paragraph, picture, plot, preformatted
+from analysis.reproduce import recipes
+from analysis.results import Group, Results, Study, load
+from analysis.runs import AT, of_experiment, runs
+from analysis.statistics import estimate
+from analysis.style import styled
+from analysis.tables import tables
+from analysis.typeset import MISSING, Table, html_table, mean
+from dcreid.config import Config
+from study.ledger import TrialRecord
+
+RANKS = "ranks-*"  # the folders of analysis/ranks.py
+_BEST_AND_LAST = (
+    "Why two steps: the paper keeps the model of the merge step with the highest mAP on the labelled test "
+    "split. That is chosen with test labels, so it is a little too good; with no labels at hand one has the "
+    "last step. Late merges join different people, so the last step may lie well below the best."
+)
+_PROTOCOL = (
+    "Two mAPs: the published numbers of this family of methods come from MARS's own evaluator, the area "
+    "under the precision–recall curve by trapezoids; they are compared with 'mAP trapezoid'. The usual mAP "
+    "(rectangle rule) is one to two and a half points higher. The gallery is named in every caption."
+)
+
+
+def report(results: Results, folders: Sequence[Path] = ()) -> str:
+    """The page. folders: where to look for rank lists."""
+    sections = [("summary", "In short", "".join(_summary(group) for group in results.groups))]
+    sections.append(("run", "What was run", "".join(_about(study) for study in results.studies)))
+    notes = paragraph(_BEST_AND_LAST) + paragraph(_PROTOCOL)
+    numbered = [html_table(table) for group in results.groups for table in tables(group)]
+    sections.append(("tables", "Tables", notes + "".join(numbered)))
+    sections.append(("figures", "Figures", "".join(_figures(results))))
+    sections.append(("ranks", "Rank lists", _ranks(results, folders)))
+    sections.append(("failed", "What did not finish", _failed(results)))
+    sections.append(("reproduce", "How to reproduce each number", _reproduce(results)))
+    return page(f"Studies: {', '.join(study.name for study in results.studies)}", sections)
+
+
+def _summary(group: Group) -> str:
+    found = runs(group)
+    pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
+    for at in AT:
+        told = []
+        for metric, name in (("rank1", "rank-1"), ("mAP_trapezoid", "mAP trapezoid"), ("mAP", "mAP")):
+            value = estimate(of_experiment(found, "fig3/final", metric, at))
+            told.append(f"{name} {mean(value.mean, value.half)}")
+        count = len(of_experiment(found, "fig3/final", "mAP", at))
+        pairs.append(
+            (f"final setting, {at} step", f"{', '.join(told)} ({count} runs)" if count else "not run")
+        )
+    verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]
+    pairs += [(f"paper: {text}", verdict) for text, verdict in verdicts]
+    return f"<h3>{html.escape(group.name)}</h3>\n" + facts(pairs)
+
+
+def _about(study: Study) -> str:
+    described, plan = study.description, study.plan
+    states = Counter(trial.state for trial in study.trials)
+    hardware = described.get("hardware", {})
+    kind = (
+        f"plan {plan.experiments}" if plan.experiments else f"search by {plan.sampler}, pruner {plan.pruner}"
+    )
+    group = Group(study.name, (study,))
+    pairs = [
+        ("what", f"{kind}; {plan.seeds} seed(s)"),
+        ("trials", ", ".join(f"{count} {state}" for state, count in states.items())),
+        ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
+                 f"{study.data['queries']:,} queries; {study.data['protocol']}"),
+        ("problems of the data", "; ".join(study.data.get("problems", [])) or "none"),
+        ("changed from the preset", departures(group)),
+        *_times(study),
+        ("machine", f"{hardware.get('host')}, {hardware.get('cpus')} CPUs, "
+                    f"GPUs: {', '.join(hardware.get('gpus') or []) or 'none'}; {hardware.get('platform')}"),
+        ("code", f"commit {described.get('git') or 'unknown'}, dcreid {described.get('code')}, "
+                 f"Python {described.get('python')}"),
+        ("packages", ", ".join(f"{k} {v}" for k, v in described.get("packages", {}).items() if v)),
+    ]  # fmt: skip
+    return f"<h3>{html.escape(study.name)}</h3>\n{facts(pairs)}" + preformatted(
+        "\n".join(described.get("commands", []))
+    )
+
+
+def _times(study: Study) -> list[tuple[str, str]]:
+    """From the first start to the last end, and trial-seconds, which add up over parallel trials."""
+    parts: Counter[str] = Counter()
+    for trial in study.trials:
+        for row in trial.steps.values():
+            parts.update({n[8:]: v or 0.0 for n, v in row.items() if n.startswith("seconds_")})
+    total = sum(parts.values())
+    shares = (
+        ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in parts.items()) if total else ""
+    )
+    began = [trial.created for trial in study.trials if trial.created == trial.created]
+    ended = [trial.ended for trial in study.trials if trial.ended]
+    span = MISSING
+    if began and ended:
+        first = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(began)))
+        span = f"{duration(max(ended) - min(began))} from the first start ({first}) to the last end"
+    complete = [trial.seconds for trial in study.trials if trial.state == "complete"]
+    each = duration(sum(complete) / len(complete)) if complete else MISSING
+    return [
+        ("how long", span),
+        ("cost", f"{total:,.0f} trial-seconds ({duration(total)}); {each} per complete trial; {shares}"),
+    ]
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12.3 min`, `5.2 h`"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _figures(results: Results) -> Iterator[str]:
+    for group in results.groups:
+        missing = []
+        with styled():
+            for name, caption, figure in figures(group):
+                if isinstance(figure, str):
+                    missing.append(f"{name}: {figure}")
+                else:
+                    yield plot(figure, caption)
+        if missing:
+            yield paragraph(f"Not drawn for {group.name}: " + "; ".join(missing) + ".")
+
+
+def _ranks(results: Results, folders: Sequence[Path]) -> str:
+    searched = [*folders, *(study.folder / "analysis" for study in results.studies)]
+    drawn = dict.fromkeys(path for folder in searched for path in sorted(folder.glob(f"{RANKS}/*.png")))
+    first = results.studies[0].folder
+    if not drawn:
+        return paragraph("None drawn yet:") + preformatted(f"python analysis/ranks.py {first}")
+    return "".join(picture(path, f"{path.parent.name}: {path.stem.replace('-', ' ')}") for path in drawn)
+
+
+def _failed(results: Results) -> str:
+    rows = []
+    for group in results.groups:
+        for study in group.studies:
+            for trial in study.trials:
+                if trial.state in ("failed", "running"):
+                    rows.append((study.name, str(trial.number), *_trouble(trial, group)))
+    retried = sum(max(0, trial.attempts - 1) for study in results.studies for trial in study.trials)
+    text = paragraph(f"Trials started again after a crash or a stop: {retried}.")
+    if not rows:
+        return paragraph("Every trial that was started has ended, none has failed.") + text
+    columns = ("study", "trial", "configuration", "state", "steps", "reason")
+    table = Table("failed", "Failed and unfinished trials", columns, tuple(rows), "", pd.DataFrame(), left=4)
+    again = [f"python study/run.py --resume {study.folder}" for study in results.studies]
+    return html_table(table) + text + paragraph("To go on:") + preformatted("\n".join(again))
+
+
+def _trouble(trial: TrialRecord, group: Group) -> tuple[str, str, str, str]:
+    name = f"{describe(Config.from_dict(trial.config), group)}, seed {trial.seed}"
+    state = "not finished" if trial.state == "running" else trial.state
+    total = trial.total_steps
+    return (
+        name,
+        state,
+        f"{max(trial.last_step, 0)} of {MISSING if total is None else total}",
+        trial.reason or MISSING,
+    )
+
+
+def _reproduce(results: Results) -> str:
+    rows = []
+    for group in results.groups:
+        for recipe in recipes(runs(group), group):
+            names = ", ".join(recipe.experiments) or "search"
+            seeds = ", ".join(map(str, recipe.seeds))
+            rows.append((names, seeds, ", ".join(recipe.trials), recipe.command))
+    columns = ("experiments", "seeds", "study/trial", "computes these runs again")
+    table = Table("reproduce", "Runs", columns, tuple(rows), "", pd.DataFrame(), left=4)
+    named = " ".join(str(study.folder) for study in results.studies)
+    scripts = "\n".join(f"python analysis/{name}.py {named}" for name in ("tables", "curves", "report"))
+    return (
+        paragraph("From the study folders to the numbers on this page:")
+        + preformatted(scripts)
+        + html_table(table)
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = written, 2 = a study that cannot be read."""
+    made = command.parser("analysis/report.py", __doc__)
+    return command.run("analysis/report.py", made, _write, argv)
+
+
+def _write(given: argparse.Namespace) -> None:
+    results = load(given.studies, finished=False)
+    folder = command.out_folder(given)
+    path = folder / "report.html"
+    path.write_text(report(results, [folder]), encoding="utf-8")
+    print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Finished runs of a group: what each measured at its best and at its last merge step.
+
+A run belongs to an experiment of `search_spaces.paper` if the plan labelled it so, or if it has that
+configuration: a search's run of the paper's setting serves every table, and joined studies share
+their points. The same configuration and seed counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import pandas as pd
+
+from analysis.results import Group, Study, setting
+from dcreid.config import Config, ConfigError
+from search_spaces.paper import PLANS, plan
+from study.ledger import TrialRecord
+
+METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
+AT = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A complete trial whose retrieval was measured."""
+
+    study: Study
+    trial: TrialRecord
+    setting: str  # digest of the configuration without its seed
+    experiments: tuple[str, ...]
+
+    @cached_property
+    def config(self) -> Config:
+        """What was run."""
+        return Config.from_dict(self.trial.config)
+
+    @cached_property
+    def best_step(self) -> int:
+        """Merge step of the highest mAP (the first of equals), chosen with test labels."""
+        curve = self.trial.curve()
+        return max(curve, key=lambda step: (curve[step], -step))
+
+    @cached_property
+    def last_step(self) -> int:
+        """The last merge step."""
+        return max(self.trial.curve())
+
+    def value(self, metric: str, at: str) -> float:
+        """A metric of `METRICS`, in percent, at the best or the last step."""
+        row = self.trial.steps[self.best_step if at == "best" else self.last_step]
+        return 100.0 * float(row[metric])
+
+
+def runs(group: Group) -> list[Run]:
+    """Every complete and measured trial of the group, one for each configuration and seed."""
+    found: dict[tuple[str, int], Run] = {}
+    for study in group.studies:
+        for trial in study.trials:
+            if trial.state == "complete" and trial.curve():
+                key = setting(trial.config)
+                run = Run(study, trial, key, experiments_of(trial, group.base))
+                found.setdefault((key, trial.seed), run)
+    return list(found.values())
+
+
+def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
+    """A metric of runs of one configuration, indexed by seed."""
+    return pd.Series({run.trial.seed: run.value(metric, at) for run in runs}, dtype=float).sort_index()
+
+
+def of_experiment(runs: Sequence[Run], experiment: str, metric: str, at: str) -> pd.Series[float]:
+    """A metric by seed of the runs that belong to an experiment; empty where it was not run."""
+    return by_seed([run for run in runs if experiment in run.experiments], metric, at)
+
+
+def standing(group: Group, experiment: str) -> str:
+    """Why an experiment has no finished run: `not run`, or how its trials stand."""
+    states = [
+        "not finished" if trial.state == "running" else trial.state
+        for study in group.studies
+        for trial in study.trials
+        if experiment in experiments_of(trial, group.base)
+    ]
+    if "complete" in states:
+        return "not measured"
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "not run"
+
+
+def experiments_of(trial: TrialRecord, base: Config) -> tuple[str, ...]:
+    """Experiments of the paper's plans that a trial is a point of."""
+    labelled = [name for name in trial.labels if "/" in name]
+    return tuple(dict.fromkeys([*labelled, *_known(base).get(setting(trial.config), ())]))
+
+
+@lru_cache(maxsize=64)
+def _known(base: Config) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for experiment, config in _points(base):
+        key = setting(config.to_dict())
+        found[key] = (*found.get(key, ()), experiment)
+    return found
+
+
+def _points(base: Config) -> Iterator[tuple[str, Config]]:
+    for name in PLANS:
+        if name == "paper":  # made of the others
+            continue
+        try:
+            items = plan(name, base)
+        except ConfigError:  # a base that leaks has no plan
+            continue
+        for item in items:
+            yield from ((experiment, item.config) for experiment in item.experiments)

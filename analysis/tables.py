@@ -1,0 +1,90 @@
+"""The paper's tables from one or several studies, beside the published numbers.
+
+python analysis/tables.py STUDY                           # Markdown on the screen
+python analysis/tables.py STUDY [STUDY…] --format latex --out tables
+
+Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it,
+the α table and the audit of leaks where they were run, and the best of a search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from analysis import command
+from analysis.ablations import ABLATIONS, ablation_table, departures, leak_table, others_table
+from analysis.claims import claims_table
+from analysis.confirmed import search_table
+from analysis.results import Group, load
+from analysis.runs import runs
+from analysis.typeset import FORMATS, Table
+
+
+def tables(group: Group) -> Iterator[Table]:
+    """All tables of a group. Those that go beyond the paper come only where their plan was run."""
+    found = runs(group)
+    asked = {study.plan.experiments for study in group.studies}
+    for spec in ABLATIONS:
+        if spec.plan != "alpha" or "alpha" in asked:
+            yield ablation_table(spec, found, group)
+    others = others_table(found, group)
+    if others is not None:
+        yield others
+    yield claims_table(found, group)
+    if "leak_audit" in asked:
+        yield leak_table(found, group)
+    if any(study.plan.space is not None for study in group.studies):
+        yield search_table(found, group)
+
+
+def heading(group: Group) -> str:
+    """What the tables of a group stand on, in two lines."""
+    named = ", ".join(study.name for study in group.studies)
+    finished = sum(sum(trial.state == "complete" for trial in study.trials) for study in group.studies)
+    total = sum(len(study.trials) for study in group.studies)
+    return (
+        f"{group.name}: {group.train_tracklets:,} training tracklets; studies {named}; "
+        f"{finished} of {total} trials complete\n"
+        f"changed from the preset {group.dataset}: {departures(group)}"
+    )
+
+
+def file_name(group: Group, groups: Sequence[Group], name: str) -> str:
+    """`table1`, with the group in front where there are several."""
+    if len(groups) == 1:
+        return name
+    return f"{re.sub(r'[^A-Za-z0-9.]+', '-', group.name).strip('-')}-{name}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = written, 2 = a study that cannot be read."""
+    made = command.parser("analysis/tables.py", __doc__)
+    made.add_argument("--format", choices=FORMATS, default="markdown", help="of the tables [markdown]")
+    return command.run("analysis/tables.py", made, _write, argv)
+
+
+def _write(given: argparse.Namespace) -> None:
+    groups = load(given.studies).groups
+    render, suffix = FORMATS[given.format]
+    for group in groups:
+        comment = "%" if given.format == "latex" else "#"
+        if given.format == "markdown":
+            print(f"## {heading(group)}\n")
+        elif given.out is None:
+            print(f"{comment} {heading(group)}".replace("\n", f"\n{comment} "))
+        for table in tables(group):
+            print(f"# {table.title}\n{render(table)}" if given.format == "csv" else render(table))
+            if given.out is not None:
+                path = command.out_folder(given) / f"{file_name(group, groups, table.name)}{suffix}"
+                path.write_text(render(table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

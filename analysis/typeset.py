@@ -1,0 +1,115 @@
+"""A table as Markdown, LaTeX (booktabs), HTML, or, as numbers, CSV."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+MISSING = "–"
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": "$<$", ">": "$>$", "λ1": r"$\lambda_1$", "λ2": r"$\lambda_2$", "λ": r"$\lambda$",
+    "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
+    "×": r"$\times$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
+}  # fmt: skip
+_LATEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells to read, and the same content as numbers (`numbers`) for a CSV file.
+
+    `left`: how many of the first columns hold words.
+    """
+
+    name: str  # of its file
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+    numbers: pd.DataFrame = field(repr=False)
+    left: int = 1
+
+    def __post_init__(self) -> None:
+        wrong = [row for row in self.rows if len(row) != len(self.columns)]
+        if wrong:
+            raise ValueError(f"table {self.name}: row {wrong[0]} has not {len(self.columns)} cells")
+
+
+def mean(value: float, half: float | None = None, digits: int = 1, sign: bool = False) -> str:
+    """`41.3 ± 0.5`; without an interval (one run) the number alone; – where there is none."""
+    if value != value:
+        return MISSING
+    told = f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return told if half is None or half != half else f"{told} ± {half:.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """`0.03`, `< 0.001`"""
+    if p != p:
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def markdown(table: Table) -> str:
+    """A pipe table under its title, the caption below."""
+    bar = ["---"] * table.left + ["---:"] * (len(table.columns) - table.left)
+    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.columns, *table.rows)]
+    body = [lines[0], " | ".join(bar), *lines[1:]]
+    return "\n".join([f"### {table.title}", "", *(f"| {line} |" for line in body), "", table.caption, ""])
+
+
+def latex(table: Table) -> str:
+    """A table environment that needs the package booktabs."""
+    align = "l" * table.left + "r" * (len(table.columns) - table.left)
+    heading, *rows = (
+        " & ".join(_latex(cell) for cell in row) + r" \\" for row in (table.columns, *table.rows)
+    )
+    lines = [
+        r"\begin{table}",
+        r"\centering\small",
+        rf"\caption{{{_latex(f'{table.title}. {table.caption}')}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        heading,
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def csv(table: Table) -> str:
+    """The numbers, unrounded, one row per cell's worth."""
+    return table.numbers.to_csv(index=False)
+
+
+def html_table(table: Table) -> str:
+    """A figure element whose table scrolls sideways on a narrow screen."""
+
+    def cells(row: tuple[str, ...], tag: str) -> str:
+        marks = ["" if i < table.left else " class=number" for i in range(len(row))]
+        told = (f"<{tag}{mark}>{html.escape(cell)}</{tag}>" for mark, cell in zip(marks, row, strict=True))
+        return f"<tr>{''.join(told)}</tr>"
+
+    body = "\n".join(cells(row, "td") for row in table.rows)
+    return (
+        f"<h3>{html.escape(table.title)}</h3>\n<div class=scroll tabindex=0><table>\n"
+        f"<thead>{cells(table.columns, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
+        f"<p class=caption>{html.escape(table.caption)}</p>\n"
+    )
+
+
+FORMATS = {"markdown": (markdown, ".md"), "latex": (latex, ".tex"), "csv": (csv, ".csv")}
+
+
+def _latex(text: str) -> str:
+    return _LATEX_PATTERN.sub(lambda found: _LATEX[found[0]], text)

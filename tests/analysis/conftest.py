@@ -1,0 +1,161 @@
+"""Studies made up for these tests: real files, invented numbers, no training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcreid.config import Config, preset
+from search_spaces.optuna import load_space
+from search_spaces.paper import plan, with_seeds
+from study.ledger import Ledger
+from study.plan import StudyPlan
+
+STEPS = 3
+# (configuration, merge step) to mAP, a fraction
+Score = Callable[[Config, int], float]
+
+
+def flat_score(config: Config, step: int) -> float:
+    """Rises with the step; a little noise that depends on seed and λ2 keeps tests from zero spread."""
+    return 0.30 + 0.01 * step + 0.002 * config.seed + 0.0001 * (config.seed * config.merge.lambda2 * 1000 % 7)
+
+
+def step_row(config: Config, step: int, score: Score) -> dict[str, Any]:
+    """A row as the trainable reports it."""
+    value = score(config, step)
+    row: dict[str, Any] = {
+        "step": step,
+        "mAP": value,
+        "mAP_trapezoid": value - 0.02,
+        "rank1": value + 0.2,
+        "rank5": value + 0.3,
+        "rank10": value + 0.35,
+        "rank20": value + 0.4,
+        "queries": 100,
+        "queries_skipped": 0,
+        "classes_after": 100 - 20 * step,
+        "total_steps": STEPS,
+    }
+    if step:
+        row |= {"purity": 0.9, "nmi": 0.8, "ari": 0.1, "pairwise_f": 0.2, "alpha": 0.1 * step, "loss": 2.0}
+        row |= {
+            "class_size_max": 5 * step,
+            "class_size_median": 1.0 * step,
+            "classes_before": 120 - 20 * step,
+        }
+        row |= {
+            "seconds_train": 2.0,
+            "seconds_features": 0.5,
+            "seconds_merge": 0.25,
+            "seconds_evaluate": 0.25,
+        }
+    return row
+
+
+class Made:
+    """A study folder to put trials into."""
+
+    def __init__(self, folder: Path, base: Config, **changes: Any):
+        self.folder, self.base = folder, base
+        folder.mkdir(parents=True, exist_ok=True)
+        values: dict[str, Any] = {
+            "name": folder.name,
+            "base": base.to_dict(),
+            "root": None,
+            "space": None,
+            "experiments": None,
+            "samples": 6,
+            "seeds": 1,
+            "objective": "last",
+            "sampler": "tpe",
+            "pruner": "none",
+            "grace": 0,
+            "cpus_per_trial": 1.0,
+            "gpus_per_trial": None,
+            "concurrency": None,
+            "time_budget": None,
+            "address": None,
+            "studies": str(folder.parent),
+            "storage": None,
+            "cache": ".cache",
+            "max_failures": 3,
+        }
+        self.plan = StudyPlan(**(values | changes))
+        sizes = {"mars": 8298, "duke": 2196}
+        self.write_description(
+            name={"mars": "MARS", "duke": "DukeMTMC-VideoReID"}.get(base.data.dataset, base.data.dataset),
+            fingerprint="f" * 16,
+            protocol="gallery of 12 rows",
+            train_tracklets=sizes.get(base.data.dataset, 96),
+            test_tracklets=40,
+            queries=12,
+            labelled=True,
+            problems=[],
+        )
+        self.ledger = Ledger(folder / "ledger.jsonl")
+
+    def write_description(self, **data: Any) -> None:
+        content = {
+            "plan": self.plan.to_dict(),
+            "dataset": data,
+            "command": "python study/run.py",
+            "commands": ["python study/run.py --dataset duke"],
+            "created": 1.0,
+            "code": "c" * 16,
+            "git": None,
+            "python": "3.11",
+            "packages": {"torch": "2"},
+            "hardware": {"host": "here", "cpus": 2, "gpus": [], "memory_bytes": 1 << 30, "platform": "Linux"},
+        }
+        (self.folder / "study.json").write_text(json.dumps(content))
+
+    def trial(
+        self,
+        config: Config,
+        score: Score = flat_score,
+        *,
+        state: str = "complete",
+        steps: int = STEPS,
+        labels: tuple[str, ...] = (),
+        origin: str = "plan",
+        reason: str | None = None,
+    ) -> int:
+        number = self.ledger.next_number()
+        self.ledger.append(
+            "trial", number=number, config=config.to_dict(), digest=config.digest(), origin=origin,
+            labels=list(labels), params={}, distributions={},
+        )  # fmt: skip
+        self.ledger.append("start", trial=number)
+        for step in range(steps + 1):
+            self.ledger.append("step", trial=number, row=step_row(config, step, score))
+        if state != "running":
+            value = score(config, steps) if state in ("complete", "pruned") else None
+            self.ledger.append("end", trial=number, state=state, reason=reason, value=value)
+        return number
+
+    def run_plan(self, seeds: int, score: Score = flat_score) -> None:
+        assert self.plan.experiments is not None
+        for item in with_seeds(plan(self.plan.experiments, self.base), range(seeds)):
+            self.trial(item.config, score, labels=item.experiments)
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
+    """make(dataset, name=…, base=…, **plan fields): an empty study folder."""
+
+    monkeypatch.setattr("study.ledger.os.fsync", lambda file: None)  # hundreds of lines, all thrown away
+
+    def build(dataset: str = "duke", name: str = "study", base: Config | None = None, **changes: Any) -> Made:
+        return Made(tmp_path / name, base or preset(dataset), **changes)
+
+    return build
+
+
+@pytest.fixture
+def lambdas_space() -> dict[str, Any]:
+    return load_space("lambdas").to_dict()

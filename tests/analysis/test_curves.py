@@ -1,0 +1,103 @@
+"""Series and figures: their values, what they say when something was not run, their files."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.curves import figures, main
+from analysis.results import load
+from analysis.runs import runs
+from analysis.series import over_parameter, over_steps, printed_points
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open():
+    yield
+    plt.close("all")
+
+
+def group_of(*studies):
+    return load([study.folder for study in studies]).groups[0]
+
+
+def test_over_steps_averages_seeds_and_may_start_untrained(make):
+    study = make("duke", experiments="fig3")
+    study.run_plan(3, lambda config, step: 0.1 * step + 0.01 * config.seed)
+    found = runs(group_of(study))
+    series = over_steps(found, "mAP", scale=100)
+    assert series.x == [1, 2, 3] and series.mean == pytest.approx([11, 21, 31]) and series.runs == 3
+    assert over_steps(found, "mAP", untrained=True).x == [0, 1, 2, 3]
+    assert over_steps(found, "purity", untrained=True).x == [1, 2, 3]
+
+
+def test_over_parameter_ascends_and_takes_points_of_other_plans(make):
+    one, two = make("duke", "one", experiments="fig5"), make("duke", "two", experiments="table1")
+    one.trial(one.base), two.run_plan(1)
+    found = runs(group_of(one, two))
+    # Table 1's final setting and "baseline + λ1" are two points of Fig 5.
+    assert over_parameter(found, "fig5", "mAP", "last").x == [0.0, 0.003]
+
+
+def test_points_that_the_paper_prints(make):
+    study = make("duke")
+    study.trial(study.base)
+    group = group_of(study)
+    assert {x: row.rank1 for x, row in printed_points("fig5", group).items()} == {0.0: 71.4, 0.003: 75.4}
+    assert {x: row.mAP for x, row in printed_points("fig4", group).items()} == {0.06: 67.4}
+    tau = {x: row.mAP for x, row in printed_points("table3", group).items()}
+    assert tau == {0.05: 63.6, 0.08: 66.8, 0.1: 67.4, 0.3: 25.5}
+    drawn = make("synthetic", "drawn")
+    drawn.trial(drawn.base)
+    assert printed_points("fig5", group_of(drawn)) == {}
+
+
+def test_paper_plan_draws_every_figure_of_the_paper(make):
+    study = make("duke", experiments="paper")
+    study.run_plan(2)
+    made = {name: figure for name, _, figure in figures(group_of(study))}
+    drawn = {name for name, figure in made.items() if isinstance(figure, Figure)}
+    assert drawn == {"fig3", "fig4", "fig5", "tau", "classes"}
+    fig4 = made["fig4"]
+    assert isinstance(fig4, Figure)
+    assert fig4.axes[0].get_xlabel() == r"$\lambda_1$"
+    assert {line.get_label() for line in fig4.axes[0].lines} == {"best step", "last step", "paper"}
+    looks = [(line.get_marker(), line.get_linestyle()) for line in fig4.axes[0].lines]
+    assert len(set(looks)) == len(looks)  # told apart without colour
+
+
+def test_what_was_not_run_is_said(make):
+    study = make("duke")
+    study.trial(study.base)
+    made = {name: figure for name, _, figure in figures(group_of(study))}
+    assert made["fig4"] == "not run: only 1 value(s) of λ1 (run --plan fig4)"
+
+
+def test_data_without_identities_has_no_quality_curve(make):
+    study = make("duke")
+    study.trial(study.base)
+    path = study.folder / "ledger.jsonl"
+    text = path.read_text()
+    for name, value in {"purity": 0.9, "nmi": 0.8, "ari": 0.1, "pairwise_f": 0.2}.items():
+        text = text.replace(f'"{name}": {value}', f'"{name}": null')
+    path.write_text(text)
+    made = {name: figure for name, _, figure in figures(group_of(study))}
+    assert isinstance(made["classes"], Figure)
+    assert [text.get_text() for text in made["classes"].axes[0].texts] == [
+        "no labels on the\ntraining tracklets"
+    ]
+
+
+def test_files_are_equal_for_equal_results(make, tmp_path):
+    study = make("duke", experiments="table3")
+    study.run_plan(2)
+    for name in ("a", "b"):
+        assert main([str(study.folder), "--out", str(tmp_path / name)]) == 0
+    for name in ("fig3.png", "tau.pdf", "tau.png", "classes.pdf"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,139 @@
+"""Looking at a trial: a network rebuilt from its checkpoint, and the pictures made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from analysis.network import choose, rebuild
+from analysis.ranks import main, members, most_mixed, principal_plane
+from analysis.results import ResultsError, load
+from analysis.retrieval import rank_lists
+from dcreid.algorithm import Algorithm
+from dcreid.config import preset
+from dcreid.data import load_dataset
+from dcreid.dispersion import cross_distances
+from study.checkpoints import save_checkpoint
+from study.storage import Storage
+
+TINY = preset("synthetic").replace(
+    **{
+        "data.height": 32, "data.width": 16, "data.frames": 2, "train.first_epochs": 1, "train.later_epochs": 1,
+        "merge.max_steps": 2, "merge.merge_rate": 0.2, "data.synthetic.train_identities": 4,
+        "data.synthetic.test_identities": 3, "data.synthetic.frames": 3,
+    }
+)  # fmt: skip
+
+
+@pytest.fixture
+def study(make, tmp_path: Path):
+    """One real trial of two merge steps, with its checkpoints."""
+    data = load_dataset(TINY.data, None)
+    made = make("synthetic", base=TINY, cache=str(tmp_path / "cache"))
+    described = {"name": data.name, "fingerprint": data.fingerprint(), "protocol": data.protocol}
+    made.write_description(**described, train_tracklets=len(data.train), queries=len(data.query), problems=[])
+    algorithm = Algorithm(TINY, data)
+    measured = {}
+    for step in algorithm:
+        measured[step.step] = step.mAP
+        save_checkpoint(
+            Storage(str(made.folder / "trials" / "0000")), step.step, algorithm.state_dict(), None
+        )
+    made.trial(TINY, lambda config, step: measured.get(step, 0.0), steps=2)
+    return made
+
+
+def test_the_rebuilt_network_measures_what_the_trial_reported(study):
+    found = load([study.folder]).studies[0]
+    rebuilt = rebuild(found, None, None, None)
+    assert rebuilt.step == max(found.trials[0].curve(), key=found.trials[0].curve().__getitem__)
+    data, v = rebuilt.algorithm.data, rebuilt.test_features()
+    ids, cams = data.test.identities, data.test.cameras
+    q, g = data.query, data.gallery
+    lists = rank_lists(cross_distances(v[q], v[g]).numpy(), ids[q], ids[g], cams[q], cams[g])
+    average = np.nanmean([one.average_precision for one in lists])
+    assert average == pytest.approx(found.trials[0].curve()[rebuilt.step], abs=1e-4)
+
+
+def test_pictures_are_written_into_the_study(study, capsys):
+    assert main([str(study.folder), "--trial", "0"]) == 0
+    (folder,) = (study.folder / "analysis").iterdir()
+    names = {path.name for path in folder.iterdir()}
+    assert {"rank-lists-hardest.png", "rank-lists-easiest.png", "classes-largest.png", "gallery-map.pdf", "joins.png"} <= names  # fmt: skip
+    with Image.open(folder / "rank-lists-hardest.png") as picture:
+        assert picture.width > 640 and len(picture.getcolors(1 << 24)) > 100
+    assert capsys.readouterr().out.count(".png") >= 6
+
+
+def test_a_moved_study_needs_its_folder_only(study, tmp_path: Path):
+    moved = study.folder.rename(tmp_path / "moved")
+    assert rebuild(load([moved]).studies[0], 0, None, tmp_path / "cache2").step in (1, 2)
+
+
+def test_damaged_checkpoints_are_passed_over(study):
+    found = load([study.folder]).studies[0]
+    kept = sorted((study.folder / "trials" / "0000").glob("step-*.pt"))
+    best = rebuild(found, None, None, None).step
+    kept[best - 1].write_bytes(b"cut")
+    assert rebuild(found, None, None, None).step == 3 - best
+    for path in kept:
+        path.write_bytes(b"cut")
+    with pytest.raises(ResultsError, match=r"no checkpoint of trial 0 that can be read"):
+        rebuild(found, None, None, None)
+
+
+def test_wrong_trial_and_wrong_data(study, tmp_path: Path, capsys):
+    found = load([study.folder]).studies[0]
+    with pytest.raises(ResultsError, match=r"--trial 5: .* has trials 0 to 0"):
+        choose(found, 5)
+    path = study.folder / "study.json"
+    path.write_text(path.read_text().replace(found.data["fingerprint"], "0" * 16))
+    assert main([str(study.folder)]) == 2
+    assert "not the data of study" in capsys.readouterr().err
+
+
+def test_members_follow_the_order_of_the_training_tracklets():
+    classes = members(torch.tensor([0, 1, 0]).numpy(), np.array([2, 0, 1]))
+    assert [one.tolist() for one in classes] == [[1, 2], [0]]
+
+
+def test_most_mixed_classes_first():
+    identities = np.array([1, 1, 2, 1, 2, 3, 4, 5])
+    classes = [np.array([0, 1, 2]), np.array([3, 4]), np.array([5]), np.array([6, 7])]
+    assert [one.tolist() for one in most_mixed(classes, identities)] == [[3, 4], [6, 7], [0, 1, 2]]
+
+
+def test_principal_plane_of_a_plane_holds_everything():
+    rng = np.random.default_rng(0)
+    flat = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 16))
+    plane, share = principal_plane(flat)
+    assert share == pytest.approx(1.0)
+    distances = np.linalg.norm(plane[:, None] - plane[None], axis=2)
+    assert distances == pytest.approx(np.linalg.norm(flat[:, None] - flat[None], axis=2))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_rank_lists_of_real_tracklets(make, mars_mini: Path, mobilenet_weights: Path, tmp_path: Path):
+    """An untrained trial on real data, end to end; the pictures stay in the temporary folder."""
+    config = preset("mars").replace(
+        **{
+            "data.height": 32, "data.width": 16, "data.eval_frames": 2, "model.backbone": "mobilenet_v2",
+            "model.weights": str(mobilenet_weights), "train.first_epochs": 0, "train.later_epochs": 0,
+            "merge.max_steps": 1,
+        }
+    )  # fmt: skip
+    data = load_dataset(config.data, mars_mini)
+    made = make("mars", base=config, root=str(mars_mini), cache=str(tmp_path / "cache"))
+    described = {"name": data.name, "fingerprint": data.fingerprint(), "protocol": data.protocol}
+    made.write_description(**described, train_tracklets=len(data.train), queries=len(data.query), problems=[])
+    algorithm = Algorithm(config, data, cache=tmp_path / "cache")
+    algorithm.step()
+    save_checkpoint(Storage(str(made.folder / "trials" / "0000")), 1, algorithm.state_dict(), 1)
+    made.trial(config, steps=1)
+    assert main([str(made.folder)]) == 0
+    assert len(list((made.folder / "analysis" / "ranks-0000-step-001").glob("*.png"))) == 6

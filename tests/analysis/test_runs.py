@@ -1,0 +1,56 @@
+"""Which runs count for which experiment, and at which step."""
+
+from __future__ import annotations
+
+from analysis.results import load
+from analysis.runs import of_experiment, runs, standing
+
+
+def test_best_and_last_step(make):
+    study = make("duke")
+    study.trial(study.base, lambda config, step: {0: 0.9, 1: 0.3, 2: 0.5, 3: 0.4}[step])
+    (run,) = runs(load([study.folder]).groups[0])
+    assert (run.best_step, run.last_step) == (2, 3)  # the untrained network is no step
+    assert (run.value("mAP", "best"), run.value("mAP", "last")) == (50.0, 40.0)
+
+
+def test_a_run_of_the_papers_setting_serves_every_table(make, lambdas_space):
+    search = make("duke", space=lambdas_space)
+    search.trial(search.base, labels=("paper",), origin="paper")
+    found = runs(load([search.folder]).groups[0])
+    for name in (
+        "table1/lambda1_lambda2",
+        "table2/linear",
+        "table3/0.1",
+        "fig3/final",
+        "fig4/0.06",
+        "fig5/0.003",
+    ):
+        assert list(of_experiment(found, name, "mAP", "last").index) == [0]
+    assert of_experiment(found, "table1/baseline", "mAP", "last").empty
+
+
+def test_joined_studies_count_each_configuration_and_seed_once(make):
+    one, two = make("duke", "one", experiments="table1"), make("duke", "two", experiments="table2")
+    one.run_plan(seeds=2), two.run_plan(seeds=3)
+    found = runs(load([one.folder, two.folder]).groups[0])
+    assert len(found) == 3 * 2 + 2 * 3 - 2
+    assert list(of_experiment(found, "table1/lambda1_lambda2", "mAP", "last").index) == [0, 1, 2]
+
+
+def test_unfinished_pruned_and_failed_trials_do_not_count(make):
+    study = make("duke", experiments="table2")
+    study.trial(study.base, labels=("table2/linear",))
+    fixed = study.base.replace(**{"train.alpha_schedule": "fixed"})
+    for state in ("running", "failed", "pruned"):
+        study.trial(fixed, state=state, steps=2)
+    group = load([study.folder]).groups[0]
+    assert len(runs(group)) == 1
+    assert standing(group, "table2/fixed") == "1 not finished, 1 failed, 1 pruned"
+    assert standing(group, "table3/0.3") == "not run"
+
+
+def test_a_label_that_no_plan_has_any_more_still_counts(make):
+    study = make("duke")
+    study.trial(study.base.replace(**{"merge.lambda1": 0.123}), labels=("fig4/0.123",))
+    assert len(of_experiment(runs(load([study.folder]).groups[0]), "fig4/0.123", "mAP", "best")) == 1

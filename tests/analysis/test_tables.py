@@ -1,0 +1,132 @@
+"""The tables: numbers, what is said where there are none, and the three formats."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pandas as pd
+import pytest
+
+from analysis.results import load
+from analysis.tables import main, tables
+from analysis.typeset import csv, html_table, latex, markdown, mean, p_value
+
+
+def named(study, *more) -> dict:
+    return {t.name: t for t in tables(load([study.folder, *(m.folder for m in more)]).groups[0])}
+
+
+def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
+    study = make("duke", experiments="table1")
+    study.run_plan(2)
+    found = named(study)
+    assert set(found) == {"table1", "table2", "table3", "table5", "claims"}
+    row = dict(zip(found["table1"].columns, found["table1"].rows[0], strict=True))
+    assert row["criterion"] == "baseline (λ1 = λ2 = 0)" and row["runs"] == "2"
+    # mAP of seeds 0 and 1 at step 3: 33.0 and 33.2; trapezoid 2 below
+    assert row["mAP"] == "33.1 ± 1.3" and row["mAP trapezoid"] == "31.1 ± 1.3"
+    assert row["paper Duke mAP"] == "63.6" and row["Δ mAP"] == "−32.5"
+    numbers = pd.read_csv(io.StringIO(csv(found["table1"])))
+    assert numbers.loc[0, "mAP"] == pytest.approx(33.1) and numbers.loc[0, "paper_mAP"] == 63.6
+    assert "gallery of 12 rows" in found["table1"].caption
+
+
+def test_what_was_not_run_is_said(make):
+    study = make("duke", experiments="table1")
+    study.run_plan(1)
+    row = dict(zip(named(study)["table2"].columns, named(study)["table2"].rows[0], strict=True))
+    assert (row["runs"], row["rank-1"], row["mAP"]) == ("0", "not run", "–")
+    assert row["paper Duke mAP"] == "67.2" and row["Δ mAP"] == "–"
+
+
+def test_other_data_gets_no_difference_to_the_paper(make):
+    drawn = make("synthetic", experiments="table1")
+    drawn.run_plan(1)
+    table = named(drawn)["table1"]
+    assert not [name for name in table.columns if name.startswith("Δ")]
+    assert "only for orientation" in table.caption
+    part = make("mars", "part", experiments="table1")
+    part.run_plan(1)
+    path = part.folder / "study.json"
+    path.write_text(path.read_text().replace("8298", "1251"))
+    assert not [name for name in named(part)["table1"].columns if name.startswith("Δ")]
+    assert "this 1,251" in named(part)["table1"].caption
+
+
+def test_our_row_in_table5(make):
+    study = make("duke", experiments="fig3")
+    study.run_plan(3)
+    rows = named(study)["table5"].rows
+    assert rows[-2][0] == "ours, best step" and rows[-2][2] == "3"
+    assert rows[-3][0] == "this method" and rows[-3][-2] == "67.4"
+
+
+def test_leaks_are_weighed_against_doing_it_right(make):
+    study = make("duke", experiments="leak_audit")
+    study.run_plan(3, lambda c, s: 0.3 + 0.1 * c.train.leak_audit + 0.001 * c.seed * (1 + c.train.leak_audit))
+    rows = {row[:2]: row for row in named(study)["leak_audit"].rows}
+    assert rows["as it should be", "best"][-2:] == ("–", "–")
+    assert rows["memory rows by index from the step before", "best"][-2] == "+10.1 ± 0.2"
+
+
+def test_a_search_is_judged_on_seeds_it_did_not_choose_by(make, lambdas_space):
+    study = make("duke", space=lambdas_space)
+    study.trial(study.base, origin="paper", labels=("paper",))
+    lucky = study.base.replace(**{"merge.lambda1": 0.2})
+    study.trial(lucky, lambda c, s: 0.9, origin="search")
+    table = named(study)["search"]
+    assert table.rows[1][:4] == ("λ1 0.2", "90.0", "not confirmed", "0")
+    for seed in (1, 2, 3):
+        study.trial(study.base.replace(seed=seed), origin="paper")
+        study.trial(lucky.replace(seed=seed), origin="confirm")
+    assert named(study)["search"].rows[1][1:4] == ("90.0", "33.4 ± 0.5", "3")
+
+
+@pytest.mark.parametrize("render", [markdown, latex, html_table])
+def test_every_row_is_rendered(make, render):
+    study = make("duke", experiments="table1")
+    study.run_plan(1)
+    for table in named(study).values():
+        text = render(table)
+        lines = {markdown: r"| ", latex: r" \\", html_table: "<tr>"}[render]
+        assert text.count(lines) >= len(table.rows) + 1
+        assert "nan" not in text
+
+
+def test_latex_escapes():
+    study_text = latex(table_of(("a_b", "50 % & λ1 ± τ")))
+    assert r"a\_b & 50 \% \& $\lambda_1$ $\pm$ $\tau$ \\" in study_text
+    assert r"\toprule" in study_text
+
+
+def table_of(row):
+    from analysis.typeset import Table
+
+    return Table("t", "title", ("x", "y"), (row,), "caption", pd.DataFrame())
+
+
+def test_html_escapes():
+    assert "&lt;b&gt;" in html_table(table_of(("<b>", "1")))
+
+
+def test_numbers_in_words():
+    assert mean(41.26, 0.55) == "41.3 ± 0.6" and mean(41.26, math.nan) == "41.3"
+    assert mean(-1.0, sign=True) == "−1.0" and mean(math.nan) == "–"
+    assert p_value(0.0001) == "< 0.001" and p_value(0.034) == "0.034"
+
+
+def test_command_writes_files_per_group(make, tmp_path, capsys):
+    one, two = make("duke", "one", experiments="table1"), make("mars", "two", experiments="table1")
+    one.run_plan(1), two.run_plan(1)
+    arguments = [str(one.folder), str(two.folder), "--format", "csv", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert "Table 1" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"DukeMTMC-VideoReID-table1.csv", "MARS-table1.csv", "MARS-table4.csv"} <= names
+
+
+def test_bad_input_is_one_line_and_status_2(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("analysis/tables.py: error: ") and error.count("\n") == 1
