@@ -1,0 +1,245 @@
+"""The merge step: distances, Eqs (3)-(7), m joins; against the loops of public code and average linkage.
+
+    python benchmarks/merge.py --quick           a look, about 20 seconds
+    python benchmarks/merge.py                   MARS's size: 8,298 tracklets, 2,048 features, m = 414
+    python benchmarks/merge.py --blocked 100000  without the matrix (minutes)
+
+The rivals start from the same distances. DBC's double loop is timed on some rows of the criterion and
+scaled to all pairs (`--dbc-rows 0` runs them all). Wherever the result must be the same, it is
+compared, and a difference ends the benchmark. "half-merged" has the labels left after ten merges.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import rivals
+import torch
+from measure import exponent, options, peak_bytes, set_up, table, timed, write_json
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from torch import Tensor
+from torch.nn import functional
+
+from dcreid.blocked import merge_blocked
+from dcreid.dispersion import pairwise_distances
+from dcreid.merging import merge, merge_cost, merge_exact
+
+LAMBDA1, LAMBDA2 = 0.06, 0.003
+_LARGE = 5000
+PER_PERSON = 13  # tracklets of a MARS training identity, on average
+
+
+def make_features(n: int, d: int, device: str, seed: int = 0) -> Tensor:
+    """(n, d) unit rows around n / 13 centres, as far from them as other centres are."""
+    generator = torch.Generator(device).manual_seed(seed)
+    centres = torch.randn(max(1, n // PER_PERSON), d, generator=generator, device=device)
+    person = torch.randint(len(centres), (n,), generator=generator, device=device)
+    features = torch.randn(n, d, generator=generator, device=device).add_(centres[person])
+    return functional.normalize(features, dim=1)
+
+
+def joins(n: int) -> int:
+    return max(1, n // 20)
+
+
+def half_merged(distances: Tensor) -> Tensor:
+    labels = torch.arange(len(distances), device=distances.device)
+    for _ in range(10):
+        labels = merge(labels, merge_cost(distances, labels, LAMBDA1, LAMBDA2), joins(len(distances)))
+    return labels
+
+
+def partition(labels: Any) -> list[int]:
+    """Classes renamed in order of first tracklet, whoever made them."""
+    names: dict[int, int] = {}
+    return [names.setdefault(int(label), len(names)) for label in labels]
+
+
+def step(distances: Tensor, labels: Tensor, m: int) -> Tensor:
+    return merge(labels, merge_cost(distances, labels, LAMBDA1, LAMBDA2), m)
+
+
+def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    device, repeats, m = args.device, args.repeats, joins(n)
+    features = make_features(n, d, device)
+    product, distances = timed(lambda: pairwise_distances(features), repeats, device)
+    host = distances.cpu().numpy()
+    results = []
+    for start, labels in (
+        ("C = N", torch.arange(n, device=device)),
+        ("half-merged", half_merged(distances)),
+    ):
+        ours, merged = timed(lambda labels=labels: step(distances, labels, m), repeats, device)
+        exact, _ = timed(
+            lambda labels=labels: merge_exact(distances, labels, m, LAMBDA1, LAMBDA2), repeats, device
+        )
+        peak = peak_bytes(lambda labels=labels: step(pairwise_distances(features), labels, m), device)
+        peak = peak if n >= _LARGE else float("nan")  # the allocator reuses what smaller runs left
+        seconds = {
+            "this library": ours,
+            "this library, exact": exact,
+            "BUC's loops": _buc(host, labels, m, merged if start == "C = N" else None),
+            "DBC's double loop": _dbc(host, labels, m, args.dbc_rows),
+            "SciPy average linkage": _scipy(host) if start == "C = N" else float("nan"),
+        }
+        results.append(
+            {"start": start, "classes": len(labels.unique()), "n": n, "d": d, "m": m, "distances": product}
+            | {"seconds": seconds, "peak_of_n2_float32": peak / (4.0 * n * n)}
+        )
+    return results
+
+
+def _buc(host: np.ndarray, labels: Tensor, m: int, expected: Tensor | None) -> float:
+    seconds, merged = timed(lambda: rivals.buc_merge(host, labels.tolist(), m, LAMBDA2), 1)
+    if expected is not None:
+        assert partition(merged) == expected.tolist(), "BUC's loops join other classes"
+    return seconds
+
+
+def _dbc(host: np.ndarray, labels: Tensor, m: int, n_rows: int) -> float:
+    """Seconds of all c (c - 1) / 2 pairs and of the sort and joins after them."""
+    index, c = labels.cpu().numpy(), len(labels.unique())
+    rows = np.unique(np.linspace(0, c - 2, n_rows or c - 1).astype(np.int64))
+    loop, some = timed(lambda: rivals.dbc_costs(host, index, LAMBDA1, LAMBDA2, rows), 1)
+    cost = merge_cost(torch.from_numpy(host), torch.from_numpy(index), LAMBDA1, LAMBDA2).triu_(1).numpy()
+    cost[np.tril_indices(c)] = np.inf
+    there = np.isfinite(some)
+    np.testing.assert_allclose(cost[rows][there], some[there], rtol=1e-4)
+    rest, _ = timed(lambda: rivals.sorted_merge(cost, index.tolist(), m), 1)
+    return loop * (c * (c - 1) / 2) / there.sum() + rest
+
+
+def _scipy(host: np.ndarray) -> float:
+    condensed = squareform(host, checks=False).astype(np.float64)
+    return timed(lambda: linkage(condensed, "average"), 1)[0]
+
+
+def check_average_linkage(n: int = 1500) -> None:
+    """With λ1 = λ2 = 0 the exact merge is average linkage: same classes, in float64."""
+    distances = pairwise_distances(make_features(n, 64, "cpu").double())
+    tree = linkage(squareform(distances.numpy(), checks=False), "average")
+    merged = merge_exact(distances, torch.arange(n), n // 2, 0.0, 0.0)
+    assert merged.tolist() == partition(fcluster(tree, n - n // 2, "maxclust")), "not average linkage"
+
+
+def sweep(sizes: list[int], d: int, args: argparse.Namespace) -> list[dict[str, float]]:
+    """Seconds against n: product, merge step of one D, blocked merge."""
+    found = []
+    for n in sizes:
+        features = make_features(n, d, args.device)
+        labels = torch.arange(n, device=args.device)
+        product, distances = timed(
+            lambda features=features: pairwise_distances(features), args.repeats, args.device
+        )
+        merging, merged = timed(
+            lambda distances=distances, labels=labels: step(distances, labels, joins(len(labels))),
+            args.repeats,
+            args.device,
+        )
+        del distances
+        found.append({"n": n, "distances": product, "merge": merging} | _blocked(features, labels, 1))
+        del merged
+    return found
+
+
+def _blocked(features: Tensor, labels: Tensor, repeats: int) -> dict[str, float]:
+    device, m = features.device.type, joins(len(labels))
+
+    def run() -> Tensor:
+        return merge_blocked(features, labels, m, LAMBDA1, LAMBDA2)
+
+    seconds, _ = timed(run, repeats, device)
+    return {"blocked": seconds}
+
+
+def beyond_memory(n: int, d: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The blocked merge at a size whose matrix does not fit, from single tracklets and half-merged."""
+    features = make_features(n, d, args.device)
+    results = []
+    labels = torch.arange(n, device=args.device)
+    for start in ("C = N", "half-merged"):
+        for squared in (False, True):
+            merged: list[Tensor] = []
+
+            def run(labels: Tensor = labels, squared: bool = squared, into: list[Tensor] = merged) -> None:
+                into.append(merge_blocked(features, labels, joins(n), LAMBDA1, LAMBDA2, squared=squared))
+
+            used: list[float] = []
+            seconds, _ = timed(lambda run=run, used=used: used.append(peak_bytes(run, args.device)), 1)
+            results.append({"start": start, "squared": squared, "n": n, "d": d, "seconds": seconds})
+            results[-1]["peak_gb"] = (used[-1] + features.nbytes) / 1e9
+            results[-1]["matrix_gb"] = 4.0 * n * n / 1e9
+        labels = labels // 2  # stands for later steps: pairs of tracklets
+    return results
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--tracklets", type=int, default=8298, help="N (default: MARS's 8,298)")
+    parser.add_argument("--dim", type=int, default=2048, help="feature width (default: ResNet-50's 2,048)")
+    parser.add_argument("--dbc-rows", type=int, default=40, help="rows of DBC's double loop run; 0 = all")
+    parser.add_argument("--blocked", type=int, default=0, metavar="N", help="also merge N without a matrix")
+    args = parser.parse_args()
+    set_up(args)
+    n, d, sizes = args.tracklets, args.dim, [1000, 2000, 4000, 8000, 16000]
+    if args.quick:
+        n, d, sizes = min(n, 1500), min(d, 256), [500, 1000, 2000]
+    check_average_linkage(300 if args.quick else 1500)
+    results = {"rivals": against_rivals(n, d, args), "sweep": sweep(sizes, d, args)}
+    for found in results["rivals"]:
+        show_rivals(found)
+    show_sweep(results["sweep"], d)
+    if args.blocked:
+        results["blocked"] = beyond_memory(args.blocked, d, args)
+        show_blocked(results["blocked"])
+    write_json(args.json, "merge", results, args)
+
+
+def show_rivals(found: dict[str, Any]) -> None:
+    ours, product = found["seconds"]["this library"], found["distances"]
+    table(
+        f"{found['start']}: {found['n']:,} tracklets in {found['classes']:,} classes, m = {found['m']}; "
+        f"distances take {product:.3g} s more (same for all); "
+        f"peak with them {found['peak_of_n2_float32']:.2f} × N² float32",
+        ("merge step", "seconds", "× ours", "× ours, distances included"),
+        [
+            (name, seconds, seconds / ours, (seconds + product) / (ours + product))
+            for name, seconds in found["seconds"].items()
+        ],
+    )
+
+
+def show_sweep(found: list[dict[str, float]], d: int) -> None:
+    parts = ("distances", "merge", "blocked")
+    sizes = [int(row["n"]) for row in found]
+    rows: list[tuple[object, ...]] = [(f"{row['n']:,}", *(row[part] for part in parts)) for row in found]
+    rows.append(("exponent", *(exponent(sizes, [row[part] for row in found]) for part in parts)))
+    table(
+        f"Seconds against N (one tracklet per class, {d:,} features; blocked makes its own distances)",
+        ("N", *parts),
+        rows,
+    )
+
+
+def show_blocked(found: list[dict[str, Any]]) -> None:
+    table(
+        f"Without the matrix: {found[0]['n']:,} tracklets, {found[0]['d']:,} features",
+        ("start", "distance", "seconds", "peak GB, features included", "the matrix, GB"),
+        [
+            (
+                row["start"],
+                "squared" if row["squared"] else "euclidean",
+                row["seconds"],
+                row["peak_gb"],
+                row["matrix_gb"],
+            )
+            for row in found
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
