@@ -28,7 +28,9 @@ def save_checkpoint(storage: Storage, step: int, state: dict[str, Any], best_ste
     torch.save(state, payload)
     content = payload.getvalue()
     storage.write(f"step-{step:03d}.pt", hashlib.sha256(content).digest() + content)
-    for old in checkpoint_steps(storage)[:-_KEPT]:
+    # Later ones than this one are from before a crash, and were damaged.
+    earlier = [old for old in checkpoint_steps(storage) if old <= step]
+    for old in earlier[:-_KEPT]:
         if old != best_step:
             storage.delete(f"step-{old:03d}.pt")
 

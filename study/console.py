@@ -1,7 +1,4 @@
-"""What the user sees while a study runs: one table that is redrawn, or plain lines without a terminal.
-
-The same rows serve both, and the closing summary.
-"""
+"""What the user sees while a study runs: one table that is redrawn, or plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -15,21 +12,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dcreid.config import Config
 from study.ledger import TrialRecord
 from study.session import Job, Session
 from study.storage import Storage
+from study.words import best_trial, clock, parameters, percent
 
 _REDRAW = 1.0  # seconds
 _LINE_EVERY = 30.0  # seconds between lines without a terminal
-_SHOWN = ("merge.lambda1", "merge.lambda2", "train.temperature", "train.alpha_schedule", "train.alpha")
-_SYMBOLS = {
-    "merge.lambda1": "λ1",
-    "merge.lambda2": "λ2",
-    "train.temperature": "τ",
-    "train.alpha": "α",
-    "train.alpha_schedule": "α schedule",
-}
+_ENDS = ("complete", "pruned", "diverged", "failed")
 
 
 class Board:
@@ -38,13 +28,20 @@ class Board:
     def __init__(self, session: Session, console: Console):
         self.session, self.console = session, console
         self._live: Live | None = None
-        self._drawn = 0.0
+        self._drawn = time.time()
         session.on_change = self._event
 
     def __enter__(self) -> Board:
         if self.console.is_terminal:
-            self._live = Live(console=self.console, auto_refresh=False, transient=True)
-            self._live.start()
+            self._live = Live(
+                Text("starting Ray …"),
+                console=self.console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -59,97 +56,111 @@ class Board:
         self._drawn = now
         if self._live is not None:
             self._live.update(self._picture(), refresh=True)
-        elif any(job.started for job in self.session.jobs.values()):
-            running = ", ".join(self._where(job) for job in self.session.jobs.values() if job.started)
-            self.console.print(
-                f"{_clock(now - self.session.began)} {self._counts()} · {running}", soft_wrap=True
-            )
+        else:
+            running = [job for job in self._jobs() if job.started]
+            told = "; ".join(self._line(job) for job in running) or "starting"
+            self.console.print(f"{self._elapsed()} {self._counts()}: {told}", soft_wrap=True)
 
     def _event(self, event: str, trial: TrialRecord | None) -> None:
-        elapsed = _clock(time.time() - self.session.began)
         if event == "stopping":
-            self.console.print(f"{elapsed} stopping: {self.session.stopping}", style="yellow", soft_wrap=True)
+            self._say(f"stopping: {self.session.stopping}", "yellow")
         elif event == "retried" and trial is not None:
-            self.console.print(f"{elapsed} trial {trial.number} crashed and is tried again", style="yellow")
-        elif event in ("complete", "pruned", "failed") and trial is not None:
-            style = "red" if event == "failed" else ""
-            self.console.print(f"{elapsed} {self._ended(trial)}", style=style, soft_wrap=True)
+            where = f"merge step {trial.last_step}" if trial.last_step > 0 else "the start"
+            self._say(f"trial {trial.number} goes on from {where}: {trial.retries[-1]}", "yellow")
+        elif event in _ENDS and trial is not None:
+            self._say(self._ended(trial), {"failed": "red", "diverged": "yellow"}.get(event, ""))
+
+    def _say(self, text: str, style: str) -> None:
+        self.console.print(f"{self._elapsed()} {text}", style=style, soft_wrap=True)
+
+    def _elapsed(self) -> str:
+        return clock(time.time() - self.session.began)
 
     def _ended(self, trial: TrialRecord) -> str:
         curve = trial.curve()
         last = f"mAP {percent(curve[max(curve)])}" if curve else "no result"
-        reason = f" ({trial.reason})" if trial.reason else ""
-        origin = "" if trial.origin == "search" else f" [{trial.origin}]"
-        return f"trial {trial.number}{origin} {trial.state}{reason}: {last} · {parameters(trial)}"
+        origin = "" if trial.origin == "search" else f" [{trial.labels[0] if trial.labels else trial.origin}]"
+        told = f"trial {trial.number}{origin} {trial.state}"
+        told += f" {trial.reason}: " if trial.state == "pruned" else ": "
+        if trial.state in ("failed", "diverged"):
+            return f"{told}{trial.reason} · {self._parameters(trial)}"
+        return f"{told}{last} · {self._parameters(trial)}"
+
+    def _jobs(self) -> list[Job]:
+        return sorted(self.session.jobs.values(), key=lambda job: job.number)
+
+    def _parameters(self, trial: TrialRecord) -> str:
+        return parameters(trial, self.session.plan)
 
     def _picture(self) -> Group:
         table = Table(box=None, pad_edge=False)
-        for name in ("trial", "step", "mAP", "time left", *[_SYMBOLS[n] for n in _SHOWN]):
-            table.add_column(
-                name, justify="left" if name in ("trial", "α schedule") else "right", no_wrap=True
-            )
-        for job in sorted(self.session.jobs.values(), key=lambda job: job.number):
+        for name in ("trial", "step", "epoch", "mAP", "left"):
+            table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+        table.add_column("configuration", no_wrap=True, overflow="ellipsis")
+        for job in self._jobs():
             trial = self.session.ledger.trials[job.number]
-            flat = Config.from_dict(trial.config).flat()
             curve = trial.curve()
+            left = _time_left(trial, job)
             table.add_row(
                 f"{trial.number}{'' if trial.origin == 'search' else ' ' + trial.origin}",
-                self._position(trial, job),
+                _position(trial, job),
+                self._epoch(trial, job) or "",
                 percent(curve[max(curve)]) if curve else "–",
-                _clock(left) if (left := _time_left(trial, job)) is not None else "–",
-                *(_short(flat[name]) for name in _SHOWN),
+                clock(left) if left is not None else "–",
+                self._parameters(trial),
             )
-        heading = Text(f"{_clock(time.time() - self.session.began)}  {self._counts()}  {self._best()}")
-        return Group(heading, table)
+        heading = "  ".join(filter(None, (self._elapsed(), self._counts(), self._left(), self._best())))
+        return Group(Text(heading, no_wrap=True, overflow="ellipsis"), table)
 
     def _counts(self) -> str:
-        states = [t.state for t in self.session.ledger.trials.values()]
-        running = sum(1 for job in self.session.jobs.values() if job.started)
-        told = [f"{states.count('complete')}/{self.session.target} done"] + [
-            f"{count} {name}"
-            for name, count in (
-                ("pruned", states.count("pruned")),
-                ("failed", states.count("failed")),
-                ("running", running),
-            )
-            if count
-        ]
-        return ", ".join(told)
+        session = self.session
+        states = [t.state for t in session.ledger.trials.values()]
+        running = sum(1 for job in session.jobs.values() if job.started)
+        counts = [(name, states.count(name)) for name in ("pruned", "diverged", "failed")]
+        told = [f"{count} {name}" for name, count in [*counts, ("running", running)] if count]
+        return ", ".join([f"{session.work.done()}/{session.work.target} done", *told])
+
+    def _left(self) -> str:
+        """What is left of the study, from the trials that this session has finished from start to end."""
+        session, spent = self.session, self.session.durations
+        running = sum(1 for job in session.jobs.values() if job.started)
+        if not spent or not running:
+            return ""
+        mean, now = sum(spent) / len(spent), time.time()
+        begun = sum(min(mean, now - job.started) for job in session.jobs.values() if job.started)
+        left = mean * (session.work.target - session.work.done()) - begun
+        return f"about {clock(left / running)} left"
 
     def _best(self) -> str:
-        best = best_trial(self.session)
-        return "" if best is None else f"best so far: mAP {percent(best.value)} (trial {best.number})"
+        best = best_trial(list(self.session.ledger.trials.values()))
+        return "" if best is None else f"best mAP {percent(best.value)} (trial {best.number})"
 
-    def _where(self, job: Job) -> str:
+    def _line(self, job: Job) -> str:
         trial = self.session.ledger.trials[job.number]
-        curve = trial.curve()
-        left = _time_left(trial, job)
+        curve, left, epoch = trial.curve(), _time_left(trial, job), self._epoch(trial, job)
         return (
-            f"trial {trial.number}: step {self._position(trial, job)}"
+            f"trial {trial.number} step {_position(trial, job)}"
+            + (f" epoch {epoch}" if epoch else "")
             + (f", mAP {percent(curve[max(curve)])}" if curve else "")
-            + (f", {_clock(left)} left" if left is not None else "")
+            + (f", {clock(left)} left" if left is not None else "")
         )
 
-    def _position(self, trial: TrialRecord, job: Job) -> str:
-        if job.started is None:
-            return "waiting"
-        done = max(trial.last_step, 0)
-        text = f"{done}/{trial.total_steps}" if trial.total_steps is not None else "starting"
-        note = _epoch(self.session.job(trial)["storage"], job.started)
-        if note is not None and note["stage"] == done + 1 and note["epochs"] > 1:
-            text += f" (epoch {note['epoch']}/{note['epochs']})"
-        return text
+    def _epoch(self, trial: TrialRecord, job: Job) -> str | None:
+        """The epoch of the stage under way, as the trial notes it on disks that are quick to ask."""
+        storage = self.session.job(trial)["storage"]
+        if job.started is None or "://" in storage or not Path(storage).is_dir():
+            return None
+        content = Storage(storage).read("progress.json")
+        note: dict[str, Any] = {} if content is None else json.loads(content)
+        if note.get("time", 0) < job.started or note["stage"] != max(trial.last_step, 0) + 1:
+            return None
+        return f"{note['epoch']}/{note['epochs']}"
 
 
-def _epoch(storage: str, since: float) -> dict[str, Any] | None:
-    """The trial's note on its epoch, if it is of this session and on a disk that is quick to ask."""
-    if "://" in storage or not Path(storage).is_dir():
-        return None
-    content = Storage(storage).read("progress.json")
-    if content is None:
-        return None
-    note: dict[str, Any] = json.loads(content)
-    return note if note["time"] >= since else None
+def _position(trial: TrialRecord, job: Job) -> str:
+    if job.started is None:
+        return "waiting"
+    return "starting" if trial.total_steps is None else f"{max(trial.last_step, 0)}/{trial.total_steps}"
 
 
 def _time_left(trial: TrialRecord, job: Job) -> float | None:
@@ -160,102 +171,3 @@ def _time_left(trial: TrialRecord, job: Job) -> float | None:
         return None
     pace = (times[-1] - times[0]) / (len(times) - 1)
     return max(0.0, pace * (total - trial.last_step) - (time.time() - times[-1]))
-
-
-def best_trial(session: Session) -> TrialRecord | None:
-    """The complete trial with the highest value of the objective."""
-    ended = [t for t in session.ledger.trials.values() if t.state == "complete" and t.value is not None]
-    return max(ended, key=lambda t: (t.value or 0.0, -t.number), default=None)
-
-
-def parameters(trial: TrialRecord) -> str:
-    """λ1 0.06 λ2 0.003 τ 0.1 α linear to 0.5"""
-    flat = Config.from_dict(trial.config).flat()
-    schedule = flat["train.alpha_schedule"]
-    return (
-        f"λ1 {_short(flat['merge.lambda1'])} λ2 {_short(flat['merge.lambda2'])} "
-        f"τ {_short(flat['train.temperature'])} α {schedule} {'' if schedule == 'fixed' else 'to '}"
-        f"{_short(flat['train.alpha'])} seed {trial.seed}"
-    )
-
-
-def percent(value: float | None) -> str:
-    """A fraction as percent with one decimal."""
-    return "–" if value is None else f"{100 * value:.1f}"
-
-
-def summary(session: Session, console: Console, command: str, folder: Path) -> None:
-    """The closing words: best configurations, the paper's, the untrained network, files, what to do next."""
-    trials = list(session.ledger.trials.values())
-    ended = [t for t in trials if t.state == "complete" and t.curve()]
-    objective = session.plan.objective
-    if ended:
-        ended.sort(key=lambda t: -(t.value or 0.0))
-        console.print(_ranking(ended, objective))
-    untrained = next((t.steps[0] for t in trials if t.steps.get(0, {}).get("mAP") is not None), None)
-    if untrained is not None:
-        console.print(
-            f"untrained network: mAP {percent(untrained['mAP'])} "
-            f"(trapezoid {percent(untrained['mAP_trapezoid'])}), rank-1 {percent(untrained['rank1'])}"
-        )
-    elif trials and not session.data.test:
-        console.print("the data has no labelled test split: nothing was measured but the classes")
-    console.print(
-        f"measured on: {session.data.protocol}; mAP is the rectangle rule, the trapezoid is MARS's own\n"
-        f"the search maximised the mAP of {_objective(objective)}; best configurations of a search are "
-        "optimistic: confirm them on new seeds",
-        soft_wrap=True,
-    )
-    for trial in trials:
-        if trial.state == "failed":
-            console.print(f"trial {trial.number} failed: {trial.reason}", style="red", soft_wrap=True)
-    console.print(
-        f"everything lies in {folder} (results.parquet: one row per trial and merge step)", soft_wrap=True
-    )
-    console.print(_next(session, command, folder), soft_wrap=True)
-
-
-def _objective(objective: str) -> str:
-    return "the last merge step" if objective == "last" else "the best merge step (chosen with test labels)"
-
-
-def _ranking(ended: list[TrialRecord], objective: str) -> Table:
-    table = Table(box=None, pad_edge=False, title=f"configurations by the mAP of {_objective(objective)}")
-    for name in ("trial", "mAP last", "trapezoid", "rank-1", "mAP best", "at step"):
-        table.add_column(name, justify="right")
-    table.add_column("configuration", justify="left", overflow="fold")
-    papers = [t for t in ended if t.origin == "paper" and t not in ended[:5]]
-    for trial in [*ended[:5], *papers]:
-        curve = trial.curve()
-        best = max(curve, key=lambda step: (curve[step], -step))
-        last = trial.steps[max(curve)]
-        origin = " = the paper's" if "paper" in trial.labels or trial.origin == "paper" else ""
-        labels = f" ({', '.join(trial.labels)})" if trial.labels and not origin else ""
-        table.add_row(
-            str(trial.number),
-            *(percent(last[name]) for name in ("mAP", "mAP_trapezoid", "rank1")),
-            percent(curve[best]),
-            str(best),
-            parameters(trial) + origin + labels,
-        )
-    return table
-
-
-def _next(session: Session, command: str, folder: Path) -> str:
-    open_trials = [t for t in session.ledger.trials.values() if t.state == "running"]
-    if session.stopping or open_trials:
-        return f"to go on: python study/run.py --resume {folder}"
-    again = f"next: python study/run.py --resume {folder}"
-    if session.plan.experiments is not None:
-        return f"{again} --seeds {session.plan.seeds + 2}   # more seeds"
-    return f"{again} --samples {2 * session.plan.samples}   # more of the same search"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -16,6 +16,7 @@ import platform
 import socket
 import subprocess
 import time
+import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -26,15 +27,21 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from dcreid.config import Config
+from dcreid.algorithm import MergeStep
+from dcreid.config import Config, fields
 from dcreid.data.tracklets import TrackletDataset
 from study.ledger import Ledger, TrialRecord
 from study.plan import StudyPlan, code_version
 from study.storage import Storage
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "ray", "optuna", "pandas", "matplotlib", "pyarrow")
+_TYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str"}
 
-_NOT_TABLED = ("training_iteration", "problems")
+# Columns of a merge step, with the type of what is not missing.
+_MEASURED: dict[str, type] = {
+    name: next(kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None))
+    for name, hint in typing.get_type_hints(MergeStep).items()
+}
 
 
 class StudyError(Exception):
@@ -172,17 +179,23 @@ def results_table(name: str, trials: list[TrialRecord], objective: str) -> pd.Da
                     "labels": ",".join(trial.labels),
                     "digest": trial.digest,
                     "objective": objective,
-                    **{
-                        key: value
-                        for key, value in row.items()
-                        if key not in ("training_iteration", "problems")
-                    },
+                    **dict.fromkeys(_MEASURED) | {key: row[key] for key in _MEASURED if key in row},
+                    "total_steps": row["total_steps"],
                     "best_mAP": None if best is None else best[0],
                     "best_step": None if best is None else best[1],
                     **flat,
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else list(_column_types())).astype(_column_types())
+
+
+def _column_types() -> dict[str, str]:
+    """Types that do not depend on which values happen to be missing; whole numbers may be missing too."""
+    told = dict.fromkeys(("study", "state", "reason", "origin", "labels", "digest", "objective"), str)
+    hints = {f"config.{name}": type(field.default) for name, field in fields().items()}
+    kinds = {**told, **_MEASURED, "best_mAP": float, "best_step": int, **hints}
+    whole = dict.fromkeys(("trial", "seed", "step", "total_steps"), "int64")
+    return {name: _TYPES[kind] for name, kind in kinds.items()} | whole
 
 
 def write_results(folder: Path, ledger: Ledger, objective: str) -> None:

@@ -1,21 +1,23 @@
 """The ledger: the truth about a study, one append-only file of JSON lines written by the driver.
 
 Optuna's study, the results table and the console are projections of it. Four events make a trial:
-`trial` (what it is), `start`, `step` (one row of results) and `end`. A line that was cut by a crash
-is passed over; everything before it counts.
+`trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` tell of
+crashes and warnings on the way. A line that was cut by a crash is passed over; all others count.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-FINISHED = ("complete", "pruned")
+# A training that diverges is a result of its configuration; a failure is one of the machine or the code.
+FINISHED = ("complete", "pruned", "diverged")
 
 
 @dataclass
@@ -32,8 +34,10 @@ class TrialRecord:
     created: float
     state: str = "running"
     reason: str | None = None
-    value: float | None = None
+    value: float | None = None  # of the objective
     attempts: int = 0
+    retries: list[str] = field(default_factory=list)  # why it was started again within a session
+    notes: list[str] = field(default_factory=list)  # warnings of its worker
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: float | None = None
 
@@ -59,7 +63,7 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Trial-seconds computed so far, over all attempts."""
+        """Seconds spent on the merge steps recorded (work lost to a crash is not counted)."""
         return sum(
             value or 0.0
             for row in self.steps.values()
@@ -69,7 +73,7 @@ class TrialRecord:
 
 
 class Ledger:
-    """Events in memory and on disk; `append` returns when the line is on disk.
+    """Events in memory and on disk; `append` returns when they are on disk.
 
     read_only: for looking at a study, also while its driver writes.
     """
@@ -79,26 +83,40 @@ class Ledger:
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
         self.damaged_lines = 0
-        whole = b""
-        if path.is_file():
-            whole = path.read_bytes()
-            for line in whole.splitlines():
-                self._read(line)
-        self._file = None if read_only else path.open("ab")
-        if (
-            self._file is not None and whole and not whole.endswith(b"\n")
-        ):  # the last line was cut: keep it apart from the next
-            self._file.write(b"\n")
+        content = path.read_bytes() if path.is_file() else b""
+        lines = content.split(b"\n")
+        cut = lines.pop()  # the driver died in the middle of it, or is writing it now
+        for line in lines:
+            self._read(line)
+        self.damaged_lines += bool(cut)
+        self._file: BinaryIO | None = None
+        if not read_only:
+            self._file = path.open("ab", buffering=0)
+            if cut:
+                self._file.write(b"\n")
 
     def append(self, event: str, **content: Any) -> None:
         """Writes one event and applies it. Raises OSError where the disk refuses."""
-        entry = {"event": event, "time": time.time(), **content}
+        self.append_all((event, content))
+
+    def append_all(self, *events: tuple[str, dict[str, Any]]) -> None:
+        """Writes events that belong together in one go: after a crash all of them are there, or none."""
         if self._file is None:
             raise ValueError(f"{self.path} was opened for reading")
-        self._file.write(json.dumps(_plain(entry)).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._apply(entry)
+        entries = [_plain({"event": event, "time": time.time(), **content}) for event, content in events]
+        text = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+        written = 0
+        try:
+            while written < len(text):
+                written += self._file.write(text[written:])
+            os.fsync(self._file.fileno())
+        except OSError:
+            if written:  # cut by a full disk: keep it apart from the next
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file.fileno(), os.fstat(self._file.fileno()).st_size - written)
+            raise
+        for entry in entries:
+            self._apply(entry)
 
     def close(self) -> None:
         """Closes the file; the trials stay readable."""
@@ -113,18 +131,16 @@ class Ledger:
         if not line.strip():
             return
         try:
-            entry = json.loads(line)
-        except ValueError:
+            self._apply(json.loads(line))
+        except (ValueError, KeyError, TypeError):  # not JSON, or of a trial whose first line is damaged
             self.damaged_lines += 1
-            return
-        self._apply(entry)
 
     def _apply(self, entry: dict[str, Any]) -> None:
         event = entry["event"]
         if event == "session":
             self.sessions.append(entry)
         elif event == "session_end" and self.sessions:
-            self.sessions[-1]["ended"] = entry["time"]
+            self.sessions[-1] |= {"ended": entry["time"], "why": entry.get("why")}
         elif event == "trial":
             names = ("number", "config", "digest", "origin", "params", "distributions")
             self.trials[entry["number"]] = TrialRecord(
@@ -132,7 +148,7 @@ class Ledger:
                 labels=tuple(entry["labels"]),
                 created=entry["time"],
             )
-        elif event in ("start", "step", "end"):
+        elif event in ("start", "step", "end", "retry", "note"):
             self._apply_to_trial(self.trials[entry["trial"]], event, entry)
 
     def _apply_to_trial(self, trial: TrialRecord, event: str, entry: dict[str, Any]) -> None:
@@ -140,6 +156,10 @@ class Ledger:
             trial.attempts += 1
         elif event == "step":
             trial.steps.setdefault(entry["row"]["step"], entry["row"])  # a repeated step changes nothing
+        elif event == "retry":
+            trial.retries.append(entry["reason"])
+        elif event == "note":
+            trial.notes.append(entry["text"])
         else:
             trial.state, trial.reason = entry["state"], entry.get("reason")
             trial.value, trial.ended = entry.get("value"), entry["time"]

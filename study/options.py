@@ -32,6 +32,11 @@ _GROUPS = {
     "merge": "merging",
     "evaluate": "evaluation",
 }
+# Of which a session may have others than the one before.
+_SESSION_OPTIONS = (
+    *("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial"),
+    *("concurrency", "time_budget", "address", "max_failures"),
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -43,15 +48,21 @@ def parser() -> argparse.ArgumentParser:
     """All options, grouped; config options carry no default, so that what was given is known."""
     top = argparse.ArgumentParser(
         prog="python study/run.py",
+        usage="%(prog)s [OPTION ...]",
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     _study_options(top)
-    groups: dict[str, argparse._ArgumentGroup] = {}
+    data = top.add_argument_group("data")
+    data.add_argument(
+        "--data-root", metavar="DIR", help="folder of the data set (the same path on every node)"
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {"data": data}
     for name, field in fields().items():
         section = "synthetic data" if ".synthetic." in name else _GROUPS.get(name.split(".")[0], "data")
-        group = groups.setdefault(section, top.add_argument_group(section))
+        group = groups[section] if section in groups else top.add_argument_group(section)
+        groups[section] = group
         _config_option(group, name, field)
     return top
 
@@ -132,15 +143,17 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
     """A resumed study's plan with the per-session options that stand on the command line."""
     told = {token.split("=")[0] for token in argv if token.startswith("--")}
     changes = {}
-    for name in ("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial",
-                 "concurrency", "time_budget", "address", "max_failures"):  # fmt: skip
+    for name in _SESSION_OPTIONS:
         option = f"--{name.replace('_', '-')}"
         if option in told:
             changes[name] = getattr(given, name)
             told.discard(option)
     if "--data-root" in told:
-        changes["root"] = str(Path(given.data_root).expanduser().resolve())
-    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--force"}
+        root = _data_root(given, plan.config.data.dataset)
+        changes["root"] = None if root is None else str(root)
+    if "--cache" in told:
+        changes["cache"] = str(Path(given.cache).expanduser().resolve())
+    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache"}
     if rest:
         raise OptionError(
             f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"
@@ -156,22 +169,41 @@ def command_line(argv: Sequence[str]) -> str:
 
 def _config_option(group: argparse._ArgumentGroup, name: str, field: dataclasses.Field[Any]) -> None:
     hint = _hint(name)
-    text = field.metadata["help"]
-    extent = allowed(field)
-    default = "preset" if name != "data.dataset" else "synthetic"
+    text, default = field.metadata["help"], f" [{_defaults(name)}]"
     if hint is bool:
         group.add_argument(
-            option_name(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text
+            option_name(name),
+            dest=name,
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help=_escape(text + default),
         )
         return
+    choices, extent = field.metadata["choices"], allowed(field)
     group.add_argument(
         option_name(name),
         dest=name,
         type=_converter(name, hint, field),
-        metavar="|".join(field.metadata["choices"]) if field.metadata["choices"] else hint.__name__.upper(),
-        help=_escape(f"{text}{f' ({extent})' if extent and not field.metadata['choices'] else ''}")
-        + ("" if default == "preset" else f" [{default}]"),
+        metavar="|".join(choices) if choices else hint.__name__.upper(),
+        help=_escape((text if choices or not extent else f"{text}, {extent}") + default),
     )
+
+
+def _defaults(name: str) -> str:
+    """The presets' values: `256; synthetic: 64`, MARS's first."""
+    if name == "data.dataset":
+        return "synthetic"
+    values = {dataset: _value(preset(dataset).flat()[name]) for dataset in ("mars", "duke", "synthetic")}
+    if ".synthetic." in name:
+        return values["synthetic"]
+    others = [f"{data}: {value}" for data, value in values.items() if value != values["mars"]]
+    return "; ".join([values["mars"], *others])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _hint(name: str) -> Any:
@@ -309,9 +341,6 @@ def _study_options(top: argparse.ArgumentParser) -> None:
 
 def _cluster_options(top: argparse.ArgumentParser) -> None:
     where = top.add_argument_group("where it runs")
-    where.add_argument(
-        "--data-root", metavar="DIR", help="folder of the data set (the same path on every node)"
-    )
     where.add_argument("--address", metavar="ADDRESS", help="Ray cluster: auto, or HOST:PORT [a local one]")
     where.add_argument(
         "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"

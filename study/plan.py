@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dcreid.config import Config
-from dcreid.data.tracklets import TrackletDataset
 from search_spaces.paper import PlanItem, plan, with_seeds
 from search_spaces.samplers import adapt_space
 from search_spaces.space import Space
 
-# What may change between sessions of one study.
+# What may change between sessions of one study. Checkpoints stay where they are.
 _PER_SESSION = (
     "samples",
     "pruner",
@@ -30,7 +29,6 @@ _PER_SESSION = (
     "time_budget",
     "address",
     "studies",
-    "storage",
     "cache",
     "max_failures",
     "root",
@@ -101,9 +99,8 @@ class StudyPlan:
         return dataclasses.asdict(self)
 
 
-def trial_digest(config: Config, data: TrackletDataset | str, code: str) -> str:
+def trial_digest(config: Config, fingerprint: str, code: str) -> str:
     """64 hex digits of (configuration, data, code): equal digests compute equal results."""
-    fingerprint = data if isinstance(data, str) else data.fingerprint()
     return hashlib.sha256(f"{config.digest()} {fingerprint} {code}".encode()).hexdigest()
 
 

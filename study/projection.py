@@ -1,20 +1,22 @@
 """Optuna's study as a projection of the ledger.
 
-The ledger is written first; whatever a crash kept from Optuna's storage is filled in here, so that
-its history, the samplers that read it and optuna-dashboard see every trial in its true state:
-complete, pruned or failed, with the whole curve. A trial whose work is interrupted stays RUNNING
-until the study is resumed.
+Whatever a crash kept from Optuna's storage is filled in here, so that its history, the samplers that
+read it and optuna-dashboard see every trial in its true state: complete, pruned or failed, with the
+whole curve. Where the two cannot be reconciled the study is written anew. A trial whose work is
+interrupted stays RUNNING until the study is resumed.
 """
 
 from __future__ import annotations
 
 import logging
-import warnings
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -25,15 +27,34 @@ _STATES = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
+    "diverged": TrialState.FAIL,
     "failed": TrialState.FAIL,
 }
 _log = logging.getLogger("dcreid.study")
 
 
 def journal(folder: Path) -> BaseStorage:
-    """The file journal in a study folder. The open-file lock works on NFS and dies with its holder's link."""
-    path = str(folder / "optuna.journal")
-    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
+    """The file journal in a study folder, for its one writer; a journal cut by a crash is set aside."""
+    path = folder / "optuna.journal"
+    lock = JournalFileOpenLock(str(path))
+    for left in folder.glob("optuna.journal.lock*"):  # the study's own lock is held: nobody else writes
+        left.unlink(missing_ok=True)
+    _drop_cut_line(path)
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except Exception as error:  # whatever the storage stumbles over, the ledger has all of it
+        path.replace(path.with_suffix(".damaged"))
+        _log.warning("%s was damaged (%s) and is made again from the ledger", path, error)
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _drop_cut_line(path: Path) -> None:
+    """Optuna would write on behind half a line, and could read neither."""
+    if path.is_file():
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
 
 
 def objective_curve(trial: TrialRecord, objective: str) -> dict[int, float]:
@@ -49,129 +70,154 @@ def objective_curve(trial: TrialRecord, objective: str) -> dict[int, float]:
 
 
 class Projection:
-    """The Optuna study of one ledger, and the handles of its running trials."""
+    """The Optuna study of one ledger.
+
+    make_sampler gives the sampler of one draw, by its number: a draw depends on that and on the
+    history alone, not on how often the study was stopped before it.
+    """
 
     def __init__(
         self,
         name: str,
         storage: BaseStorage,
-        sampler: optuna.samplers.BaseSampler,
+        make_sampler: Callable[[int], BaseSampler],
         pruner: optuna.pruners.BasePruner,
         objective: str,
     ):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.name, self.storage, self.make_sampler = name, storage, make_sampler
+        self.pruner, self.objective = pruner, objective
+        self._numbers: dict[int, int] = {}  # of running trials: the ledger's to Optuna's
+        self._open()
+
+    def _open(self) -> None:
         self.study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            sampler=sampler,
-            pruner=pruner,
+            study_name=self.name,
+            storage=self.storage,
+            sampler=self.make_sampler(0),
+            pruner=self.pruner,
             direction="maximize",
             load_if_exists=True,
         )
-        self.objective = objective
-        self._handles: dict[int, optuna.trial.Trial] = {}
-        self._reported: dict[int, set[int]] = {}
+
+    # --- the ledger's trials
 
     def sync(self, trials: list[TrialRecord]) -> None:
         """Brings the storage up to the ledger; trials that only Optuna knows are told as failed."""
-        known = {int(t.user_attrs["trial"]): t for t in self.study.trials if "trial" in t.user_attrs}
+        if not self._can_be_mended(trials):
+            _log.warning("Optuna's storage does not fit the ledger and is made again from it")
+            optuna.delete_study(study_name=self.name, storage=self.storage)
+            self._open()
+        self._numbers = {}
+        known = {t.user_attrs["trial"]: t for t in self.study.trials if "trial" in t.user_attrs}
         for trial in trials:
             frozen = known.get(trial.number)
             if frozen is None:
-                self.study.add_trial(self._frozen(trial))
+                self.add(trial)
             elif not frozen.state.is_finished():
-                self._attach(trial.number, frozen)
+                self._numbers[trial.number] = frozen.number
                 self._fill_in(trial, frozen)
-        numbers = {trial.number for trial in trials}
         for frozen in self.study.trials:
-            number = frozen.user_attrs.get("trial")
-            if number in numbers and number not in self._handles and not frozen.state.is_finished():
-                self._attach(int(number), frozen)
-            elif number not in numbers and not frozen.state.is_finished():
+            if not frozen.state.is_finished() and frozen.number not in self._numbers.values():
                 self.study.tell(frozen.number, state=TrialState.FAIL)
 
-    def ask(self, params: dict[str, Any] | None = None) -> optuna.trial.Trial:
-        """A new trial; `params` fixes what it will suggest."""
-        if params:
-            self.study.enqueue_trial(params)
+    def add(self, trial: TrialRecord) -> None:
+        """A trial of the ledger that Optuna does not know yet."""
+        number = len(self.study.get_trials(deepcopy=False))
+        self.study.add_trial(self._frozen(trial))
+        if trial.state == "running":
+            self._numbers[trial.number] = number
+
+    def report(self, trial: TrialRecord, step: int, value: float) -> bool:
+        """Passes on the mAP of a step; returns whether the pruner would stop the trial here."""
+        number = self._numbers.get(trial.number)
+        if number is None:
+            return False
+        if self.objective == "best":
+            value = max([value, *trial.curve().values()])
+        if step not in self.storage.get_trial(self._id(number)).intermediate_values:
+            self.storage.set_trial_intermediate_value(self._id(number), step, value)
+        return self.pruner.prune(self.study, self.storage.get_trial(self._id(number)))
+
+    def tell(self, trial: TrialRecord) -> None:
+        """Passes the end of a trial on."""
+        number = self._numbers.pop(trial.number, None)
+        if number is None:
+            return
+        if trial.reason:
+            self.storage.set_trial_user_attr(self._id(number), "reason", trial.reason)
+        # A pruned trial's value is its last report, which Optuna takes itself.
+        complete = trial.state == "complete" and trial.value is not None
+        state = TrialState.FAIL if trial.state == "complete" and not complete else _STATES[trial.state]
+        self.study.tell(number, trial.value if complete else None, state=state)
+
+    # --- draws
+
+    def ask(self, draw: int) -> optuna.trial.Trial:
+        """A new trial, to be followed by `adopt` or `discard`."""
+        self.study.sampler = self.make_sampler(draw)
         return self.study.ask()
 
     def adopt(self, number: int, trial: optuna.trial.Trial) -> None:
         """Names the ledger's trial that an asked trial is."""
         trial.set_user_attr("trial", number)
-        self._handles[number], self._reported[number] = trial, set()
+        self._numbers[number] = trial.number
 
     def discard(self, trial: optuna.trial.Trial) -> None:
         """Ends an asked trial that is not going to run."""
         self.study.tell(trial, state=TrialState.FAIL)
 
-    def report(self, trial: TrialRecord, step: int) -> bool:
-        """Passes a step on; returns whether the pruner would stop the trial here."""
-        handle = self._handles.get(trial.number)
-        curve = objective_curve(trial, self.objective)
-        if handle is None or step not in curve:
-            return False
-        if step not in self._reported[trial.number]:
-            self._reported[trial.number].add(step)
-            handle.report(curve[step], step)
-        return handle.should_prune()
+    # --- the two compared
 
-    def tell(self, trial: TrialRecord) -> None:
-        """Passes the end of a trial on."""
-        handle = self._handles.pop(trial.number, None)
-        if handle is None:
-            return
-        if trial.reason:
-            handle.set_user_attr("reason", trial.reason)
-        if trial.state == "failed":
-            self.study.tell(handle, state=TrialState.FAIL)
-        else:
-            # A pruned trial's value is its last report, which Optuna takes itself.
-            value = trial.value if trial.state == "complete" else None
-            self.study.tell(handle, value, state=_STATES[trial.state])
-
-    def _attach(self, number: int, frozen: FrozenTrial) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._handles[number] = optuna.trial.Trial(self.study, frozen._trial_id)
-        self._reported[number] = set(frozen.intermediate_values)
+    def _can_be_mended(self, trials: list[TrialRecord]) -> bool:
+        """Whether nothing that Optuna holds as finished says something else than the ledger."""
+        ledger = {trial.number: trial for trial in trials}
+        seen = set()
+        for frozen in self.study.trials:
+            number = frozen.user_attrs.get("trial")
+            if number is None:
+                continue
+            if number not in ledger or number in seen:
+                return False
+            seen.add(number)
+            trial, curve = ledger[number], objective_curve(ledger[number], self.objective)
+            if frozen.params != trial.params:
+                return False
+            if frozen.state.is_finished():
+                if self._frozen(trial).state != frozen.state or frozen.intermediate_values != curve:
+                    return False
+            elif any(curve.get(step, value) != value for step, value in frozen.intermediate_values.items()):
+                return False
+        return True
 
     def _fill_in(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
-        handle = self._handles[trial.number]
         for step, value in objective_curve(trial, self.objective).items():
             if step not in frozen.intermediate_values:
-                self._reported[trial.number].add(step)
-                handle.report(value, step)
+                self.storage.set_trial_intermediate_value(self._id(frozen.number), step, value)
         if trial.state != "running":
             self.tell(trial)
 
     def _frozen(self, trial: TrialRecord) -> FrozenTrial:
         curve = objective_curve(trial, self.objective)
-        value = trial.value
+        state, value = _STATES[trial.state], trial.value
         if trial.state == "pruned" and curve:
             value = curve[max(curve)]
+        if state == TrialState.COMPLETE and value is None:  # nothing was measured
+            state = TrialState.FAIL
         return optuna.create_trial(
-            state=_STATES[trial.state],
-            value=value if trial.state in ("complete", "pruned") else None,
+            state=state,
+            value=value if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
             params=trial.params,
             distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
             user_attrs={"trial": trial.number} | ({"reason": trial.reason} if trial.reason else {}),
             intermediate_values=curve,
         )
 
+    def _id(self, number: int) -> int:
+        study = self.storage.get_study_id_from_name(self.name)
+        return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
-def distributions_of(trial: optuna.trial.Trial) -> dict[str, str]:
+
+def distributions_of(trial: Any) -> dict[str, str]:
     """The distributions of what a trial has drawn, as Optuna's JSON."""
     return {name: distribution_to_json(d) for name, d in trial.distributions.items()}
-
-
-def make_pruner(name: str, grace: int) -> optuna.pruners.BasePruner:
-    """asha (successive halving, thirds, from `grace` merge steps on), median, or none.
-
-    Optuna's pruners read their rungs from the storage, so a resumed study prunes as if never stopped.
-    """
-    if name == "asha":
-        return optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, grace), reduction_factor=3)
-    if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=grace)
-    return optuna.pruners.NopPruner()

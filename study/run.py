@@ -24,7 +24,7 @@ from study.folder import StudyError
 from study.options import OptionError, parser
 from study.storage import StorageError
 
-# Ends by a user's or the machine's wish, resumable: as a shell reports SIGINT and SIGTERM.
+# Ends by a user's or the machine's wish, resumable: as a shell reports SIGINT.
 _INTERRUPTED = 130
 
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 = the study is complete, 1 = trials are missing, 2 = wrong options or data, 130 = stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
     given = parser().parse_args(argv)
-    console = Console(highlight=False, markup=False)
+    console = Console(file=sys.stdout, highlight=False, markup=False)
     try:
         prepared = prepare(given, argv)
         if given.dry_run:
@@ -42,6 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OptionError, ConfigError, DataError, BackboneError, StudyError, StorageError) as error:
         print(f"study/run.py: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"study/run.py: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command again goes on", file=sys.stderr)
+        return _INTERRUPTED
     if outcome.interrupted:
         return _INTERRUPTED
     return 0 if outcome.complete else 1

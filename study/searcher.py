@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ray.tune import Callback
+from ray import cloudpickle
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -24,8 +26,10 @@ from study.session import Session
 _TUNES_OWN = {
     "done", "trial_id", "date", "timestamp", "time_this_iter_s", "time_total_s", "pid", "hostname", "node_ip",
     "time_since_restore", "iterations_since_restore", "experiment_tag", "should_checkpoint",
-    "checkpoint_dir_name",
+    "checkpoint_dir_name", "config", "training_iteration",
 }  # fmt: skip
+
+_LONGEST = 500  # characters of a reason
 
 
 class _Hook:
@@ -38,7 +42,7 @@ class _Hook:
         """An exception would end Tune's loop without a word to the user; the session carries it out."""
         try:
             return call(*arguments)
-        except BaseException as error:
+        except Exception as error:
             self.session.error = error
             self.session.stop(f"{type(error).__name__}: {error}")
             return None
@@ -86,6 +90,21 @@ class SessionScheduler(_Hook, FIFOScheduler):
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
+class SessionStopper(_Hook, Stopper):
+    """Ends Tune's loop when a stopping session has nothing under way: trials that wait stay unstarted."""
+
+    def __init__(self, session: Session):
+        self.session = session
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never: the scheduler ends trials."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether Tune should leave."""
+        return self.session.idle
+
+
 class SessionCallback(_Hook, Callback):
     """Starts and failures to the session."""
 
@@ -103,9 +122,31 @@ class SessionCallback(_Hook, Callback):
 
 
 def failure_reason(trial: Trial) -> str:
-    """The last line of what went wrong in a trial, without Ray's wrapping."""
-    error = getattr(trial.temporary_state, "last_error", None) or trial.get_pickled_error()
-    text = str(getattr(error, "cause", None) or error or trial.get_error() or "unknown").strip()
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [line for line in lines if ": " in line and not line.startswith(("File", "ray::"))]
-    return (named or lines or ["unknown"])[0][:500]
+    """Why a trial of Tune's crashed, in one line without Ray's wrapping."""
+    path = trial.pickled_error_file
+    try:
+        with open(path, "rb") as file:
+            error = cloudpickle.load(file)
+    except (OSError, TypeError, ValueError, AttributeError, ImportError, EOFError):
+        return "unknown"
+    return reason_of(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """An exception of Ray's in one line: what happened to the worker, or what it raised."""
+    if isinstance(error, RayTaskError):
+        cause = error.cause
+        if isinstance(cause, RayActorError | OutOfMemoryError):
+            return reason_of(cause)
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        # `run_trial` raises RuntimeErrors that begin with the name of the error they stand for.
+        name = "" if type(cause) is RuntimeError else f"{type(cause).__name__}: "
+        return (name + (lines[0] if lines else "no message"))[:_LONGEST]
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "memory monitor" in text or "running low on memory" in text:
+        return "its node ran out of memory and Ray killed the worker"
+    if isinstance(error, RayActorError):
+        if "node" in text and ("died" in text or "dead" in text) and "its node" in text:
+            return "its node died"
+        return "its worker process died (killed, or crashed in native code)"
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"[:_LONGEST]

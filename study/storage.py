@@ -70,6 +70,12 @@ class Storage:
         files = [info.base_name for info in found if info.type == fs.FileType.File]
         return sorted(name for name in files if not name.startswith("."))
 
+    def clean(self) -> None:
+        """Removes what writers that were killed have left under the root."""
+        if isinstance(self._fs, fs.LocalFileSystem):
+            for left in Path(self._base).glob(".*.partial"):
+                left.unlink(missing_ok=True)
+
     def delete(self, name: str) -> None:
         """Removes `name` if it is there."""
         with contextlib.suppress(FileNotFoundError):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,8 @@ import torch
 from ray import tune
 
 from dcreid.algorithm import Algorithm, MergeStep
-from dcreid.backbone import BackboneError
-from dcreid.config import Config, ConfigError
+from dcreid.config import Config
 from dcreid.data import load_dataset
-from dcreid.data.tracklets import DataError
 from dcreid.metrics import RetrievalMetrics
 from dcreid.training import DivergedError
 from study.checkpoints import load_newest, save_checkpoint
@@ -34,29 +33,53 @@ _HEARTBEAT = 2.0  # seconds between notes about the epoch
 def run_trial(job: dict[str, Any]) -> None:
     """Runs the trial that `job` describes (see `Session.job`), reporting rows of results to Tune.
 
-    Errors that a second try cannot mend are reported as the trial's `failed` reason and end it;
-    everything else is raised, for Tune to try again.
+    Errors that a second try may mend (disks, devices) are raised, for Tune to try again; all others
+    end the trial with the reason they are reported with, and leave their traceback in its storage.
+    What is logged on the way goes with the rows.
     """
+    log, notes = logging.getLogger("dcreid"), _Notes()
+    log.addHandler(notes)
     try:
         for row in trial_rows(job):
-            tune.report(row)
+            tune.report(row | notes.take())
     except DivergedError as error:
-        tune.report({"failed": str(error)})
-    except (ConfigError, DataError, BackboneError) as error:
-        tune.report({"failed": f"{type(error).__name__}: {error}"})
+        tune.report({"failed": str(error), "state": "diverged"} | notes.take())
     except torch.cuda.OutOfMemoryError as error:
         tune.report({"failed": f"GPU out of memory (smaller --batch-size, or fewer trials a GPU): {error}"})
-    except OSError:
-        raise
+    except (OSError, RuntimeError, MemoryError) as error:
+        # In words: an exception whose class the driver cannot import would arrive as another.
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
     except Exception as error:
-        # In words, too: Ray wraps exceptions in its own, longer ones.
-        raise RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}") from error
+        Storage(job["storage"]).write("error.txt", traceback.format_exc().encode())
+        tune.report({"failed": f"{type(error).__name__}: {error}"} | notes.take())
+    finally:
+        log.removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """Warnings since the last row, each once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._waiting: list[str] = []
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._told:
+            self._told.add(text)
+            self._waiting.append(text)
+
+    def take(self) -> dict[str, list[str]]:
+        waiting, self._waiting = self._waiting, []
+        return {"notes": waiting} if waiting else {}
 
 
 def trial_rows(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows of the trial that the driver has not recorded: step 0 is the untrained network."""
     config = Config.from_dict(job["config"])
     storage = Storage(job["storage"])
+    storage.clean()
     if job["cpus"]:
         torch.set_num_threads(max(1, int(job["cpus"])))
     data = load_dataset(config.data, None if job["root"] is None else Path(job["root"]))
@@ -79,7 +102,6 @@ def trial_rows(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _row(step: MergeStep, algorithm: Algorithm) -> dict[str, Any]:
     return {
         **dataclasses.asdict(step),
-        "training_iteration": step.step,
         "total_steps": algorithm.total_steps,
     }
 
@@ -90,7 +112,6 @@ def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> di
         "step": 0,
         **measured,
         "classes_after": len(algorithm.store),
-        "training_iteration": 0,
         "total_steps": algorithm.total_steps,
         "problems": list(algorithm.problems),
     }
@@ -101,8 +122,10 @@ def _best_step(history: list[MergeStep]) -> int | None:
     return max(measured, key=lambda step: (step.mAP, -step.step)).step if measured else None
 
 
-def _progress(storage: Storage) -> Any:
-    """Notes the epoch for the driver's table, at most every two seconds."""
+def _progress(storage: Storage) -> Callable[[int, int, int], None] | None:
+    """Notes the epoch for the driver's table, at most every two seconds; on local disks only."""
+    if "://" in storage.root:
+        return None
     last = 0.0
 
     def note(stage: int, epoch: int, epochs: int) -> None:

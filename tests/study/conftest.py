@@ -1,0 +1,141 @@
+"""A study without Ray: plans from option lists, and a stand-in for Tune that plays one session."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcreid.algorithm import merge_steps
+from dcreid.data import load_dataset
+from dcreid.data.tracklets import TrackletDataset
+from study.driver import _projection
+from study.ledger import Ledger
+from study.options import parser, resolve
+from study.plan import StudyPlan
+from study.session import Session
+
+TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
+
+
+class Crash(Exception):
+    """A trial's worker dies."""
+
+
+def quality(config: dict[str, Any], step: int) -> float:
+    """A made-up mAP, the same for the same configuration and step."""
+    return random.Random(f"{config} {step}").uniform(0.1, 0.9)
+
+
+def row_of(config: dict[str, Any], step: int, total: int, value: float | None = None) -> dict[str, Any]:
+    """What a trial reports."""
+    mean = quality(config, step) if value is None else value
+    return {"step": step, "mAP": mean, "mAP_trapezoid": mean, "rank1": mean, "total_steps": total}
+
+
+class FakeTune:
+    """Runs `slots` trials at a time, one report of each in turn.
+
+    `rows(job)` yields a trial's reports and may raise Crash. `cut` ends everything after so many
+    reports, as a killed driver would: nothing is closed or told.
+    """
+
+    def __init__(self, session: Session, slots: int = 1):
+        self.session, self.slots = session, slots
+        self.total = merge_steps(len(session.data.train), session.plan.config.merge)
+        self.started: list[int] = []
+        self.reports = 0
+        self._names = (f"tune{i}" for i in itertools.count())
+
+    def rows(self, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for step in range(job["recorded"] + 1, self.total + 1):
+            yield row_of(job["config"], step, self.total)
+
+    def run(self, cut: int | None = None) -> None:
+        running: dict[str, Iterator[dict[str, Any]]] = {}
+        finished = False
+        while True:
+            while not finished and len(running) < self.slots:
+                tune_id = next(self._names)
+                job = self.session.suggest(tune_id)
+                finished = job == "FINISHED"
+                if not isinstance(job, dict):
+                    break
+                self.session.started(tune_id)
+                self.started.append(job["trial"])
+                running[tune_id] = self.rows(job)
+            if not running:
+                return
+            for tune_id, rows in list(running.items()):
+                if cut is not None and self.reports >= cut:
+                    return
+                if not self._one_report(tune_id, rows):
+                    del running[tune_id]
+
+    def _one_report(self, tune_id: str, rows: Iterator[dict[str, Any]]) -> bool:
+        try:
+            row = next(rows)
+        except StopIteration:
+            self.session.left(tune_id)
+            return False
+        except Crash as error:
+            self.session.failed(tune_id, str(error))
+            return False
+        self.reports += 1
+        goes_on = self.session.result(tune_id, row)
+        if not goes_on:
+            self.session.left(tune_id)
+        return goes_on
+
+
+@pytest.fixture(scope="session")
+def data() -> TrackletDataset:
+    """16 training tracklets: m = 3, 5 merge steps."""
+    plan = resolve(parser().parse_args(list(TINY)))
+    return load_dataset(plan.config.data, None)
+
+
+@pytest.fixture
+def plan_of(tmp_path: Path) -> Callable[..., StudyPlan]:
+    """The plan of a tiny study with these options, in a folder of this test."""
+
+    def make(*options: str) -> StudyPlan:
+        argv = [*TINY, "--studies", str(tmp_path), "--name", "study", *options]
+        return resolve(parser().parse_args(argv))
+
+    return make
+
+
+@pytest.fixture
+def open_session(data: TrackletDataset) -> Callable[[StudyPlan], Session]:
+    """A session on the plan's folder: what the driver opens after its lock."""
+
+    def make(plan: StudyPlan) -> Session:
+        plan.folder.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger(plan.folder / "ledger.jsonl")
+        ledger.append("session", command="python study/run.py", pid=1)
+        return Session(plan, data, ledger, _projection(plan, data, ledger))
+
+    return make
+
+
+@pytest.fixture
+def fake_tune() -> type[FakeTune]:
+    """The class, for subclasses with other reports."""
+    return FakeTune
+
+
+@pytest.fixture
+def play(open_session: Callable[[StudyPlan], Session]) -> Callable[..., Session]:
+    """Plays a whole session, or its beginning."""
+
+    def make(plan: StudyPlan, *, slots: int = 1, cut: int | None = None) -> Session:
+        session = open_session(plan)
+        FakeTune(session, slots).run(cut)
+        return session
+
+    return make
