@@ -12,6 +12,7 @@ compared, and a difference ends the benchmark. "half-merged" has the labels left
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 import numpy as np
@@ -193,17 +194,17 @@ def main() -> None:
         show_rivals(found)
     show_sweep(results["sweep"], d)
     if args.blocked:
-        results["blocked"] = beyond_memory(args.blocked, d, args)
+        results["blocked"] = beyond_memory(args.blocked, args.dim, args)
         show_blocked(results["blocked"])
     write_json(args.json, "merge", results, args)
 
 
 def show_rivals(found: dict[str, Any]) -> None:
-    ours, product = found["seconds"]["this library"], found["distances"]
+    ours, product, peak = found["seconds"]["this library"], found["distances"], found["peak_of_n2_float32"]
+    memory = "" if math.isnan(peak) else f"; peak with them {peak:.2f} × N² float32"
     table(
         f"{found['start']}: {found['n']:,} tracklets in {found['classes']:,} classes, m = {found['m']}; "
-        f"distances take {product:.3g} s more (same for all); "
-        f"peak with them {found['peak_of_n2_float32']:.2f} × N² float32",
+        f"distances take {product:.3g} s more (same for all){memory}",
         ("merge step", "seconds", "× ours", "× ours, distances included"),
         [
             (name, seconds, seconds / ours, (seconds + product) / (ours + product))

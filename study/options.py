@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import re
 import shlex
 import types
@@ -193,11 +194,16 @@ def _defaults(name: str) -> str:
     """The presets' values: `256; synthetic: 64`, MARS's first."""
     if name == "data.dataset":
         return "synthetic"
-    values = {dataset: _value(preset(dataset).flat()[name]) for dataset in ("mars", "duke", "synthetic")}
+    values = {dataset: _value(held[name]) for dataset, held in _presets().items()}
     if ".synthetic." in name:
         return values["synthetic"]
     others = [f"{data}: {value}" for data, value in values.items() if value != values["mars"]]
     return "; ".join([values["mars"], *others])
+
+
+@functools.cache
+def _presets() -> dict[str, dict[str, Any]]:
+    return {dataset: preset(dataset).flat() for dataset in ("mars", "duke", "synthetic")}
 
 
 def _value(value: Any) -> str:
@@ -364,13 +370,15 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
 
 
 _ABOUT = """\
-Runs Algorithm 1 (unsupervised video person re-identification by bottom-up clustering) as a Ray Tune
-study, searched by Optuna. Without options: the embedded synthetic data, in a few minutes on a laptop.
+Runs Algorithm 1 (unsupervised video person re-identification by bottom-up
+clustering) as a Ray Tune study, searched by Optuna. Without options: the
+embedded synthetic data, in a few minutes on a laptop.
 
-  python study/run.py                                                     # see it work
-  python study/run.py --dataset mars --data-root MARS --samples 50        # the paper's data set
+  python study/run.py                                    # see it work
+  python study/run.py --dataset mars --data-root MARS    # the paper's data
   python study/run.py --dataset mars --data-root MARS --plan table1 --seeds 3
-  python study/run.py --resume STUDY                                      # after anything stopped it
+  python study/run.py --resume STUDY                     # go on
 
-Trial 0 is always the paper's configuration. The same command again continues the study. An option
-of the method that is given is held fixed; the rest of the space is searched."""
+Trial 0 is always the paper's configuration. The same command again continues
+the study. An option of the method that is given is held fixed; the rest of
+the space is searched. Defaults stand in brackets: those for MARS first."""

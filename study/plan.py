@@ -7,6 +7,7 @@ how many samples, on what and for how long may differ from one session to the ne
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -67,12 +68,12 @@ class StudyPlan:
         """Where the study lies."""
         return Path(self.studies) / self.name
 
-    @property
+    @functools.cached_property
     def config(self) -> Config:
         """The base configuration: the paper's, with what the user changed. Trial 0 runs it."""
         return Config.from_dict(self.base)
 
-    @property
+    @functools.cached_property
     def search_space(self) -> Space | None:
         """The space, where there is a search, in the form that the sampler takes."""
         return None if self.space is None else adapt_space(Space.from_dict(self.space), self.sampler)
@@ -104,6 +105,7 @@ def trial_digest(config: Config, fingerprint: str, code: str) -> str:
     return hashlib.sha256(f"{config.digest()} {fingerprint} {code}".encode()).hexdigest()
 
 
+@functools.cache
 def code_version() -> str:
     """16 hex digits of the sources of `dcreid`: they decide what a configuration computes."""
     import dcreid

@@ -127,7 +127,7 @@ def failure_reason(trial: Trial) -> str:
     try:
         with open(path, "rb") as file:
             error = cloudpickle.load(file)
-    except (OSError, TypeError, ValueError, AttributeError, ImportError, EOFError):
+    except Exception:  # missing, cut, or of a class that only the worker has
         return "unknown"
     return reason_of(error)
 

@@ -39,7 +39,11 @@ class WorkList:
         self._given = [(origin, item, item.config.to_dict()) for origin, item in plan.fixed_items()]
         self.resumable = [t.number for t in ledger.trials.values() if t.state == "running"]
         self._fixed = self._missing_given()
-        self._points = grid_points(self.space) if plan.sampler == "grid" and self.space else None
+        self._points: list[dict[str, Any]] | None = None  # of a grid, the paper's own left out
+        if plan.sampler == "grid" and self.space is not None:
+            held = self.config.flat()
+            points = grid_points(self.space)
+            self._points = [p for p in points if any(held[name] != value for name, value in p.items())]
         self._grid = self._missing_points()
         if projection is not None:
             projection.sync([t for t in ledger.trials.values() if self.is_searched(t)])
@@ -173,9 +177,12 @@ class WorkList:
         return [(origin, item) for origin, item, config in self._given if (origin, config) not in have]
 
     def _missing_points(self) -> list[dict[str, Any]]:
-        have = [t.config for t in self.ledger.trials.values() if t.state != "failed"]
-        configs = [(point, self.config.replace(**point)) for point in self._points or ()]
-        return [p for p, config in configs if config != self.config and config.to_dict() not in have]
+        if self._points is None:
+            return []
+        kept = [t for t in self.ledger.trials.values() if t.state != "failed"]
+        have = {tuple(Config.from_dict(trial.config).flat().values()) for trial in kept}
+        held = self.config.flat()  # a grid may have thousands of points: no Config is made of each
+        return [point for point in self._points if tuple((held | point).values()) not in have]
 
     # --- counting
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid import blocked
@@ -44,7 +44,6 @@ def whole(
     )
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
     st.integers(0, 2**31),

@@ -2,7 +2,7 @@
 
 A part is given by its centre and half width in every row, so that a pixel costs seven additions and
 multiplications per part, and only rows that hold the part are touched. Edges are as soft as the
-blur or a pixel, whichever is larger, which is what keeps 64×32 frames free of jags.
+blur and a pixel together, which is what keeps 64×32 frames free of jags.
 
 Notation: k frames, h × w pixels. Box coordinates: y from 0 to 1 down the frame, x from -0.25 to
 0.25 across it (bounding boxes are twice as high as wide). Figure coordinates: y from 0 (crown) to
@@ -120,7 +120,7 @@ def _parts(f: Figures, people: People, y: F32, soft: F32) -> Iterator[_Part]:
     torso_front, torso_side = _profile(y, _TORSO_FRONT), _profile(y, _TORSO_SIDE)
     torso = broad * np.sqrt((front * torso_front) ** 2 + (side * torso_side) ** 2)
     hem = np.where(people.long_coat[p, None], np.float32(0.70), np.float32(0.55))
-    arms = [_arm(f, people, y, soft, torso, lean, near) for near in (True, False)]
+    arms = [_arm(f, people, y, soft, near) for near in (True, False)]
     legs = [_leg(f.phase, y, side, front, broad, near) for near in (True, False)]
 
     yield from arms[0]
@@ -186,7 +186,7 @@ def _leg(phase: F32, y: F32, side: F32, front: F32, broad: F32, near: bool) -> _
     return _Leg(centre, half * broad, knee_y, ankle_y + np.float32(0.02), ankle_x + np.float32(0.015) * side)
 
 
-def _arm(f: Figures, people: People, y: F32, soft: F32, torso: F32, lean: F32, near: bool) -> list[_Part]:
+def _arm(f: Figures, people: People, y: F32, soft: F32, near: bool) -> list[_Part]:
     side, front = np.sin(f.theta)[:, None], np.cos(f.theta)[:, None]
     broad = people.breadth[f.person, None]
     swing = np.float32(-0.38 if near else 0.38) * np.sin(f.phase)[:, None]

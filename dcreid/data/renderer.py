@@ -1,5 +1,8 @@
 """Frames of drawn pedestrians: a tracklet's walk, what gets in its way, and the pixels.
 
+People walk past their street, through light and shade, and turn; most of what tells two tracklets
+of a person apart therefore changes within a tracklet too, and can be learned to be ignored there.
+
 Notation: n tracklets, F frames, k of them asked for, h × w pixels. Everything random is drawn once
 per tracklet or frame, when the source is made; reading a frame draws nothing.
 """
@@ -31,6 +34,7 @@ class Walks:
     person: Ints
     camera: Ints
     theta: F32
+    turn: F32  # change of theta per frame
     phase: F32
     pace: F32  # radians of gait per frame
     x: F32  # box coordinates, as are top and scale; see dcreid.data.figures
@@ -38,6 +42,7 @@ class Walks:
     scale: F32
     stretch: F32
     light: F32
+    shade: F32  # how much the light changes along the way
     side_light: F32  # brighter to the right, per box
     fold: F32  # phase of the folds in the clothes
     street_x: F32
@@ -72,29 +77,31 @@ def draw_walks(
 
     back = (uniform(0.0, 1.0) < min(0.5, 0.7 * strength))[visit]  # seen from the other side
     theta = cameras.heading[camera] + np.where(back, np.float32(np.pi), np.float32(0))
-    theta += (0.1 + 0.3 * d) * normal(1.0)[visit] + (0.05 + 0.15 * d) * normal(1.0)
+    theta += (0.1 + 0.3 * d) * normal(1.0)[visit]
     hit = uniform(0.0, 1.0) < 0.1 + 0.5 * d
     side = np.sign(uniform(-1.0, 1.0))
     return Walks(
         person=person,
         camera=camera,
         theta=theta,
+        turn=(0.02 + 0.10 * d) * normal(1.0),
         phase=uniform(0.0, 2 * np.pi),
         pace=uniform(0.5, 1.0),
         x=np.where(junk, side * uniform(0.10, 0.2), normal(0.008) + d * normal(0.03)),
         top=np.where(junk, uniform(-0.5, 0.4), 0.05 + normal(0.006) + d * normal(0.045)),
         scale=cameras.scale[camera] * np.exp(np.where(junk, 0.35, 0.01 + 0.07 * d) * normal(1.0)),
         stretch=1.25 + normal(0.04) + d * normal(0.08),
-        light=np.exp((0.03 + 0.45 * d) * normal(1.0)[visit] + 0.02 * normal(1.0)),
+        light=np.exp((0.03 + 0.3 * d) * normal(1.0)[visit]),
+        shade=(0.03 + 0.6 * d) * uniform(0.3, 1.0),
         side_light=(0.2 + d) * normal(1.0),
         fold=uniform(0.0, 2 * np.pi),
-        street_x=0.9 * uniform(0.0, 1.0)[visit] + uniform(0.0, 0.1),
+        street_x=uniform(0.0, 1.0)[visit],
         street_y=uniform(0.0, 1.0)[visit],
         zoom=uniform(0.75, 1.0)[visit],
-        drift=uniform(0.004, 0.012) * side,
+        drift=uniform(0.03, 0.09) * side,
         obstacle=np.where(hit, rng.integers(PILLAR, PASSER_BEHIND + 1, size=n), NOTHING),
-        obstacle_x=side * uniform(0.08, 0.26),
-        obstacle_speed=normal(0.02),
+        obstacle_x=side * uniform(0.08, 0.4),
+        obstacle_speed=-side * uniform(0.0, 0.08),
         obstacle_top=uniform(0.55, 0.85),
         obstacle_shade=uniform(0.1, 0.7),
         passer=(person + rng.integers(1, people, size=n)) % people,
@@ -147,7 +154,7 @@ class DrawnFrames:
         wobble = self._wobble[frames]
         blur, pixel = self.cameras.blur[walks.camera], max(1 / h, 0.5 / w)
         softness = np.sqrt(blur**2 + np.float32(pixel) ** 2)
-        light = walks.light * np.exp(0.3 * wobble[:, 4])
+        light = walks.light * np.exp(walks.shade * np.sin(0.8 * step + walks.fold) + 0.3 * wobble[:, 4])
         image = np.zeros((len(frames), 3, h, w), dtype=np.float32)
         free = np.ones((len(frames), h, w), dtype=np.float32)
         walker = _walker(walks, self.cameras, self.people, step, wobble)
@@ -160,7 +167,7 @@ class DrawnFrames:
         others += free  # the share of each pixel that is not the walker
         _shade(image, others, walks, walker)
         self._figures(passer, walks, walks.obstacle == PASSER_BEHIND, softness, light, free, image)
-        street_x = np.clip(walks.street_x + walks.drift * step, 0, 1)
+        street_x = 1 - np.abs((walks.street_x + walks.drift * step) % 2 - 1)  # to and fro along the street
         street = self.cameras.street(walks.camera, street_x, walks.street_y, walks.zoom, h, w)
         street *= (free * light[:, None, None])[:, None]
         image += street
@@ -209,7 +216,7 @@ class DrawnFrames:
 def _walker(walks: Walks, cameras: Cameras, people: People, step: F32, wobble: F32) -> Figures:
     return Figures(
         person=walks.person,
-        theta=walks.theta + wobble[:, 3],
+        theta=walks.theta + walks.turn * step + wobble[:, 3],
         phase=walks.phase + walks.pace * step,
         x=walks.x + 0.3 * wobble[:, 0],
         top=walks.top + 0.3 * wobble[:, 1],

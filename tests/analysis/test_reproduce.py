@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.reproduce import command, recipes
@@ -22,6 +22,7 @@ def computed_by(text: str) -> list[Config]:
     return [item.config for _, item in resolve(parser().parse_args(words[2:])).fixed_items()]
 
 
+@settings(max_examples=10, deadline=None)  # each builds the whole command line
 @given(
     lambda1=st.sampled_from([0.0, 0.06, 0.0123456789012345, 1e-05]),
     schedule=st.sampled_from(["linear", "fixed", "cosine"]),
@@ -44,7 +45,8 @@ def test_seeds_in_a_row_are_one_command(make):
     study = make("synthetic", experiments="table2")
     study.run_plan(3)
     study.trial(study.base.replace(seed=7))
-    made = {recipe.experiments[0]: recipe for recipe in recipes(runs(load([study.folder]).groups[0]), load([study.folder]).groups[0])}  # fmt: skip
+    (group,) = load([study.folder]).groups
+    made = {recipe.experiments[0]: recipe for recipe in recipes(runs(group), group)}
     final, fixed = made["table2/linear"], made["table2/fixed"]
     assert final.seeds == (0, 1, 2, 7) and final.trials == ("study/0", "study/2", "study/4", "study/6")
     commands = final.command.split("; ")

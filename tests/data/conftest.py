@@ -20,7 +20,9 @@ Write = Callable[[Path], Path]
 
 
 def _jpeg(seed: int) -> bytes:
-    pixels = torch.randint(0, 256, (3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    pixels = torch.randint(
+        0, 256, (3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
     return bytes(encode_jpeg(pixels).numpy().tobytes())
 
 

@@ -149,7 +149,7 @@ def test_a_study_cut_anywhere_ends_as_an_undisturbed_one(plan_of, play, pruner: 
 
 
 def test_after_a_cut_the_outlook_tells_what_is_resumed(plan_of, play, open_session):
-    play(plan_of("--samples", "6"), slots=2, cut=15)
+    play(plan_of("--samples", "6", "--pruner", "none"), slots=2, cut=15)
     again = open_session(plan_of("--samples", "6"))
     done = [t for t in again.ledger.trials.values() if t.state != "running"]
     resumed = [t for t in again.ledger.trials.values() if t.state == "running"]
@@ -159,7 +159,7 @@ def test_after_a_cut_the_outlook_tells_what_is_resumed(plan_of, play, open_sessi
 
 
 def test_a_trial_whose_end_was_not_written_is_over(plan_of, play, open_session):
-    session = play(plan_of("--samples", "3"))
+    session = play(plan_of("--samples", "3", "--pruner", "none"))
     path = session.ledger.path
     path.write_bytes(path.read_bytes().rstrip(b"\n").rpartition(b"\n")[0] + b"\n")
     again = open_session(plan_of("--samples", "3"))
@@ -204,7 +204,7 @@ def crash_of(fake_tune: Any) -> type[Exception]:
 
 
 def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
-    session = open_session(plan_of("--samples", "5"))
+    session = open_session(plan_of("--samples", "5", "--pruner", "none"))
     crashing(fake_tune, lambda job: job["trial"] in (1, 3), crash_of(fake_tune))(session).run()
     trials = session.ledger.trials
     assert [n for n, t in trials.items() if t.state == "failed"] == [1, 3]
@@ -214,7 +214,7 @@ def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
 
 
 def test_five_failures_in_a_row_stop_the_study_with_the_reason(plan_of, open_session, fake_tune):
-    session = open_session(plan_of("--samples", "50"))
+    session = open_session(plan_of("--samples", "50", "--pruner", "none"))
     crashing(fake_tune, lambda job: job["trial"] > 2, crash_of(fake_tune))(session).run()
     assert session.stopping == "the last 5 trials all failed: its worker process died"
     assert len(session.ledger.trials) == 8 and not session.work.complete
@@ -251,7 +251,7 @@ class TestDiverged:
         return Diverging
 
     def test_it_counts(self, plan_of, open_session, diverging):
-        session = open_session(plan_of("--samples", "4"))
+        session = open_session(plan_of("--samples", "4", "--pruner", "none"))
         diverging(session).run()
         trial = session.ledger.trials[1]
         assert (trial.state, trial.value, trial.last_step) == ("diverged", None, 1)
@@ -268,7 +268,7 @@ class TestDiverged:
         assert session.work.complete
 
     def test_a_search_where_all_diverge_stops(self, plan_of, open_session, diverging):
-        session = open_session(plan_of("--samples", "50"))
+        session = open_session(plan_of("--samples", "50", "--pruner", "none"))
         diverging.bad = staticmethod(lambda job: True)
         diverging(session).run()
         assert "the last 5 trials all diverged: loss is nan" in str(session.stopping)
@@ -345,7 +345,7 @@ def test_no_configuration_runs_twice(plan_of, play, small_space, sampler: str):
 
 def test_a_grid_runs_every_point_once_and_is_complete(plan_of, play, small_space, open_session):
     options = ("--samples", "10", "--space", small_space, "--sampler", "grid")
-    session = play(plan_of(*options), cut=8)
+    play(plan_of(*options), cut=8)
     session = play(plan_of(*options))
     schedules = [t.config["train"]["alpha_schedule"] for t in session.ledger.trials.values()]
     assert schedules == ["linear", "fixed", "cosine"] and session.work.complete

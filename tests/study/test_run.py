@@ -1,0 +1,116 @@
+"""`python study/run.py` with Ray, as a user runs it: tiny, but whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"
+TINY = (
+    *("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2"),
+    *("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16"),
+    *("--samples", "3", "--pruner", "none", "--concurrency", "1", "--cache", "cache", "--name", "study"),
+)
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), *TINY, *options]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*options), cwd=folder, capture_output=True, text=True, timeout=600)
+
+
+def results(folder: Path) -> pd.DataFrame:
+    table = pd.read_parquet(folder / "studies" / "study" / "results.parquet")
+    clocks = [name for name in table if name.startswith("seconds_") or name == "frames_per_second"]
+    return table.drop(columns=clocks).sort_values(["trial", "step"], ignore_index=True)
+
+
+def check_console(done: subprocess.CompletedProcess[str]) -> None:
+    """Nothing of Ray's, no traceback, nothing twice."""
+    assert done.stderr == "" and "Traceback" not in done.stdout and "ray" not in done.stdout.lower()
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    assert len(lines) == len(set(lines))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    done = run(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_console(done)
+    assert "trials: 0 done, 0 resumed, 3 new" in done.stdout
+    return folder
+
+
+def test_the_same_command_again_and_more_samples(undisturbed: Path):
+    before = results(undisturbed)
+    again = run(undisturbed)
+    assert again.returncode == 0 and "trials: 3 done, 0 resumed, 0 new" in again.stdout
+    assert results(undisturbed).equals(before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_driver_that_is_stopped_anywhere_goes_on(undisturbed: Path, tmp_path: Path, number: signal.Signals):
+    ledger = tmp_path / "studies" / "study" / "ledger.jsonl"
+    driver = subprocess.Popen(
+        command(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while driver.poll() is None and not (ledger.is_file() and ledger.read_text().count('"step"') > 16):
+            time.sleep(0.05)
+        driver.send_signal(number)
+        out, err = driver.communicate(timeout=120)
+    finally:
+        driver.kill()
+    assert err == ""
+    if number != signal.SIGKILL:
+        assert driver.returncode == 130
+        assert (
+            f"stopping: signal {number.name}" in out and "to go on: python study/run.py --resume study" in out
+        )
+    resumed = subprocess.run(
+        [sys.executable, str(SCRIPT), "--resume", "study"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert resumed.returncode == 0 and "resumed, " in resumed.stdout
+    check_console(resumed)
+    assert results(tmp_path).equals(results(undisturbed))
+
+
+def test_a_worker_that_is_killed_goes_on_from_its_checkpoint(undisturbed: Path, tmp_path: Path):
+    trials = tmp_path / "studies" / "study" / "trials"
+    driver = subprocess.Popen(command(), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        while driver.poll() is None and not list(trials.glob("0001/step-002.pt")):
+            time.sleep(0.05)
+        for worker in workers_in(tmp_path):
+            os.kill(worker, signal.SIGKILL)
+        out, _ = driver.communicate(timeout=600)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0 and "goes on from" in out and "its worker process died" in out
+    assert results(tmp_path).equals(results(undisturbed))
+
+
+def workers_in(folder: Path) -> list[int]:
+    """Worker processes of trials that have mapped frames of a cache in this folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name, maps = (process / "cmdline").read_bytes(), (process / "maps").read_text()
+        except OSError:
+            continue
+        if name.startswith(b"ray::") and str(folder / "cache") in maps:
+            found.append(int(process.name))
+    return found

@@ -1,0 +1,104 @@
+"""The trainable without Tune: rows, checkpoints, and a cut that costs nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcreid.training import DivergedError
+from study import trainable
+from study.checkpoints import checkpoint_steps
+from study.storage import Storage
+from study.trainable import run_trial, trial_rows
+
+# Of a row, what a second run measures anew.
+_CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
+
+
+@pytest.fixture
+def job(plan_of, tmp_path: Path) -> dict[str, Any]:
+    plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
+    return {
+        "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
+        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0,
+    }  # fmt: skip
+
+
+def results(rows: Any) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in _CLOCKS} for row in rows]
+
+
+def test_rows_are_the_untrained_network_and_every_step(job):
+    rows = list(trial_rows(job))
+    assert [row["step"] for row in rows] == list(range(rows[0]["total_steps"] + 1))
+    assert rows[0]["mAP"] is not None and "loss" not in rows[0] and rows[1]["loss"] > 0
+    json.dumps(rows)
+
+
+def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
+    whole = results(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    rows = trial_rows(job)
+    first = results([next(rows), next(rows), next(rows)])
+    rows.close()
+    assert first + results(trial_rows(job | {"recorded": 2})) == whole
+
+
+def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
+    whole = results(trial_rows(job))
+    assert results(trial_rows(job | {"recorded": 1})) == whole[2:]
+    assert results(trial_rows(job | {"recorded": whole[-1]["step"]})) == []
+
+
+def test_recorded_steps_whose_checkpoints_are_lost_are_not_told_again(job):
+    whole = results(trial_rows(job))
+    storage = Storage(job["storage"])
+    for step in checkpoint_steps(storage):
+        storage.delete(f"step-{step:03d}.pt")
+    assert results(trial_rows(job | {"recorded": 3})) == whole[4:]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    monkeypatch.setattr(trainable.tune, "report", rows.append)
+    return rows
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def rows(job: dict[str, Any]) -> Any:
+        logging.getLogger("dcreid.study").warning("step-001.pt is damaged and passed over")
+        yield {"step": 1}
+        raise error
+
+    monkeypatch.setattr(trainable, "trial_rows", rows)
+
+
+def test_divergence_is_told_as_such(job, told, monkeypatch):
+    raising(monkeypatch, DivergedError("loss is nan in epoch 1 of stage 2"))
+    run_trial(job)
+    assert told[-1] == {"failed": "loss is nan in epoch 1 of stage 2", "state": "diverged"}
+
+
+def test_warnings_go_with_the_next_row_once(job, told, monkeypatch):
+    raising(monkeypatch, DivergedError("x"))
+    run_trial(job)
+    assert told[0]["notes"] == ["step-001.pt is damaged and passed over"] and "notes" not in told[1]
+
+
+def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, told, monkeypatch):
+    raising(monkeypatch, KeyError("left_out"))
+    run_trial(job)
+    assert told[-1] == {"failed": "KeyError: 'left_out'"}
+    assert "Traceback" in (Path(job["storage"]) / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("CUDA error"), MemoryError()])
+def test_what_a_second_try_may_mend_is_raised_for_tune(job, told, monkeypatch, error: Exception):
+    raising(monkeypatch, error)
+    with pytest.raises(RuntimeError, match=f"^{type(error).__name__}: "):
+        run_trial(job)
+    assert told == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]
