@@ -11,6 +11,7 @@ paper is silent, the decision explained in the README ("Where the paper is silen
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -54,6 +55,12 @@ def allowed(field: dataclasses.Field[Any]) -> str:
     return " and ".join(bounds)
 
 
+@functools.cache
+def type_hints(cls: type[Any]) -> dict[str, Any]:
+    """Annotations of a configuration class, evaluated once (they are strings)."""
+    return typing.get_type_hints(cls)
+
+
 def _has_type(value: Any, hint: Any) -> bool:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return any(_has_type(value, option) for option in typing.get_args(hint))
@@ -82,7 +89,7 @@ class Checked:
     """Mixin: every field is checked against its annotation and range when the value is made."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = type_hints(type(self))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value, hint = getattr(self, field.name), hints[field.name]
             where = f"{type(self).__name__}.{field.name}"
@@ -291,7 +298,7 @@ for _group in (SyntheticConfig, DataConfig, ModelConfig, TrainConfig, MergeConfi
 
 def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
     """Dotted name to dataclass field for every leaf of a configuration class."""
-    hints, found = typing.get_type_hints(cls), {}
+    hints, found = type_hints(cls), {}
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[field.name]):
             found.update(fields(hints[field.name], f"{prefix}{field.name}."))
