@@ -341,7 +341,7 @@ def preset(dataset: str) -> Config:
 
 
 def _from_dict(cls: type[Any], values: Any, where: str) -> Any:
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} = {values!r}: must be a mapping of field names to values")
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
