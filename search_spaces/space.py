@@ -8,6 +8,7 @@ study. How one field is drawn is in `prior`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -142,8 +143,9 @@ class Space:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; inverse of `from_dict`."""
-        return dataclasses.asdict(self)
+        """Plain values as JSON would give them back (lists, no tuples); inverse of `from_dict`."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
