@@ -41,7 +41,7 @@ def test_option_names_are_unique():
 def test_defaults_in_help_are_the_presets():
     text = " ".join(TOP.format_help().split())
     assert "frame height in pixels, >= 16 and <= 2048 [256; synthetic: 64]" in text
-    assert "[0.5; duke: 0.4]" in text and "[resnet50; synthetic: mobilenet_v3_small]" in text
+    assert "[0.5; duke: 0.4]" in text and "[resnet50; synthetic: shufflenet_v2_x0_5]" in text
 
 
 def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch):
