@@ -32,7 +32,8 @@ _MARS_COUNTS: Final = (
     "38x4 39x1 40x3 42x1 44x1 45x1 47x1 51x1 54x1 58x1 63x1 64x1 67x1 75x1 87x1 186x1 271x1"
 )
 _DISTRACTORS, _JUNK = 0.40, 0.11  # per tracklet of a test identity
-# The renderer's spread at difficulty 1. Measured at 64×32 on the default data: see the README.
+# The renderer's spread at difficulty 1. At 64×32 on the default data (difficulty 0.5) the mAP is 32% for a
+# resnet18 with random weights, and 60% after 60 labelled batches of 64 frames.
 _HARDEST = 0.6
 
 
