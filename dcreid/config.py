@@ -11,7 +11,6 @@ paper is silent, the decision explained in the README ("Where the paper is silen
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
 import sys
@@ -55,10 +54,14 @@ def allowed(field: dataclasses.Field[Any]) -> str:
     return " and ".join(bounds)
 
 
-@functools.cache
+_HINTS: dict[str, dict[str, Any]] = {}
+
+
 def type_hints(cls: type[Any]) -> dict[str, Any]:
     """Annotations of a configuration class, evaluated once (they are strings)."""
-    return typing.get_type_hints(cls)
+    if cls.__qualname__ not in _HINTS:
+        _HINTS[cls.__qualname__] = typing.get_type_hints(cls)
+    return _HINTS[cls.__qualname__]
 
 
 def _has_type(value: Any, hint: Any) -> bool:
