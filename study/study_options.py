@@ -1,0 +1,138 @@
+"""Options of a study: what it runs, how it searches and where."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+
+from search_spaces.optuna import SPACES
+from search_spaces.paper import PLANS
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
+PRUNERS = ("asha", "median", "none")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_study_options(top: argparse.ArgumentParser) -> None:
+    study = top.add_argument_group("study")
+    study.add_argument(
+        "--name", type=_name, help="name of the study's folder [data set and a hash of the options]"
+    )
+    study.add_argument(
+        "--resume", metavar="STUDY", help="continue a study: its name, or the path of its folder"
+    )
+    study.add_argument(
+        "--samples",
+        type=_number(int, 1),
+        metavar="N",
+        help="finished trials wanted, earlier sessions' included [50; synthetic: 6]",
+    )
+    study.add_argument(
+        "--seeds",
+        type=_number(int, 1),
+        default=1,
+        metavar="N",
+        help="seeds for the paper's configuration, or for every configuration of a plan, from --seed on [1]",
+    )
+    study.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan, the first configurations and what they cost; start nothing",
+    )
+    study.add_argument(
+        "--time-budget",
+        type=_duration,
+        metavar="TIME",
+        help="stop between merge steps after 90s, 45m, 12h, 2d",
+    )
+    study.add_argument("--studies", default="studies", metavar="DIR", help="folder of all studies [studies]")
+    study.add_argument(
+        "--storage",
+        metavar="DIR|URI",
+        help="where trials keep checkpoints, any URI of pyarrow's [in the study]",
+    )
+    study.add_argument(
+        "--cache", default=".cache", metavar="DIR", help="packed frames, on a disk of each machine [.cache]"
+    )
+    search = top.add_argument_group("search")
+    search.add_argument(
+        "--space",
+        default="default",
+        metavar="NAME|FILE",
+        help=f"what is searched: {', '.join(SPACES)}, or a TOML file [default]; options given are held fixed",
+    )
+    search.add_argument(
+        "--plan",
+        choices=PLANS,
+        help="run the paper's experiments instead of a search",
+        metavar="|".join(PLANS),
+    )
+    search.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="Optuna's sampler [tpe]")
+    search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
+    search.add_argument(
+        "--grace",
+        type=_number(int, 0),
+        default=0,
+        metavar="N",
+        help="merge steps before a trial may be pruned [0 = a third of them]",
+    )
+    search.add_argument(
+        "--objective",
+        choices=("last", "best"),
+        default="last",
+        help="mAP the search maximises: of the last step, or of the best (chosen with test labels) [last]",
+    )
+    _cluster_options(top)
+
+
+def _cluster_options(top: argparse.ArgumentParser) -> None:
+    where = top.add_argument_group("where it runs")
+    where.add_argument("--address", metavar="ADDRESS", help="Ray cluster: auto, or HOST:PORT [a local one]")
+    where.add_argument(
+        "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"
+    )
+    where.add_argument(
+        "--gpus-per-trial",
+        type=_number(float, 0),
+        metavar="N",
+        help="GPUs, fractions share one [1 where the cluster has any, else 0]",
+    )
+    where.add_argument(
+        "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"
+    )
+    where.add_argument(
+        "--max-failures",
+        type=_number(int, 0),
+        default=3,
+        metavar="N",
+        help="times a trial that crashed is tried again from its checkpoint [3]",
+    )
+
+
+def _number(kind: type, low: float, high: float | None = None, above: bool = False) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}") from None
+        if not (value > low if above else value >= low) or (high is not None and value > high):
+            bound = f"{'>' if above else '>='} {low:g}" + (f" and <= {high:g}" if high is not None else "")
+            raise argparse.ArgumentTypeError(f"{text!r}: must be {bound}")
+        return value
+
+    return convert
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 45m, 12h or 2d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, '.', '_' and '-' only")
+    return text
