@@ -3,6 +3,7 @@
     python -m dcreid.data inspect /data/MARS                # guesses the layout, decodes 2,000 frames
     python -m dcreid.data inspect /data/MARS --frames all   # decodes every frame
     python -m dcreid.data inspect --dataset synthetic       # the embedded data set
+    python -m dcreid.data sheet --dataset synthetic --out people.png   # what its people look like
 
 Exit status: 0 when the data can be used, 1 when not (the reason is on stderr).
 """
@@ -13,11 +14,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
 from dcreid.data.inspection import check_frames, report
 from dcreid.data.layout import check_layout, guess_layout
+from dcreid.data.sheet import write_sheet
 from dcreid.data.tracklets import GALLERIES
 from dcreid.data.walk import check_root, first_few
 
@@ -33,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        _inspect(options.root, options.dataset, options.gallery, options.frames)
+        if options.command == "sheet":
+            _sheet(options)
+        else:
+            _inspect(options.root, options.dataset, options.gallery, options.frames)
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -44,10 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) -> None:
-    if dataset == "auto":
-        data = _load_guessed(root, gallery)
-    else:
-        data = load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
+    data = _load(root, dataset, gallery)
     check = check_frames(data, frames, _show_progress if sys.stderr.isatty() else None)
     print(report(data, check), end="")
     if check.lost:
@@ -55,6 +58,22 @@ def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) 
             f"{len(check.lost):,} tracklet(s) without a single readable frame: {first_few(check.lost)}; "
             "restore their frames, or remove them"
         )
+
+
+def _sheet(options: argparse.Namespace) -> None:
+    data = _load(options.root, options.dataset, "official")
+    split = data.train if options.split == "train" else data.test
+    if split is None:
+        raise DataError("--split test: the data set has no test split")
+    write_sheet(options.out, split, options.people, options.height, options.width)
+    private = "" if data.name == "synthetic" else "; it shows people: keep it as private as the frames"
+    print(f"{options.out}: {split.name} split{private}")
+
+
+def _load(root: Path | None, dataset: str, gallery: str) -> TrackletDataset:
+    if dataset == "auto":
+        return _load_guessed(root, gallery)
+    return load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
 
 
 def _load_guessed(root: Path | None, gallery: str) -> TrackletDataset:
@@ -79,10 +98,33 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcreid.data", description="Data sets of video tracklets."
     )
-    command = parser.add_subparsers(required=True, metavar="command").add_parser(
-        "inspect",
-        help="count, check and decode a data set",
-        description="Count, check and decode a data set.",
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
+    inspect = _command(commands, "inspect", "count, check and decode a data set")
+    inspect.add_argument(
+        "--gallery",
+        default="official",
+        choices=GALLERIES,
+        help="gallery rows of the protocol (default: official)",
+    )
+    inspect.add_argument(
+        "--frames",
+        type=_frame_count,
+        default=2000,
+        metavar="N|all",
+        help="frames to decode as a check, evenly spread (default: 2000)",
+    )
+    sheet = _command(commands, "sheet", "draw people and cameras, or tracklets, as one picture")
+    sheet.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture to write")
+    sheet.add_argument("--split", choices=("train", "test"), default="train", help="default: train")
+    sheet.add_argument("--people", type=_count, default=10, metavar="N", help="or tracklets (default: 10)")
+    sheet.add_argument("--height", type=_count, default=128, metavar="N", help="of a frame (default: 128)")
+    sheet.add_argument("--width", type=_count, default=64, metavar="N", help="of a frame (default: 64)")
+    return parser
+
+
+def _command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=what, description=f"{what.capitalize()}."
     )
     command.add_argument("root", type=Path, nargs="?", help="folder of the data set (synthetic needs none)")
     command.add_argument(
@@ -91,20 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=("auto", "mars", "duke", "folder", "synthetic"),
         help="how to read it (default: guessed from the folders in it)",
     )
-    command.add_argument(
-        "--gallery",
-        default="official",
-        choices=GALLERIES,
-        help="gallery rows of the protocol (default: official)",
-    )
-    command.add_argument(
-        "--frames",
-        type=_frame_count,
-        default=2000,
-        metavar="N|all",
-        help="frames to decode as a check, evenly spread (default: 2000)",
-    )
-    return parser
+    return command
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def _frame_count(text: str) -> int | None:
