@@ -82,12 +82,7 @@ def build_backbone(
     Random weights come from torch's global generator: seed it first. Raises BackboneError when the
     name is unknown, the network cannot take height × width frames, or the weights cannot be loaded.
     """
-    if name not in torchvision.models.list_models(module=torchvision.models):
-        raise BackboneError(
-            f"backbone {name!r}: not a torchvision classification network (resnet50, mobilenet_v2, …)"
-        )
-    if name in _SEVERAL_CLASSIFIERS:
-        raise BackboneError(f"backbone {name!r}: not supported, it has no single classifier to cut off")
+    _check_name(name)
     network = _with_imagenet(name) if weights == "imagenet" else torchvision.models.get_model(name)
     classifier = _classifier_name(name, network)
     if weights not in ("imagenet", "none"):
@@ -98,11 +93,29 @@ def build_backbone(
     return Backbone(network, _probe(name, network, height, width), frozen_stages)
 
 
+def _check_name(name: str) -> None:
+    if name not in torchvision.models.list_models(module=torchvision.models):
+        raise BackboneError(
+            f"backbone {name!r}: not a torchvision classification network (resnet50, mobilenet_v2, …)"
+        )
+    if name in _SEVERAL_CLASSIFIERS:
+        raise BackboneError(f"backbone {name!r}: not supported, it has no single classifier to cut off")
+
+
 def _classifier_name(name: str, network: nn.Module) -> str:
     for attribute in _CLASSIFIERS:
         if hasattr(network, attribute):
             return attribute
     raise BackboneError(f"backbone {name!r}: not supported, it has no classifier where others do")
+
+
+def stage_count(name: str) -> int:
+    """How many stages a backbone has to freeze. Raises BackboneError as `build_backbone` does."""
+    _check_name(name)
+    with torch.device("meta"):
+        network = torchvision.models.get_model(name, weights=None)
+    setattr(network, _classifier_name(name, network), _GlobalPool())
+    return len(_stages(network))
 
 
 def _stages(network: nn.Module) -> list[list[nn.Module]]:

@@ -5,8 +5,11 @@ with the base's λ1 set to 0.1, Fig 4 has its points and 0.1. So the base, the *
 of every table and figure; it is run once and comes first.
 
 The points of Figs 4 and 5 are not printed, apart from the optimum. Ours: 0, the optimum, and roughly
-even steps in log scale from a sixth (λ1) or a tenth (λ2) of it to ten times it. `alpha` and `leak_audit`
-go beyond the paper and are not in `paper`.
+even steps in log scale from a sixth (λ1) or a tenth (λ2) of it to ten times it. `alpha`, `choices` and
+`leak_audit` go beyond the paper and are not in `paper`.
+
+Choices: what the paper leaves open or takes from elsewhere, one at a time against the base, to see what
+each is worth on the data at hand.
 
 Leak audit: memory rows taken over by index from the step before leak identities when the tracklets of
 a person lie side by side. One factor at a time is turned from right to leaking; `leak` turns both that
@@ -22,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dcreid.backbone import stage_count
 from dcreid.config import Config, ConfigError
 
 TABLE3_TEMPERATURES = (0.05, 0.08, 0.1, 0.3)
@@ -169,6 +173,27 @@ def _leak_audit(base: Config) -> Iterator[_Row]:
     yield "leak_audit/public_code", in_order | old_rows | no_lambda | {"merge.intra": "pairs"}
 
 
+def _choices(base: Config) -> Iterator[_Row]:
+    """The base, then one field at a time turned the other way, whichever way the base has it."""
+    held = base.flat()
+
+    def other(field: str, one: Any, two: Any) -> dict[str, Any]:
+        return {field: two if held[field] == one else one}
+
+    yield "choices/default", {}
+    yield "choices/intra", other("merge.intra", "samples", "pairs")
+    yield "choices/distance", other("merge.distance", "euclidean", "squared")
+    yield "choices/method", other("merge.method", "once", "exact")
+    yield "choices/memory_rows", other("train.memory_init", "members", "zeros")
+    yield "choices/later_rate", other("train.later_lr", "decayed", "restart")
+    yield "choices/head", other("model.head", "none", "embedding")
+    yield "choices/rate", {"train.lr": held["train.lr"] / 5}
+    yield "choices/frozen", other("model.frozen_stages", 0, stage_count(base.model.backbone) // 2)
+    yield "choices/frames", {"data.frames": max(1, held["data.frames"] // 2)}
+    yield "choices/sampling", other("data.frame_sampling", "segments", "random")
+    yield "choices/augmentation", {"data.flip": 0.0, "data.shift": 0.0}
+
+
 @dataclass(frozen=True)
 class _Plan:
     help: str
@@ -184,5 +209,6 @@ PLANS: dict[str, _Plan] = {
     "fig4": _Plan("λ1 varied, λ2 held", _fig4),
     "fig5": _Plan("λ2 varied, λ1 held", _fig5),
     "alpha": _Plan("end value and schedule of α", _alpha),
+    "choices": _Plan("what the paper leaves open, one choice at a time", _choices),
     "leak_audit": _Plan("what leaking labels through the memory rows is worth", _leak_audit),
 }

@@ -13,7 +13,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
-from dcreid.backbone import Backbone, BackboneError, EmbeddingHead, build_backbone
+from dcreid.backbone import Backbone, BackboneError, EmbeddingHead, build_backbone, stage_count
 
 DIMS = {
     "resnet18": 512,
@@ -246,3 +246,13 @@ def test_untrained_features_score_what_is_known_of_them(
     mars_mini: Path, mobilenet_weights: Path, height: int, width: int, rank1: float, mean_ap: float
 ):
     assert untrained(mars_mini, mobilenet_weights, height, width) == pytest.approx((rank1, mean_ap), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"), [("resnet18", 5), ("mobilenet_v2", 19), ("shufflenet_v2_x0_5", 5)]
+)
+def test_stages_are_counted_as_they_are_frozen(name: str, stages: int) -> None:
+    assert stage_count(name) == stages
+    build_backbone(name, "none", frozen_stages=stages, height=64, width=32)
+    with pytest.raises(BackboneError, match=f"has {stages} stages"):
+        build_backbone(name, "none", frozen_stages=stages + 1, height=64, width=32)

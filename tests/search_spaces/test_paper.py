@@ -19,6 +19,7 @@ SIZES = {
     "fig4": 8,
     "fig5": 8,
     "alpha": 11,
+    "choices": 12,
     "leak_audit": 8,
 }
 
