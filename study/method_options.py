@@ -14,7 +14,8 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from dcreid.config import Config, ConfigError, allowed, fields, preset
+from dcreid.checked import allowed
+from dcreid.config import Config, ConfigError, fields, preset
 
 _GROUPS = {
     "data": "data",

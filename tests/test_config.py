@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid import config as configuration
-from dcreid.config import Config, ConfigError, MergeConfig, TrainConfig, allowed, fields, paper, preset, small
+from dcreid.checked import allowed
+from dcreid.config import Config, ConfigError, MergeConfig, TrainConfig, fields, paper, preset, small
 
 
 def leaves_of_type(*kinds: type) -> list[str]:

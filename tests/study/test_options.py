@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dcreid.config import allowed, fields, paper, small
+from dcreid.checked import allowed
+from dcreid.config import fields, paper, small
 from study import run
 from study.options import OptionError, option_name, overrides, parser, resolve
 from study.plan import StudyPlan
