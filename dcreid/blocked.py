@@ -85,6 +85,7 @@ class _EuclideanClasses:
     def __init__(self, features: Float[Tensor, "n d"], index: Int[Tensor, " n"], sizes: Int[Tensor, " c"]):
         order = index.argsort(stable=True)
         self.features, self.index = features[order], index[order]
+        self.norms = torch.cat([rows.square().sum(dim=1) for rows in torch.split(self.features, _ROWS)])
         self.offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).cpu().numpy()
 
     def blocks(self) -> Iterator[tuple[int, int]]:
@@ -103,7 +104,7 @@ class _EuclideanClasses:
             first, last = int(self.offsets[start]), int(self.offsets[stop])
             columns = torch.arange(first, last, device=sums.device)
             for rows in torch.split(columns, _ROWS):
-                inside = cross_distances(self.features[rows], self.features[first:last])
+                inside = self._distances(int(rows[0]), int(rows[-1]) + 1, first, last)
                 other = self.index[rows, None] != self.index[None, first:last]
                 inside.masked_fill_(other | (rows[:, None] == columns[None, :]), 0.0)
                 sums.index_add_(0, self.index[rows], inside.sum(dim=1))
@@ -114,14 +115,19 @@ class _EuclideanClasses:
         first, last = int(self.offsets[start]), int(self.offsets[stop])
         columns = self.index[first:] - start
         if len(columns) == len(self.offsets) - 1 - start:  # one tracklet per class from here on
-            return cross_distances(self.features[first:last], self.features[first:])
+            return self._distances(first, last, first, len(self.index))
         sums = self.features.new_zeros(stop - start, len(self.offsets) - 1 - start)
         for low in range(first, last, _ROWS):
             high = min(low + _ROWS, last)
-            by_class = cross_distances(self.features[low:high], self.features[first:])
+            by_class = self._distances(low, high, first, len(self.index))
             by_class = sums.new_zeros(high - low, sums.shape[1]).index_add_(1, columns, by_class)
             sums.index_add_(0, columns[low - first : high - first], by_class)
         return sums
+
+    def _distances(self, low: int, high: int, first: int, last: int) -> Float[Tensor, "k b"]:
+        """From the tracklets [low, high) to [first, last)."""
+        norms = self.norms[low:high], self.norms[first:last]
+        return cross_distances(self.features[low:high], self.features[first:last], norms=norms)
 
 
 class _SquaredClasses:

@@ -13,9 +13,24 @@ text speaks of), and d_ab = S[a, b] / (n_a n_b) (Eq 4). S costs one pass over th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
+
+# Rows of the product at a time: few enough that little of the lower triangle is computed.
+_ROWS = 512
+
+
+class Parts(NamedTuple):
+    """The terms of Eq (7), unweighted, of one class a with each of c classes b."""
+
+    inter: NDArray[np.floating]  # (c,) d_ab, Eq (4)
+    intra: NDArray[np.floating]  # (c,) d_a + d_b, Eq (3)
+    size: NDArray[np.floating]  # (c,) |a| + |b|, Eq (6)
 
 
 def pairwise_distances(features: Float[Tensor, "n d"], *, squared: bool = False) -> Float[Tensor, "n n"]:
@@ -24,24 +39,45 @@ def pairwise_distances(features: Float[Tensor, "n d"], *, squared: bool = False)
     float32 rows of length 1 that almost coincide come out up to 0.0005 apart: |a|² + |b|² - 2 a·b
     leaves the rounding of 1.
     """
-    squares = _squared_distances(features, features).fill_diagonal_(0.0)
-    return squares if squared else squares.sqrt_()
+    n, norms = len(features), features.square().sum(dim=1)
+    distances = features.new_empty(n, n)
+    for start in range(0, n, _ROWS):
+        # The product, which is what takes the time, is made above the diagonal and mirrored.
+        stop = min(start + _ROWS, n)
+        rows = distances[start:stop, start:]
+        torch.add(norms[start:stop, None], norms[None, start:], out=rows)
+        _less_twice_the_product(rows, features[start:stop], features[start:])
+        if not squared:
+            rows.sqrt_()
+        square = rows[:, : stop - start]
+        square.copy_(square.triu() + square.triu(1).T)
+        distances[stop:, start:stop] = rows[:, stop - start :].T
+    return distances.fill_diagonal_(0.0)
 
 
 def cross_distances(
-    queries: Float[Tensor, "q d"], gallery: Float[Tensor, "g d"], *, squared: bool = False
+    queries: Float[Tensor, "q d"],
+    gallery: Float[Tensor, "g d"],
+    *,
+    squared: bool = False,
+    norms: tuple[Float[Tensor, " q"], Float[Tensor, " g"]] | None = None,
 ) -> Float[Tensor, "q g"]:
-    """Euclidean distances (squared on request) from every query to every gallery row."""
-    squares = _squared_distances(queries, gallery)
+    """Euclidean distances (squared on request) from every query to every gallery row.
+
+    norms: |a|² of every query and gallery row, where they are known.
+    """
+    of_queries, of_gallery = norms or (queries.square().sum(dim=1), gallery.square().sum(dim=1))
+    squares = of_queries[:, None] + of_gallery[None, :]
+    _less_twice_the_product(squares, queries, gallery)
     return squares if squared else squares.sqrt_()
 
 
-def _squared_distances(rows: Float[Tensor, "q d"], columns: Float[Tensor, "g d"]) -> Float[Tensor, "q g"]:
-    # Norms first, then the product into the same array: a bitwise symmetric result for rows is columns.
-    squares = rows.square().sum(dim=1)[:, None] + columns.square().sum(dim=1)[None, :]
+def _less_twice_the_product(
+    norms: Float[Tensor, "q g"], rows: Float[Tensor, "q d"], columns: Float[Tensor, "g d"]
+) -> Float[Tensor, "q g"]:
+    """|a|² + |b|², as given, less 2 a·b; in place."""
     with torch.autocast(rows.device.type, enabled=False):  # bf16 would leave two digits
-        squares.addmm_(rows, columns.T, alpha=-2.0)
-    return squares.clamp_(min=0.0)
+        return norms.addmm_(rows, columns.T, alpha=-2.0).clamp_(min=0.0)
 
 
 def class_sums(

@@ -6,6 +6,7 @@ Each frame goes through the backbone once, in large batches that do not care for
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from torch.nn import functional
 from dcreid.backbone import Backbone
 from dcreid.data.loading import evenly_spaced, frame_runs, normalise
 from dcreid.data.store import FrameStore
+from dcreid.parallel import ALONE, Ranks
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
@@ -29,30 +31,35 @@ def pooled_features(
     store: FrameStore,
     device: torch.device,
     *,
+    network: Callable[[Tensor], Tensor] | None = None,
     most_frames: int = 0,
     batch: int = 512,
     precision: str = "auto",
     channels_last: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Float[Tensor, "n d"]:
     """Mean backbone feature of every tracklet in float32, on the device, not yet normalised.
 
-    most_frames: at most so many evenly spaced frames of each tracklet; 0 = all. The backbone is
-    left in the mode it came in.
+    network: what maps frames to features where that is not the backbone itself, its compiled form.
+    most_frames: at most so many evenly spaced frames of each tracklet; 0 = all. ranks: what they each
+    extract adds up to the same features on all. The backbone is left in the mode it came in.
     """
+    network = backbone if network is None else network
     was_training = backbone.training
     backbone.eval()
     rows, kept = evenly_spaced(store, most_frames)
     counts = torch.from_numpy(kept).to(device)
     owner = torch.repeat_interleave(torch.arange(len(store), device=device), counts)
     sums = torch.zeros(len(store), backbone.dim, device=device)
-    start = 0
-    for frames in frame_runs(store, rows, batch, device):
+    share = ranks.share(len(rows))
+    start = share.start
+    for frames in frame_runs(store, rows[share], batch, device):
         with autocast(device, precision):
-            features = backbone(normalise(frames, channels_last))
+            features = network(normalise(frames, channels_last))
         sums.index_add_(0, owner[start : start + len(frames)], features.float())
         start += len(frames)
     backbone.train(was_training)
-    return sums / counts[:, None]
+    return ranks.add(sums) / counts[:, None]
 
 
 def unit(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -6,7 +6,8 @@ Two ways to merge m classes. `merge` reads one D: pairs are taken in ascending D
 a, smaller b), and joined if they are still in different classes, until m joins are made. That is
 Kruskal's algorithm stopped after m edges, so the joins are the m lightest edges of the minimum
 spanning forest, which SciPy finds in compiled code. `merge_exact` recomputes D for the new class
-after every join; class sums only add up, so a join costs O(c).
+after every join; class sums only add up, so a join costs O(c). Either can tell of every join, with
+the terms of D that it was made by, to `dcreid/joins.py`.
 
 Differs from the public code of this family: λ1 and λ2 act (there the penalised matrix is computed
 and the plain one used), and ties do not depend on how the sort is implemented.
@@ -14,6 +15,9 @@ and the plain one used), and ties do not depend on how the sort is implemented.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +28,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch import Tensor
 
-from dcreid.dispersion import class_sums, intra_dispersion
+from dcreid.agglomeration import Agglomeration
+from dcreid.dispersion import Parts, class_sums, intra_dispersion
 
 # Kruskal needs few edges beyond the m it keeps; candidates are drawn this many times m at first.
 _CANDIDATES_PER_JOIN = 8
@@ -36,6 +41,52 @@ _CACHED = 1 << 17
 
 # first (k,), second (k,), weight (k,)
 Edges: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.floating]]
+# Told of a join before it is made: classes a and b, and the terms of D of any class with all others.
+OnJoin: TypeAlias = Callable[[int, int, Callable[[int], Parts]], None]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Eq (7) for every pair of classes, in ascending order of label, and what it is made of."""
+
+    total: Float[Tensor, "c c"]  # D, +inf on the diagonal
+    dispersion: Float[Tensor, " c"]  # d_a
+    sizes: Int[Tensor, " c"]  # |a|
+    lambda1: float
+    lambda2: float
+
+    def parts(self, a: int) -> Parts:
+        """Terms of Eq (7) of class a with every class; d_ab up to D's rounding, infinite for a itself."""
+        dispersion, sizes = self._apart
+        intra, size = dispersion[a] + dispersion, sizes[a] + sizes
+        total = self.total[a].cpu().numpy().astype(np.float64)
+        return Parts(total - self.lambda1 * intra - self.lambda2 * size, intra, size)
+
+    @cached_property
+    def _apart(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self.dispersion.cpu().numpy().astype(np.float64), self.sizes.cpu().numpy().astype(np.float64)
+
+
+def merge_costs(
+    distances: Float[Tensor, "n n"],
+    labels: Int[Tensor, " n"],
+    lambda1: float,
+    lambda2: float,
+    intra: str = "samples",
+) -> Costs:
+    """Eq (7) for every pair of classes.
+
+    distances: symmetric with zero diagonal. intra: how Eq (3) averages, see `intra_dispersion`.
+    """
+    sums, sizes = class_sums(distances, labels)
+    count, dispersion = sizes.to(sums.dtype), intra_dispersion(sums, sizes, intra)
+    penalty = lambda1 * dispersion + lambda2 * count  # splits over a and b
+    # A few rows at a time stay in the cache for all four steps.
+    k = max(1, _CACHED // len(count))
+    for rows, n_a, penalty_a in zip(*(torch.split(x, k) for x in (sums, count, penalty)), strict=True):
+        rows.div_(n_a[:, None]).div_(count)  # d_ab, Eq (4)
+        rows.add_(penalty_a[:, None]).add_(penalty)
+    return Costs(sums.fill_diagonal_(torch.inf), dispersion, sizes, lambda1, lambda2)
 
 
 def merge_cost(
@@ -45,26 +96,8 @@ def merge_cost(
     lambda2: float,
     intra: str = "samples",
 ) -> Float[Tensor, "c c"]:
-    """Eq (7) for every pair of classes, classes in ascending order of label, +inf on the diagonal.
-
-    distances: symmetric with zero diagonal. intra: how Eq (3) averages, see `intra_dispersion`.
-    """
-    sums, sizes = class_sums(distances, labels)
-    return _criterion(sums, sizes, lambda1, lambda2, intra)
-
-
-def _criterion(
-    sums: Float[Tensor, "c c"], sizes: Int[Tensor, " c"], lambda1: float, lambda2: float, intra: str
-) -> Float[Tensor, "c c"]:
-    """Eq (7) in place of `sums`."""
-    count = sizes.to(sums.dtype)
-    penalty = lambda1 * intra_dispersion(sums, sizes, intra) + lambda2 * count  # splits over a and b
-    # A few rows at a time stay in the cache for all four steps.
-    k = max(1, _CACHED // len(count))
-    for rows, n_a, penalty_a in zip(*(torch.split(x, k) for x in (sums, count, penalty)), strict=True):
-        rows.div_(n_a[:, None]).div_(count)  # d_ab, Eq (4)
-        rows.add_(penalty_a[:, None]).add_(penalty)
-    return sums.fill_diagonal_(torch.inf)
+    """D of `merge_costs` alone."""
+    return merge_costs(distances, labels, lambda1, lambda2, intra).total
 
 
 def merge(labels: Int[Tensor, " n"], cost: Float[Tensor, "c c"], m: int) -> Int[Tensor, " n"]:
@@ -78,9 +111,15 @@ def merge(labels: Int[Tensor, " n"], cost: Float[Tensor, "c c"], m: int) -> Int[
     c = len(classes)
     if cost.shape != (c, c):
         raise ValueError(f"cost has shape {tuple(cost.shape)} but labels hold {c} classes")
+    return apply_joins(index, c, *find_joins(cost, m))
+
+
+def find_joins(cost: Float[Tensor, "c c"], m: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Classes a (m,) and b (m,), a < b, of the m joins of `merge`, in the order in which they are made."""
+    c = len(cost)
     check_joins(m, c)
     if m == 0:
-        return in_order_of_first(index)
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     if not bool(cost.min() > -torch.inf):  # NaN compares false
         raise ValueError("cost holds NaN: the features it comes from are not finite")
     wanted = _CANDIDATES_PER_JOIN * m
@@ -88,11 +127,10 @@ def merge(labels: Int[Tensor, " n"], cost: Float[Tensor, "c c"], m: int) -> Int[
         edges, complete = _lightest_edges(cost, wanted)
         joins = lightest_joins(edges, c, m)
         if len(joins) == m:
-            break
+            return edges[0][joins], edges[1][joins]
         if complete:
             raise ValueError(f"only {len(joins)} of m = {m} joins are possible: the other costs are infinite")
         wanted *= 4
-    return apply_joins(index, c, edges[0][joins], edges[1][joins])
 
 
 def merge_exact(
@@ -102,93 +140,24 @@ def merge_exact(
     lambda1: float,
     lambda2: float,
     intra: str = "samples",
+    on_join: OnJoin | None = None,
 ) -> Int[Tensor, " n"]:
-    """Like `merge`, but D is recomputed for the class that each join makes.
+    """Like `merge`, but D is recomputed for the class that each join makes. Runs on the CPU.
 
-    Every class remembers its nearest partner, so a join touches one row and column of the class
-    sums, O(c), and rescans only the rows whose nearest partner was joined. Runs on the CPU.
+    on_join hears of every join; the class that a and b become goes by a.
     """
     _, index = torch.unique(labels, return_inverse=True)
     sums, sizes = class_sums(distances, labels)
     check_joins(m, len(sizes))
-    classes = _Agglomeration(sums.cpu(), sizes.cpu(), lambda1, lambda2, intra)
+    classes = Agglomeration(sums.cpu(), sizes.cpu(), lambda1, lambda2, intra)
     target = np.arange(len(sizes))
     for _ in range(m):
-        kept, gone = classes.join_nearest()
+        kept, gone = classes.nearest_pair()
+        if on_join is not None:
+            on_join(kept, gone, classes.parts)
+        classes.join(kept, gone)
         target[target == gone] = kept
     return in_order_of_first(torch.from_numpy(target).to(index)[index])
-
-
-class _Agglomeration:
-    """Class sums under joins. Row a knows its nearest partner b > a and the cost of joining it."""
-
-    def __init__(
-        self,
-        sums: Float[Tensor, "c c"],
-        sizes: Int[Tensor, " c"],
-        lambda1: float,
-        lambda2: float,
-        intra: str,
-    ):
-        self.sums, self.lambda1, self.lambda2, self.intra = sums.numpy(), lambda1, lambda2, intra
-        self.sizes = sizes.numpy().astype(self.sums.dtype)
-        dispersion = intra_dispersion(sums, sizes, intra)
-        self.penalty = (lambda1 * dispersion + lambda2 * sizes.to(sums.dtype)).numpy()
-        self.alive = np.ones(len(sums), dtype=np.bool_)
-        self.nearest = np.empty(len(sums), dtype=np.int64)
-        self.lowest = np.empty(len(sums), dtype=self.sums.dtype)
-        for start in range(0, len(sums), _ROWS):
-            self._scan(slice(start, start + _ROWS))
-        if np.isnan(self.lowest).any():
-            raise ValueError("distances hold NaN: the features they come from are not finite")
-
-    def join_nearest(self) -> tuple[int, int]:
-        """Joins the closest pair (ties: smaller a, smaller b) and returns it; b is gone afterwards."""
-        a = int(self.lowest.argmin())
-        b = int(self.nearest[a])
-        self.sums[a] += self.sums[b]
-        self.sums[a, a] += self.sums[a, b]
-        self.sums[:, a] = self.sums[a]
-        self.sizes[a] += self.sizes[b]
-        self.penalty[a] = self._penalty(a)
-        self.alive[b], self.lowest[b] = False, np.inf
-        stale = self.alive & ((self.nearest == a) | (self.nearest == b))
-        stale[a] = True
-        for row in np.flatnonzero(stale):
-            self._rescan(int(row))
-        self._offer(a)
-        return a, b
-
-    def _scan(self, rows: slice) -> None:
-        cost = self.sums[rows] / self.sizes[rows, None] / self.sizes
-        cost += self.penalty[rows, None]
-        cost += self.penalty
-        position = np.arange(len(self.sums))
-        cost[position <= position[rows, None]] = np.inf
-        self.nearest[rows], self.lowest[rows] = cost.argmin(axis=1), cost.min(axis=1)
-
-    def _penalty(self, a: int) -> float:
-        size = self.sizes[a]
-        dispersion = self.sums[a, a] / (size if self.intra == "samples" else size * size)
-        return float(self.lambda1 * dispersion + self.lambda2 * size)
-
-    def _cost(self, a: int | slice, b: int | slice) -> NDArray[np.floating]:
-        """Eq (7) of a with b, in the order of operations of `_criterion`, so that ties are the same ones."""
-        cost = self.sums[a, b] / self.sizes[a] / self.sizes[b] + self.penalty[a] + self.penalty[b]
-        return np.where(self.alive[a] & self.alive[b], cost, np.inf)
-
-    def _rescan(self, a: int) -> None:
-        cost = self._cost(a, slice(a + 1, None))
-        partner = int(cost.argmin()) if len(cost) else -1
-        self.nearest[a] = a + 1 + partner
-        self.lowest[a] = cost[partner] if len(cost) else np.inf
-
-    def _offer(self, a: int) -> None:
-        """Lets the rows above a, whose nearest partner may now be the changed class a, take it."""
-        cost = self._cost(slice(0, a), a)
-        closer = (cost < self.lowest[:a]) | ((cost == self.lowest[:a]) & (a < self.nearest[:a]))
-        closer &= self.alive[:a]
-        self.nearest[:a][closer], self.lowest[:a][closer] = a, cost[closer]
 
 
 def check_joins(m: int, c: int) -> None:

@@ -23,6 +23,7 @@ from dcreid.data.loading import augment, normalise, training_batches
 from dcreid.data.store import FrameStore
 from dcreid.features import autocast, unit
 from dcreid.memory import FeatureMemory
+from dcreid.parallel import ALONE, Ranks
 
 _STREAMS = {"order": 0, "network": 1, "stage": 2}
 
@@ -47,9 +48,9 @@ def generator(seed: int, stream: str, stage: int = 0) -> np.random.Generator:
 
 
 @contextlib.contextmanager
-def torch_seed(rng: np.random.Generator) -> Iterator[None]:
-    """torch's global generators (dropout, initial weights) seeded inside, and as before outside."""
-    with torch.random.fork_rng():
+def torch_seed(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
+    """torch's generators (dropout, initial weights) seeded inside, and as before outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**63)))
         yield
 
@@ -105,11 +106,13 @@ def train_stage(
     alpha: float,
     device: torch.device,
     on_epoch: Callable[[int, int, int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> StageResult:
     """Trains `backbone` (and `head`) on the classes `labels` for the epochs of stage 1, 2, …
 
     network: what maps frames to features, the backbone itself or its compiled form. labels (n,) on
-    the CPU. on_epoch(stage, epoch, epochs) is called after each epoch. Raises DivergedError.
+    the CPU. on_epoch(stage, epoch, epochs) is called after each epoch. ranks: those who train it
+    together, each on its share of every batch. Raises DivergedError.
     """
     train, data = config.train, config.data
     epochs = train.first_epochs if stage == 1 else train.later_epochs
@@ -118,11 +121,15 @@ def train_stage(
     rng = generator(config.seed, "stage", stage)
     optimiser = make_optimiser(backbone, head, config)
     on_device = labels.to(device)
+    modules = [module for module in (backbone, head, memory) if module is not None]
+    ranks.agree(value for module in modules for value in module.state_dict().values())
+    if ranks.size > 1:
+        network = _drawing_apart(network, rng.spawn(ranks.size)[ranks.rank], device)
     backbone.train()
     if head is not None:
         head.train()
     lr = loss_mean = math.nan
-    with torch_seed(rng):
+    with torch_seed(rng, device):
         for epoch in range(1, epochs + 1):
             lr = learning_rate(train, stage, epoch)
             for group in optimiser.param_groups:
@@ -136,16 +143,22 @@ def train_stage(
                 sampling=data.frame_sampling,
                 rng=rng,
                 device=device,
+                ranks=ranks,
             )
             for frames, tracklets in batches:
-                varied = augment(frames, data.flip, data.shift, rng)
-                v = _embed(network, head, varied, train, device)
+                b = len(tracklets)
+                varied = augment(frames, data.flip, data.shift, rng, batch=b, share=ranks.share(b))
+                v = _embed(network, head, varied, train, device, b, ranks)
                 loss = memory.loss(v, on_device[tracklets.to(device, non_blocking=True)])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                ranks.add_gradients(backbone.parameters())
+                if head is not None:  # each rank's were those of the whole batch
+                    ranks.agree(weight.grad for weight in head.parameters())
                 optimiser.step()
                 memory.update(v, labels[tracklets], alpha)
-                total += loss.detach() * len(tracklets)
+                total += loss.detach() * b
+            ranks.agree([total])
             loss_mean = float(total) / len(store)
             if not math.isfinite(loss_mean):
                 raise DivergedError(
@@ -163,15 +176,33 @@ def _weights(backbone: Backbone, head: nn.Module | None) -> Iterator[nn.Paramete
         yield from head.parameters()
 
 
+def _drawing_apart(
+    network: Callable[[Tensor], Tensor], rng: np.random.Generator, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """The network, drawing (stochastic depth) what no other rank draws; outside, all go on alike."""
+
+    def apart(frames: Tensor) -> Tensor:
+        with torch_seed(rng, device):
+            return network(frames)
+
+    return apart
+
+
 def _embed(
     network: Callable[[Tensor], Tensor],
     head: nn.Module | None,
-    frames: UInt8[Tensor, "b f h w 3"],
+    frames: UInt8[Tensor, "s f h w 3"],
     train: TrainConfig,
     device: torch.device,
+    b: int,
+    ranks: Ranks,
 ) -> Float[Tensor, "b d"]:
-    """L2-normalised features of a batch of tracklets: mean over the frames, then the head if any."""
+    """L2-normalised features of a batch of b tracklets: mean over the frames, then the head if any.
+
+    frames: those of this rank's share of the batch.
+    """
     with autocast(device, train.precision):
         features = network(normalise(frames.flatten(0, 1), train.channels_last))
-    pooled = features.float().view(frames.shape[0], frames.shape[1], -1).mean(dim=1)
+    pooled = features.float().view(*frames.shape[:2], features.shape[1]).mean(dim=1)
+    pooled = ranks.gathered(pooled, b)
     return unit(pooled if head is None else head(pooled))

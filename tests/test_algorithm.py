@@ -53,6 +53,14 @@ def comparable(steps: list[MergeStep]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in _SECONDS} for row in rows]
 
 
+def same_joins(one: Algorithm, other: Algorithm) -> None:
+    """Bit for bit, NaN included."""
+    assert len(one.joins) == len(other.joins) == one.steps_done
+    for ours, theirs in zip(one.joins, other.joins, strict=True):
+        for name, column in vars(ours).items():
+            assert column.numpy().tobytes() == vars(theirs)[name].numpy().tobytes(), name
+
+
 def run(config: Config, data: TrackletDataset | None = None) -> Algorithm:
     """A finished run."""
     algorithm = Algorithm(config, data or dataset(config))
@@ -127,6 +135,7 @@ def test_a_run_cut_anywhere_and_continued_equals_the_uncut_run(changes: dict[str
     assert whole.memory is not None and after_step.memory is not None
     assert torch.equal(whole.memory.rows, after_step.memory.rows)
     assert after_step.untrained() == cut.untrained()
+    same_joins(after_step, whole)
 
 
 def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:
@@ -138,6 +147,24 @@ def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:
     other = Algorithm(config, dataset(config))
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert comparable(other.history) == comparable(algorithm.history)
+    same_joins(other, algorithm)
+
+
+@pytest.mark.parametrize("method", ["once", "exact"])
+def test_every_join_is_written_down(method: str) -> None:
+    config = tiny(**{"merge.method": method})
+    algorithm = run(config)
+    n, before = len(algorithm.store), np.arange(len(algorithm.store))
+    place = np.argsort(algorithm.order)  # tracklet to row
+    for joins, labels in zip(algorithm.joins, algorithm.labels_history, strict=True):
+        assert len(joins.a) == algorithm.m
+        links = np.stack([before[place[joins.a]], before[place[joins.b]]], axis=1)
+        target = np.arange(n)
+        for a, b in links.tolist():
+            target[target == target[b]] = target[a]
+        after = target[before]
+        assert np.array_equal(after[:, None] == after[None, :], labels[:, None] == labels[None, :])
+        before = labels.numpy()
 
 
 def test_a_state_of_other_tracklets_is_refused() -> None:
@@ -220,6 +247,8 @@ def test_training_is_blind_to_identities_and_cameras() -> None:
     )
     seeing, unseeing = run(config, data), run(config, blind)
     assert torch.equal(seeing.labels, unseeing.labels)
+    for seen, unseen in zip(seeing.joins, unseeing.joins, strict=True):
+        assert torch.equal(seen.a, unseen.a) and torch.equal(seen.inter, unseen.inter)
     assert [s.mAP for s in seeing.history] == [s.mAP for s in unseeing.history]
     assert [s.loss for s in seeing.history] == [s.loss for s in unseeing.history]
     assert all(s.purity is None and s.ari is None for s in unseeing.history)

@@ -35,10 +35,18 @@ def test_float32_unit_rows_keep_six_digits():
 
 
 def test_distances_are_bitwise_symmetric_with_zero_diagonal():
-    for n, d in ((1, 3), (7, 5), (50, 64), (129, 333)):
+    for n, d in ((1, 3), (7, 5), (50, 64), (129, 333), (1100, 7)):
         distances = pairwise_distances(features(n, d, dtype=torch.float32))
         assert torch.equal(distances, distances.T)
         assert not distances.diagonal().any()
+
+
+def test_distances_made_in_several_blocks_are_those_of_one_product():
+    x = features(1100, 7)
+    torch.testing.assert_close(pairwise_distances(x), cross_distances(x, x).fill_diagonal_(0.0))
+    torch.testing.assert_close(
+        pairwise_distances(x, squared=True), cross_distances(x, x, squared=True).fill_diagonal_(0.0)
+    )
 
 
 def test_identical_rows_are_no_farther_than_the_rounding_of_one():

@@ -1,16 +1,18 @@
 """From the frame store to the network: which frames, how they are varied, and in what batches.
 
 Frames stay uint8 until they are on the device; cropping, mirroring and normalising happen there.
-Copies out of the memory map run on a thread of their own, one batch ahead of the network.
+Copies out of the memory map run on a thread of their own, one batch ahead of the network, and go to
+a GPU from pinned memory on a stream of their own. Nothing here makes the host wait for a GPU.
 
 Notation: b tracklets per batch, f frames of each, (h, w) frame size.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from dcreid.data.store import FrameStore
+from dcreid.parallel import ALONE, Ranks
 
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
 _STD = (0.229, 0.224, 0.225)
@@ -71,20 +74,27 @@ def training_batches(
     sampling: str,
     rng: np.random.Generator,
     device: torch.device,
-) -> Iterator[tuple[UInt8[Tensor, "b f h w 3"], Int[Tensor, " b"]]]:
-    """One epoch: every tracklet once in random order, as (frames on the device, tracklets on the CPU)."""
+    ranks: Ranks = ALONE,
+) -> Iterator[tuple[UInt8[Tensor, "s f h w 3"], Int[Tensor, " b"]]]:
+    """One epoch: every tracklet once in random order, as (frames on the device, tracklets on the CPU).
+
+    The frames are those of this rank's share of the batch, the tracklets those of all of it.
+    """
     plans = []
     for tracklets in batches_of(rng.permutation(len(store)), batch_size):
         within = sample_frames(store.lengths[tracklets], frames, sampling, rng)
-        plans.append((tracklets, torch.from_numpy(store.starts[tracklets][:, None] + within)))
+        rows = store.starts[tracklets][:, None] + within
+        plans.append((tracklets, torch.from_numpy(rows[ranks.share(len(tracklets))])))
 
-    def load(plan: tuple[Int[ndarray, " b"], Tensor]) -> tuple[Tensor, Tensor]:
+    sender = _Sender(device)
+
+    def load(plan: tuple[Int[ndarray, " b"], Tensor]) -> tuple[_Sent, Tensor]:
         tracklets, rows = plan
-        picked = store.frames.index_select(0, rows.flatten())
-        picked = picked.view(*rows.shape, *picked.shape[1:])
-        return _to_device(picked, device), torch.from_numpy(tracklets)
+        picked = sender.picked(store.frames, rows.flatten())
+        return sender.send(picked.view(*rows.shape, *picked.shape[1:])), torch.from_numpy(tracklets)
 
-    yield from _one_ahead(load, iter(plans))
+    for sent, drawn in _one_ahead(load, iter(plans)):
+        yield sender.arrived(sent), drawn
 
 
 def frame_runs(
@@ -92,16 +102,56 @@ def frame_runs(
 ) -> Iterator[UInt8[Tensor, "b h w 3"]]:
     """The frames `rows`, in order and in large batches that do not care for tracklet borders."""
 
-    def load(part: Int[ndarray, " b"]) -> Tensor:
+    sender = _Sender(device)
+
+    def load(part: Int[ndarray, " b"]) -> _Sent:
         if part[-1] - part[0] + 1 == len(part):  # a sequential run: one copy, no index
-            return _to_device(store.frames[part[0] : part[-1] + 1], device)
-        return _to_device(store.frames.index_select(0, torch.from_numpy(part)), device)
+            return sender.send(sender.run(store.frames, int(part[0]), len(part)))
+        return sender.send(sender.picked(store.frames, torch.from_numpy(part)))
 
-    yield from _one_ahead(load, (rows[start : start + batch] for start in range(0, len(rows), batch)))
+    for sent in _one_ahead(load, (rows[start : start + batch] for start in range(0, len(rows), batch))):
+        yield sender.arrived(sent)
 
 
-def _to_device(frames: Tensor, device: torch.device) -> Tensor:
-    return frames.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else frames
+_Sent: TypeAlias = tuple[Tensor, torch.cuda.Event | None]
+
+
+class _Sender:
+    """Brings frames to the device; a CPU gets them as they lie in the store where it can.
+
+    `picked`, `run` and `send` are the loader thread's, `arrived` is for the thread that computes.
+    """
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def picked(self, frames: UInt8[Tensor, "F h w 3"], rows: Int[Tensor, " b"]) -> UInt8[Tensor, "b h w 3"]:
+        if self.stream is None:
+            return frames.index_select(0, rows)
+        return torch.index_select(frames, 0, rows, out=_pinned(len(rows), frames))
+
+    def run(self, frames: UInt8[Tensor, "F h w 3"], start: int, count: int) -> UInt8[Tensor, "b h w 3"]:
+        part = frames[start : start + count]
+        return part if self.stream is None else _pinned(count, frames).copy_(part)
+
+    def send(self, frames: Tensor) -> _Sent:
+        if self.stream is None:
+            return frames, None
+        with torch.cuda.stream(self.stream):
+            return frames.to(self.device, non_blocking=True), self.stream.record_event()
+
+    def arrived(self, sent: _Sent) -> Tensor:
+        frames, event = sent
+        if event is not None:
+            computing = torch.cuda.current_stream(self.device)
+            computing.wait_event(event)
+            frames.record_stream(computing)  # not given to another batch before it was used
+        return frames
+
+
+def _pinned(count: int, frames: UInt8[Tensor, "F h w 3"]) -> UInt8[Tensor, "b h w 3"]:
+    return torch.empty((count, *frames.shape[1:]), dtype=torch.uint8, pin_memory=True)
 
 
 def _one_ahead(load: Callable[[Item], Result], items: Iterator[Item]) -> Iterator[Result]:
@@ -116,23 +166,31 @@ def _one_ahead(load: Callable[[Item], Result], items: Iterator[Item]) -> Iterato
 
 
 def augment(
-    frames: UInt8[Tensor, "b f h w 3"], flip: float, shift: float, rng: np.random.Generator
-) -> UInt8[Tensor, "b f h w 3"]:
+    frames: UInt8[Tensor, "s f h w 3"],
+    flip: float,
+    shift: float,
+    rng: np.random.Generator,
+    *,
+    batch: int | None = None,
+    share: slice = slice(None),
+) -> UInt8[Tensor, "s f h w 3"]:
     """Mirrors each tracklet with probability `flip` and moves it by up to `shift` of height and width.
 
-    A tracklet is varied as a whole, as a camera would; uncovered borders repeat the edge.
+    A tracklet is varied as a whole, as a camera would; uncovered borders repeat the edge. Random
+    numbers are drawn for a batch of so many tracklets, of which `frames` are the share.
     """
     b, h, w = frames.shape[0], frames.shape[2], frames.shape[3]
-    mirrored = rng.random(b) < flip
-    down = rng.integers(-int(shift * h), int(shift * h), size=b, endpoint=True)
-    right = rng.integers(-int(shift * w), int(shift * w), size=b, endpoint=True)
+    drawn = b if batch is None else batch
+    mirrored = (rng.random(drawn) < flip)[share]
+    down = rng.integers(-int(shift * h), int(shift * h), size=drawn, endpoint=True)[share]
+    right = rng.integers(-int(shift * w), int(shift * w), size=drawn, endpoint=True)[share]
     rows = np.clip(np.arange(h) + down[:, None], 0, h - 1)  # (b, h)
     columns = np.clip(np.arange(w) + right[:, None], 0, w - 1)  # (b, w)
     columns[mirrored] = columns[mirrored, ::-1]
     # Rows of w pixels move as blocks in the first gather; the second reorders pixels.
-    at = torch.arange(b)[:, None]
-    moved = frames.transpose(1, 2)[at.to(frames.device), _like(rows, frames)]  # (b, h, f, w, 3)
-    moved = moved.permute(0, 3, 2, 1, 4)[at.to(frames.device), _like(columns, frames)]  # (b, w, f, h, 3)
+    at = torch.arange(b, device=frames.device)[:, None]
+    moved = frames.transpose(1, 2)[at, _like(rows, frames)]  # (b, h, f, w, 3)
+    moved = moved.permute(0, 3, 2, 1, 4)[at, _like(columns, frames)]  # (b, w, f, h, 3)
     return moved.permute(0, 2, 3, 1, 4)
 
 
@@ -144,7 +202,17 @@ def normalise(
     frames: UInt8[Tensor, "b h w 3"], channels_last: bool, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "b 3 h w"]:
     """uint8 RGB to the network's input: scaled to [0, 1], ImageNet's mean and deviation removed."""
-    mean = torch.tensor(_MEAN, device=frames.device) * 255
-    scale = 1 / (torch.tensor(_STD, device=frames.device) * 255)
-    pixels = ((frames.float() - mean) * scale).to(dtype).permute(0, 3, 1, 2)
+    b, h, w, _ = frames.shape
+    mean, scale = _mean_and_scale(frames.device)
+    # Whole rows of pixels in place: on a CPU nine times as fast as three colours at a time in new memory.
+    rows = frames.to(torch.float32, memory_format=torch.contiguous_format).view(b, h, 3 * w)
+    rows.sub_(mean.repeat(w)).mul_(scale.repeat(w))
+    pixels = rows.view(b, h, w, 3).to(dtype).permute(0, 3, 1, 2)
     return pixels.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+
+
+@functools.cache
+def _mean_and_scale(device: torch.device) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Made once per device: to build a tensor from Python numbers on a GPU waits for what it is doing."""
+    with torch.inference_mode(False):
+        return torch.tensor(_MEAN, device=device) * 255, 1 / (torch.tensor(_STD, device=device) * 255)

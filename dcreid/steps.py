@@ -1,0 +1,139 @@
+"""What Algorithm 1 reports of a merge step, how many steps there are, and the clock they are timed by."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dcreid.config import MergeConfig
+from dcreid.metrics import ClusteringQuality, RetrievalMetrics
+from dcreid.parallel import Ranks
+from dcreid.training import StageResult
+
+
+@dataclass(frozen=True)
+class MergeStep:
+    """One merge step. Metrics are fractions; None where the data has no labels or it was not evaluated."""
+
+    step: int  # 1, 2, …
+    classes_before: int
+    classes_after: int
+    alpha: float  # α of the stage's memory updates
+    lr: float  # learning rate of new layers in the stage's last epoch
+    loss: float  # mean of Eq (2) over the stage's last epoch; nan without training
+    mAP: float | None
+    mAP_trapezoid: float | None
+    rank1: float | None
+    rank5: float | None
+    rank10: float | None
+    rank20: float | None
+    queries: int | None
+    queries_skipped: int | None  # queries with no match in the gallery, not counted
+    class_size_max: int
+    class_size_median: float
+    purity: float | None
+    nmi: float | None
+    ari: float | None
+    pairwise_f: float | None
+    seconds_train: float
+    seconds_features: float
+    seconds_merge: float
+    seconds_evaluate: float
+    frames_per_second: float  # training frames per second of the stage
+    gpu_memory_bytes: int | None  # peak of the step on the first GPU; None without CUDA
+    saved_seconds: float = 0.0  # spent by another run on what this one took over (`Algorithm.adopt`)
+
+
+@dataclass
+class TrainedStage:
+    """A stage trained and not merged yet, and what its network gives, whatever is merged next."""
+
+    result: StageResult
+    seconds: dict[str, float]  # spent on it here so far, by part: train, features, merge, evaluate
+    saved_seconds: float = 0.0
+    pooled: Float[Tensor, "n d"] | None = None  # of the training tracklets; None = not measured yet
+    retrieval: RetrievalMetrics | None = None
+    retrieval_of: tuple[str, int] | None = None  # gallery, most frames; None = not measured, or not due
+
+    def report(
+        self,
+        step: int,
+        classes_before: int,
+        labels: Int[Tensor, " n"],
+        clustering: ClusteringQuality | None,
+        gpu_memory_bytes: int | None,
+    ) -> MergeStep:
+        """The merge step that the stage came to, once its merge has made `labels`."""
+        sizes = torch.bincount(labels).tolist()
+        optional = [field.name for field in dataclasses.fields(MergeStep) if "None" in str(field.type)]
+        values: dict[str, Any] = dict.fromkeys(optional)
+        for found in (self.retrieval, clustering):
+            values |= {} if found is None else dataclasses.asdict(found)
+        values |= {f"seconds_{part}": spent for part, spent in self.seconds.items()}
+        values["gpu_memory_bytes"] = gpu_memory_bytes
+        train = self.seconds["train"]
+        return MergeStep(
+            step=step,
+            classes_before=classes_before,
+            classes_after=len(sizes),
+            alpha=self.result.alpha,
+            lr=self.result.lr,
+            loss=self.result.loss,
+            class_size_max=max(sizes),
+            class_size_median=float(statistics.median(sizes)),
+            frames_per_second=self.result.frames / train if train else 0.0,
+            saved_seconds=self.saved_seconds,
+            **values,
+        )
+
+
+class Clock:
+    """Seconds of the first rank, when the device has done what it was given; and its peak memory."""
+
+    def __init__(self, device: torch.device, ranks: Ranks):
+        self._cuda, self._device, self._ranks = device.type == "cuda", device, ranks
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        if self._cuda:
+            torch.cuda.synchronize(self._device)
+        return self._ranks.from_first(time.perf_counter)
+
+    @contextmanager
+    def timed(self, seconds: dict[str, float], part: str) -> Iterator[None]:
+        """Puts what is done inside down as seconds[part]."""
+        started = self.now()
+        yield
+        seconds[part] = self.now() - started
+
+    def reset_peak_memory(self) -> None:
+        """From here on the peak is another."""
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def peak_memory(self) -> int | None:
+        """Bytes on the first rank's GPU; None without CUDA."""
+        if not self._cuda:
+            return None
+        return self._ranks.from_first(lambda: int(torch.cuda.max_memory_allocated(self._device)))
+
+
+def joins_per_step(n: int, merge_rate: float) -> int:
+    """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
+    return max(1, math.floor(n * merge_rate + 1e-9))
+
+
+def merge_steps(n: int, merging: MergeConfig) -> int:
+    """Merge steps of a run on n tracklets: one while C > m, at most `max_steps`."""
+    steps = max(0, math.ceil(n / joins_per_step(n, merging.merge_rate)) - 1)
+    return min(steps, merging.max_steps) if merging.max_steps else steps

@@ -1,0 +1,173 @@
+"""Work on several gloo ranks for the tests of `dcreid.parallel`: what spawned processes do and return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jaxtyping
+import torch
+from torch import Tensor, multiprocessing, nn
+from torchvision.ops import StochasticDepth
+
+with jaxtyping.install_import_hook("dcreid", "beartype.beartype"):  # spawned processes have no pytest
+    from dcreid.algorithm import Algorithm
+    from dcreid.config import Config, small
+    from dcreid.data import load_dataset
+    from dcreid.parallel import ALONE, Ranks, joined, synchronise_batch_norm
+
+CPU = torch.device("cpu")
+
+# 18 tracklets in batches of 7, 7 and 4: 3 + 4 and 2 + 2 on two ranks, 2 + 2 + 3 and 1 + 1 + 2 on three.
+_TINY: dict[str, Any] = {
+    "data.height": 32,
+    "data.width": 16,
+    "data.frames": 2,
+    "data.synthetic.train_identities": 6,
+    "data.synthetic.test_identities": 4,
+    "data.synthetic.tracklets": 3,
+    "data.synthetic.frames": 3,
+    "model.backbone": "resnet18",
+    "train.batch_size": 7,
+    "train.first_epochs": 2,
+    "train.later_epochs": 1,
+    # Random weights are a steep place: larger steps would make a landslide of the last bit's rounding.
+    "train.lr": 1e-5,
+    "merge.merge_rate": 0.2,
+    "merge.max_steps": 3,
+}
+_ONE_STAGE = {"train.first_epochs": 1, "merge.max_steps": 1}
+_LARGER = {"data.height": 64, "data.width": 32}  # or batch norm has too few samples to be steady
+VARIANTS: dict[str, dict[str, Any]] = {
+    "batch norm": {},
+    "head with dropout": {
+        **{"model.head": "embedding", "model.embedding_dim": 32, "model.dropout": 0.5},
+        **{"model.frozen_stages": 1, "merge.method": "exact", "evaluate.eval_every": 2},
+    },
+    "more ranks than tracklets": {"train.batch_size": 2, **_LARGER, **_ONE_STAGE},
+    "layer norm": {"model.backbone": "convnext_tiny", **_LARGER, **_ONE_STAGE},
+}
+
+
+def config(variant: str) -> Config:
+    return small().replace(**(_TINY | VARIANTS[variant]))
+
+
+def algorithm(variant: str, ranks: Ranks = ALONE) -> Algorithm:
+    """A run about to begin, without the random numbers of the network's own."""
+    made = Algorithm(config(variant), load_dataset(config(variant).data, None), ranks=ranks)
+    for module in made.backbone.modules():
+        if isinstance(module, StochasticDepth):
+            module.p = 0.0
+    return made
+
+
+def on_ranks(size: int, folder: Path, work: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """What `work(ranks, *arguments)` of this module returns on every rank; raises if one does."""
+    folder.mkdir(parents=True)
+    multiprocessing.spawn(_rank, (size, folder, work, arguments), nprocs=size)  # type: ignore[no-untyped-call]
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
+
+
+def _rank(rank: int, size: int, folder: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    torch.set_num_threads(1)
+    with joined(CPU, (folder / "meeting").as_uri(), rank, size) as ranks:
+        torch.save(work(ranks, *arguments), folder / f"{rank}.pt")
+
+
+def runs(ranks: Ranks, variants: list[str], cut: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """States of whole runs; after the first stage of each, of the first variant also "cut" into it.
+
+    cut: a state of the first variant to go on from, to its end ("continued").
+    """
+    states: dict[str, dict[str, Any]] = {}
+    for variant in variants:
+        run = algorithm(variant, ranks)
+        run.untrained()
+        run.step()
+        if variant == variants[0]:
+            run.train()
+            states["cut"] = run.state_dict()
+        list(run)
+        states[variant] = run.state_dict()
+    if cut is not None:
+        run = algorithm(variants[0], ranks)
+        run.load_state_dict(cut)
+        list(run)
+        states["continued"] = run.state_dict()
+    return states
+
+
+def drawn_by_the_network(ranks: Ranks) -> dict[str, Any]:
+    """The state after a stage with stochastic depth and dropout, and what the depth drew last."""
+    made = config("layer norm").replace(**{"model.head": "embedding", "model.dropout": 0.5})
+    run = Algorithm(made, load_dataset(made.data, None), ranks=ranks)
+    drawn: list[Tensor] = []
+    run.backbone.register_forward_hook(
+        lambda network, *_: drawn.append(torch.get_rng_state()) if network.training else None
+    )
+    run.train()
+    return {"state": run.state_dict(), "drawn": drawn}
+
+
+# --- small things
+
+# (shape, momentum, affine, training steps); on three ranks, two samples leave one rank without any.
+NORMS: list[tuple[tuple[int, ...], float | None, bool]] = [
+    ((7, 5, 4, 3), 0.1, True),
+    ((8, 3), None, True),
+    ((2, 4, 2, 2), 0.3, False),
+]
+
+
+def norm_case(case: int) -> tuple[nn.BatchNorm1d | nn.BatchNorm2d, Tensor, Tensor]:
+    """A plain batch norm in float64 with weights of its own, samples far from zero, and a gradient."""
+    shape, momentum, affine = NORMS[case]
+    random = torch.Generator().manual_seed(case)
+    kind = nn.BatchNorm1d if len(shape) == 2 else nn.BatchNorm2d
+    norm = kind(shape[1], momentum=momentum, affine=affine).double()
+    for weight in norm.parameters():
+        weight.data = torch.randn(weight.shape, generator=random, dtype=torch.float64)
+    samples = torch.randn(2, *shape, generator=random, dtype=torch.float64) + 100.0
+    return norm, samples, torch.randn(shape, generator=random, dtype=torch.float64)
+
+
+def normalised(
+    network: nn.Module, samples: Tensor, gradient: Tensor, ranks: Ranks = ALONE
+) -> dict[str, Tensor]:
+    """Two training steps and an evaluation: outputs, gradients and statistics, of this rank's share."""
+    share = ranks.share(len(gradient))
+    network(samples[0][share])
+    x = samples[1][share].clone().requires_grad_()
+    y = network(x)
+    y.backward(gradient[share])
+    ranks.add_gradients(network.parameters())
+    network.eval()
+    assert x.grad is not None
+    found = {"y": y.detach(), "x": x.grad, "evaluated": network(x).detach()}
+    found |= {f"gradient {name}": weight.grad for name, weight in network.named_parameters()}
+    return found | network.state_dict()
+
+
+def small_things(ranks: Ranks) -> dict[str, Any]:
+    """Batch norm over ranks, and every message that ranks send each other."""
+    found: dict[str, Any] = {}
+    for case in range(len(NORMS)):
+        norm, samples, gradient = norm_case(case)
+        network = nn.Sequential(norm)
+        if NORMS[case][2]:  # without weights there is nothing to be trained, and it is left as it is
+            synchronise_batch_norm(network, ranks, CPU)
+            found[f"norm {case}"] = normalised(network, samples, gradient, ranks)
+    rows = torch.arange(10.0).view(5, 2)[ranks.share(5)].requires_grad_()
+    whole = ranks.gathered(rows, 5)
+    (whole * torch.arange(5.0)[:, None]).sum().backward()
+    weight = nn.Parameter(torch.zeros(2, 3).t())  # not contiguous
+    weight.grad = torch.full((3, 2), float(ranks.rank + 1))
+    ranks.add_gradients([weight, nn.Parameter(torch.zeros(1))])
+    agreed = [torch.full((3, 2), ranks.rank).t(), None, torch.tensor(7 + ranks.rank)]
+    ranks.agree(agreed)
+    found |= {"share": ranks.share(5), "gathered": whole.detach(), "rows": rows.grad, "weight": weight.grad}
+    found |= {"sum": ranks.add(torch.tensor([1, ranks.rank])), "agreed": agreed}
+    found["told"] = ranks.from_first(lambda: {"rank": ranks.rank, "labels": torch.arange(3)})
+    return found
