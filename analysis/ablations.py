@@ -12,10 +12,12 @@ from analysis import paper
 from analysis.paper import Published
 from analysis.results import Group
 from analysis.runs import AT, Run, of_experiment, standing
-from analysis.statistics import Estimate, compare, estimate
+from analysis.statistics import compare
+from analysis.symbols import CRITERIA, symbol, value
 from analysis.typeset import MISSING, Table, mean, p_value
 from dcreid.config import preset
 from search_spaces.paper import PLANS
+from study.statistics import Estimate, estimate
 
 MEASURES = ("rank1", "mAP_trapezoid", "mAP")
 _HEADINGS = {
@@ -44,11 +46,7 @@ ABLATIONS = (
         "Table 1: the merge criterion",
         "criterion",
         paper.TABLE1,
-        {
-            "table1/baseline": "baseline (λ1 = λ2 = 0)",
-            "table1/lambda1": "baseline + λ1",
-            "table1/lambda1_lambda2": "baseline + λ1 + λ2",
-        },
+        dict(CRITERIA),
     ),
     Ablation(
         "table2", "Table 2: memory update rate", "α", paper.TABLE2, {"table2/linear": "linearly growing"}
@@ -90,7 +88,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
     headings = [_HEADINGS[name] for name in MEASURES] + _published_headings(shown, comparable)
     return Table(
         name=spec.plan,
-        title=f"{spec.title}: {group.name}",
+        title=f"{spec.title}, {group.name}",
         columns=(spec.heading, "step", "runs", *headings),
         rows=tuple(rows),
         caption=_caption(group, bool(shown), comparable)
@@ -130,26 +128,45 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
 
 def leak_table(found: Sequence[Run], group: Group) -> Table:
     """What each leak and each slip of the public code is worth here, against doing it right."""
+    note = "Rows taken over by index leak labels only where a person's tracklets lie side by side."
+    labels = {f"leak_audit/{name}": label for name, label in LEAKS.items()}
+    return _gains("leak_audit", "What leaking labels is worth", labels, note, found, group)
+
+
+def choices_table(found: Sequence[Run], group: Group) -> Table:
+    """What each choice that the paper leaves open is worth here, against the base."""
+    base, labels = group.base, {"choices/default": "the base"}
+    for experiment, changes in PLANS["choices"].rows(base):
+        told = [f"{symbol(name)} {value(of)} for {value(base.flat()[name])}" for name, of in changes.items()]
+        labels.setdefault(experiment, ", ".join(told))
+    return _gains("choices", "What each choice is worth", labels, "", found, group)
+
+
+def _gains(
+    plan: str, title: str, labels: dict[str, str], note: str, found: Sequence[Run], group: Group
+) -> Table:
+    """Rows of a plan, each against its first."""
     rows, numbers = [], []
-    for experiment, _ in PLANS["leak_audit"].rows(group.base):
+    experiments = [experiment for experiment, _ in PLANS[plan].rows(group.base)]
+    for experiment in experiments:
         for at in AT:
             means = _means(found, experiment, at)
-            right = of_experiment(found, "leak_audit/right", "mAP_trapezoid", at)
-            gain = compare((of_experiment(found, experiment, "mAP_trapezoid", at) - right).dropna())
+            first = of_experiment(found, experiments[0], "mAP_trapezoid", at)
+            gain = compare((of_experiment(found, experiment, "mAP_trapezoid", at) - first).dropna())
             worth = [mean(gain.difference.mean, gain.difference.half, sign=True), p_value(gain.p)]
-            if experiment == "leak_audit/right":
+            if experiment == experiments[0]:
                 worth = [MISSING, MISSING]
-            label = LEAKS.get(experiment.split("/")[1], experiment)
+            label = labels.get(experiment, experiment)
             rows.append((label, at, str(means["rank1"].n), *_cells(means, group, experiment), *worth))
             values = {"gain": gain.difference.mean, "gain_half": gain.difference.half, "p": gain.p}
             numbers.append(_numbers(experiment, at, means, None) | values)
+    against = " Δ: against the first row, paired by seed (p: t test)."
     return Table(
-        name="leak_audit",
-        title=f"What leaking labels is worth: {group.name}",
+        name=plan,
+        title=f"{title}, {group.name}",
         columns=("variant", "step", "runs", *(_HEADINGS[name] for name in MEASURES), "Δ mAP trapezoid", "p"),
         rows=tuple(rows),
-        caption=_caption(group, False, False) + " Δ: against the first row, paired by seed (p: t test). "
-        "Rows taken over by index leak labels only where a person's tracklets lie side by side.",
+        caption=f"{_caption(group, False, False)}{against} {note}".strip(),
         numbers=pd.DataFrame(numbers),
         left=2,
     )
@@ -223,8 +240,8 @@ def _numbers(
     experiment: str, at: str, means: Mapping[str, Estimate], printed: Published | None
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"experiment": experiment, "at": at, "runs": means["rank1"].n}
-    for name, value in means.items():
-        row |= {name: value.mean, f"{name}_half": value.half}
+    for name, found in means.items():
+        row |= {name: found.mean, f"{name}_half": found.half}
     if printed is not None and at == "best":
         row |= {"paper_rank1": printed.rank1, "paper_mAP": printed.mAP}
     return row

@@ -86,7 +86,7 @@ def claims_table(found: Sequence[Run], group: Group) -> Table:
             numbers.append({"claim": claim.text, "at": at, "verdict": finding.verdict, **_numbers(finding)})
     return Table(
         name="claims",
-        title=f"What the paper claims, and what this study says: {group.name}",
+        title=f"What the paper claims, and what this study says, {group.name}",
         columns=("claim", "paper (mAP)", "step", "this study", "mAP trapezoid", "p", "rank-1", "seeds"),
         rows=tuple(rows),
         caption=(

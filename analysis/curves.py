@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -22,14 +23,16 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import command
 from analysis.classes import classes_figure
+from analysis.joins import final_joins_figure
 from analysis.results import Group, load
 from analysis.runs import AT, Run, of_experiment, runs
 from analysis.search import search_figures
 from analysis.series import Series, over_parameter, over_steps, printed_points
-from analysis.statistics import estimate
+from analysis.statistics import FEWEST_SEEDS
 from analysis.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled
 from analysis.symbols import symbol
 from analysis.tables import file_name
+from study.statistics import estimate
 
 # plan, name of the file, title, field on the axis
 SWEEPS = (
@@ -38,6 +41,11 @@ SWEEPS = (
     ("table3", "tau", "Table 3 as a curve: temperature", "train.temperature"),
     ("alpha", "alpha", "End value of the memory update rate", "train.alpha"),
 )
+_JOINS = (
+    "What the merges joined: classes of one person or of two, of one camera or of several; and of the wrong "
+    "joins, the term of Eq (7) that let them through (see the table of wrong joins)."
+)
+_HEADING: dict[str, Any] = {"fontsize": 9, "x": 0.01, "ha": "left"}
 MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
 
 
@@ -48,6 +56,7 @@ def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
     for plan, name, title, field in SWEEPS:
         yield name, f"{title} ({symbol(field)}). {_stands_on(group)}", sweep_figure(found, group, plan, field)
     yield "classes", f"How the classes grow. {_stands_on(group)}", classes_figure(found)
+    yield "joins", f"{_JOINS} {_stands_on(group)}", final_joins_figure(found)
     yield from search_figures(group)
 
 
@@ -66,10 +75,11 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
         for ax, value in ((left, published.rank1), (right, published.mAP)):
             ax.axhline(value, color="black", linestyle=":", linewidth=1, label="paper, best step")
     for ax, what in ((left, "rank-1 (%)"), (right, "mAP (%)")):
+        _percent_axis(ax)
         ax.set(xlabel="merge step (0: untrained)", ylabel=what)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.legend()
-    figure.suptitle(f"{group.name}, {_seeds(len(final))}", fontsize=9)
+    figure.suptitle(f"{group.name}, {_seeds(len(final))}", **_HEADING)
     return figure
 
 
@@ -90,9 +100,10 @@ def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> F
         if field == "train.alpha":
             _schedules(ax, found, group, metric)
         _parameter_axis(ax, measured, field)
+        _percent_axis(ax)
         ax.set_ylabel(label)
         ax.legend(fontsize=7)
-    figure.suptitle(f"{group.name}, {_seeds(measured.runs)}", fontsize=9)
+    figure.suptitle(f"{group.name}, {_seeds(measured.runs)}", **_HEADING)
     return figure
 
 
@@ -101,7 +112,7 @@ def _schedules(ax: Axes, found: Sequence[Run], group: Group, metric: str) -> Non
     for schedule, line in (("fixed", LINES[2]), ("cosine", LINES[3])):
         values = estimate(of_experiment(found, f"alpha/{schedule}", metric, "best"))
         if values.n:
-            ax.errorbar(group.base.train.alpha, values.mean, 0 if values.n == 1 else values.half,
+            ax.errorbar(group.base.train.alpha, values.mean, values.half if values.n >= FEWEST_SEEDS else 0,
                         color=line.color, marker=line.marker, linestyle="none", capsize=3,
                         label=f"{schedule}, best step")  # fmt: skip
 
@@ -116,8 +127,15 @@ def _parameter_axis(ax: Axes, series: Series, field: str) -> None:
     ax.set_xlabel(symbol(field, math=True))
 
 
+def _percent_axis(ax: Axes) -> None:
+    """No room for what cannot be, whatever an interval holds."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, -2.0), min(high, 102.0))
+
+
 def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count > 1 else ''}" + (", bands: 95 % intervals" if count > 1 else "")
+    bands = ", bands: 95 % intervals" if count >= FEWEST_SEEDS else ""
+    return f"{count} seed{'s' if count > 1 else ''}{bands}"
 
 
 def _stands_on(group: Group) -> str:

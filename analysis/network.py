@@ -56,7 +56,7 @@ def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Pat
     study. Raises ResultsError, and DataError for data that cannot be used.
     """
     trial = choose(study, number)
-    storage = Storage(study.plan.storage or str(study.folder / "trials")).within(f"{trial.number:04d}")
+    storage = study.storage(trial.number)
     state, step = None, -1
     for step in _wanted(trial, storage):
         state = load_checkpoint(storage, step)

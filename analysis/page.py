@@ -12,6 +12,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from analysis.typeset import escaped
+
 _CSS = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; max-width: 68rem; margin: 0 auto; padding: 1rem;
@@ -24,7 +26,9 @@ nav a { margin-right: 1rem; white-space: nowrap; }
 table { border-collapse: collapse; font-size: .88rem; overflow-wrap: normal; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
 thead th { border-bottom: 2px solid #555; vertical-align: bottom; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tbody th { font-weight: normal; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, .unbroken { white-space: nowrap; }
 .caption, figcaption { font-size: .85rem; color: #444; margin: .4rem 0 1.6rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; display: block; }
 code { font-size: .85rem; background: #f3f3f3; padding: .1rem .3rem; }
@@ -32,10 +36,12 @@ pre { background: #f3f3f3; padding: .6rem; white-space: pre-wrap; font-size: .8r
 dl { display: grid; grid-template-columns: minmax(8rem, 14rem) 1fr; gap: .2rem 1rem; }
 dt { color: #555; } dd { margin: 0; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; }
-  figure img { max-width: none; width: 44rem; } }
+  figure img { max-width: 44rem; }
+  tbody th, thead th:first-child { position: sticky; left: 0; background: #fff; max-width: 9rem; } }
 @media print { body { max-width: none; font-size: 10pt; } nav { display: none; }
   .scroll { overflow: visible; } table { font-size: 7.5pt; } th, td { padding: .1rem .3rem; }
-  .number { white-space: normal; } figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
+  figure img { max-height: 21cm; width: auto; }
+  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 """
 
 
@@ -67,7 +73,7 @@ def paragraph(text: str) -> str:
 
 def preformatted(text: str) -> str:
     """Commands, as they are typed."""
-    return f"<pre>{html.escape(text)}</pre>\n"
+    return f"<pre>{escaped(text)}</pre>\n"
 
 
 def plot(figure: Figure, caption: str) -> str:

@@ -73,7 +73,7 @@ def rank_sheet(
             Tile(int(gallery[g]), kind, told(int(gallery[g])))
             for g, kind in zip(one.gallery.tolist(), one.kinds, strict=True)
         ]
-        average = f"{100 * one.average_precision:.1f}"
+        average = f"{100 * one.average_precision:.1f} %"
         heading = f"query {split.names[q]}: AP {average}, first match at rank {one.first_right}"
         rows.append((heading, tiles))
     return sheet(rows, store, title)
@@ -98,13 +98,17 @@ def class_sheet(
 def _class_kinds(members: Ints, split: Split) -> tuple[Callable[[int], str], str]:
     identities = split.identities
     cameras = len(np.unique(split.cameras[members]))
-    heading = f"{len(members)} tracklets, {cameras} camera(s)"
+    heading = f"{_count(len(members), 'tracklet')}, {_count(cameras, 'camera')}"
     if identities is None:
         return (lambda tracklet: QUERY), heading
     values, counts = np.unique(identities[members], return_counts=True)
     commonest = values[counts.argmax()]
-    heading += f", {len(values)} person(s), purity {counts.max() / len(members):.2f}"
+    heading += f", {_count(len(values), 'person')}, purity {counts.max() / len(members):.2f}"
     return (lambda tracklet: RIGHT if identities[tracklet] == commonest else WRONG), heading
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _framed(store: FrameStore, tile: Tile) -> Image.Image:

@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from analysis import command
-from analysis.joins import count_joins, joins_figure
+from analysis.joins import joins_figure, judged
 from analysis.network import Rebuilt, rebuild
 from analysis.pictures import class_sheet, rank_sheet
 from analysis.results import load
@@ -33,6 +33,7 @@ from analysis.retrieval import by_difficulty, rank_lists
 from analysis.style import LINES, panels, save, styled
 from dcreid.data.tracklets import Ints, Split
 from dcreid.dispersion import cross_distances
+from study.joins import joins_table
 
 QUERIES, CLASSES = 8, 8  # rows of a sheet
 _COLOURED = 18  # identities on the map that get a colour and marker of their own
@@ -49,13 +50,8 @@ def pictures(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image | Figure | str
         yield from _rank_sheets(rebuilt, v)
         yield "gallery-map", gallery_map(v[data.gallery].numpy(), test, data.gallery)
     yield from _class_sheets(rebuilt)
-    if data.train.identities is None:
-        yield "joins", "the training tracklets have no identities"
-    else:
-        order = rebuilt.algorithm.order
-        history = [labels.numpy().astype(np.int64) for labels in rebuilt.algorithm.labels_history]
-        counts = count_joins(history, data.train.identities[order], data.train.cameras[order])
-        yield "joins", joins_figure(counts)
+    joins = joins_table(rebuilt.algorithm.joins)
+    yield "joins", joins_figure([judged(joins, rebuilt.algorithm.config.merge)])
 
 
 def _rank_sheets(rebuilt: Rebuilt, v: Float[Tensor, "t d"]) -> Iterator[tuple[str, Image.Image]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import html
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,20 +23,34 @@ import pandas as pd
 from analysis import command
 from analysis.ablations import departures
 from analysis.claims import CLAIMS, judge
-from analysis.confirmed import describe
+from analysis.confirmed import describe, verdict
 from analysis.curves import figures
 from analysis.page import facts, page, paragraph, picture, plot, preformatted
 from analysis.reproduce import recipes
 from analysis.results import Group, Results, Study, load
 from analysis.runs import AT, of_experiment, runs
-from analysis.statistics import estimate
+from analysis.spent import spent
 from analysis.style import styled
 from analysis.tables import tables
 from analysis.typeset import MISSING, Table, html_table, mean
 from dcreid.config import Config
 from study.ledger import TrialRecord
+from study.statistics import estimate
 
-RANKS = "ranks-*"  # the folders of analysis/ranks.py
+# Pictures of analysis/ranks.py in the order in which they are shown, and what they are called.
+_PICTURES = {
+    "rank-lists-hardest": "hardest queries: lowest average precision first",
+    "rank-lists-easiest": "easiest queries: highest average precision first",
+    "classes-largest": "largest classes of training tracklets",
+    "classes-mixed": "most mixed classes of training tracklets",
+    "gallery-map": "the gallery on its principal plane",
+    "joins": "what the merges joined, up to this step",
+}
+_MARKS = (
+    "Blue: the query. Green and ✓: the same person. Red and ×: another. Grey and ○: ignored, being junk or "
+    "the query's person seen by the query's camera. In classes, green is the class's commonest person. "
+    "c: camera."
+)
 _BEST_AND_LAST = (
     "Why two steps: the paper keeps the model of the merge step with the highest mAP on the labelled test "
     "split. That is chosen with test labels, so it is a little too good; with no labels at hand one has the "
@@ -76,8 +89,12 @@ def _summary(group: Group) -> str:
         pairs.append(
             (f"final setting, {at} step", f"{', '.join(told)} ({count} runs)" if count else "not run")
         )
+    if any(study.plan.space is not None for study in group.studies):
+        pairs.append(("best of the search", verdict(found, group)))
     verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]
-    pairs += [(f"paper: {text}", verdict) for text, verdict in verdicts]
+    if all(said.startswith("not run") for _, said in verdicts):
+        verdicts = [("what it claims", "not run: python study/run.py --plan paper")]
+    pairs += [(f"paper: {text}", said) for text, said in verdicts]
     return f"<h3>{html.escape(group.name)}</h3>\n" + facts(pairs)
 
 
@@ -88,18 +105,21 @@ def _about(study: Study) -> str:
     kind = (
         f"plan {plan.experiments}" if plan.experiments else f"search by {plan.sampler}, pruner {plan.pruner}"
     )
+    seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
+    if plan.confirm:
+        seeds = f"the best {plan.confirm} and the paper's again on {seeds}"
     group = Group(study.name, (study,))
     pairs = [
-        ("what", f"{kind}; {plan.seeds} seed(s)"),
+        ("what", f"{kind}; {seeds}"),
         ("trials", ", ".join(f"{count} {state}" for state, count in states.items())),
         ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
                  f"{study.data['queries']:,} queries; {study.data['protocol']}"),
         ("problems of the data", "; ".join(study.data.get("problems", [])) or "none"),
         ("changed from the preset", departures(group)),
-        *_times(study),
+        *spent(study),
         ("machine", f"{hardware.get('host')}, {hardware.get('cpus')} CPUs, "
                     f"GPUs: {', '.join(hardware.get('gpus') or []) or 'none'}; {hardware.get('platform')}"),
-        ("code", f"commit {described.get('git') or 'unknown'}, dcreid {described.get('code')}, "
+        ("code", f"commit {_short(described.get('git'))}, dcreid {described.get('code')}, "
                  f"Python {described.get('python')}"),
         ("packages", ", ".join(f"{k} {v}" for k, v in described.get("packages", {}).items() if v)),
     ]  # fmt: skip
@@ -108,35 +128,9 @@ def _about(study: Study) -> str:
     )
 
 
-def _times(study: Study) -> list[tuple[str, str]]:
-    """From the first start to the last end, and trial-seconds, which add up over parallel trials."""
-    parts: Counter[str] = Counter()
-    for trial in study.trials:
-        for row in trial.steps.values():
-            parts.update({n[8:]: v or 0.0 for n, v in row.items() if n.startswith("seconds_")})
-    total = sum(parts.values())
-    shares = (
-        ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in parts.items()) if total else ""
-    )
-    began = [trial.created for trial in study.trials if trial.created == trial.created]
-    ended = [trial.ended for trial in study.trials if trial.ended]
-    span = MISSING
-    if began and ended:
-        first = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(began)))
-        span = f"{duration(max(ended) - min(began))} from the first start ({first}) to the last end"
-    complete = [trial.seconds for trial in study.trials if trial.state == "complete"]
-    each = duration(sum(complete) / len(complete)) if complete else MISSING
-    return [
-        ("how long", span),
-        ("cost", f"{total:,.0f} trial-seconds ({duration(total)}); {each} per complete trial; {shares}"),
-    ]
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12.3 min`, `5.2 h`"""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _short(commit: str | None) -> str:
+    """12 digits of a commit, and whether files differed from it."""
+    return "unknown" if commit is None else commit[:12] + commit[40:]
 
 
 def _figures(results: Results) -> Iterator[str]:
@@ -154,11 +148,25 @@ def _figures(results: Results) -> Iterator[str]:
 
 def _ranks(results: Results, folders: Sequence[Path]) -> str:
     searched = [*folders, *(study.folder / "analysis" for study in results.studies)]
-    drawn = dict.fromkeys(path for folder in searched for path in sorted(folder.glob(f"{RANKS}/*.png")))
-    first = results.studies[0].folder
-    if not drawn:
+    trials = dict.fromkeys(
+        path.resolve() for folder in searched for path in sorted(folder.glob("ranks-*-step-*"))
+    )
+    if not trials:
+        first = results.studies[0].folder
         return paragraph("None drawn yet:") + preformatted(f"python analysis/ranks.py {first}")
-    return "".join(picture(path, f"{path.parent.name}: {path.stem.replace('-', ' ')}") for path in drawn)
+    shown = [
+        picture(folder / f"{name}.png", f"{_trial_and_step(folder)}: {caption}.")
+        for folder in trials
+        for name, caption in _PICTURES.items()
+        if (folder / f"{name}.png").is_file()
+    ]
+    return paragraph(_MARKS) + "".join(shown)
+
+
+def _trial_and_step(folder: Path) -> str:
+    """Of a folder `ranks-0008-step-006`."""
+    _, trial, _, step = folder.name.split("-")
+    return f"Trial {int(trial)} after merge step {int(step)}"
 
 
 def _failed(results: Results) -> str:
@@ -173,7 +181,7 @@ def _failed(results: Results) -> str:
     if not rows:
         return paragraph("Every trial that was started has ended, none has failed.") + text
     columns = ("study", "trial", "configuration", "state", "steps", "reason")
-    table = Table("failed", "Failed and unfinished trials", columns, tuple(rows), "", pd.DataFrame(), left=4)
+    table = Table("failed", "Failed and unfinished trials", columns, tuple(rows), "", pd.DataFrame(), left=6)
     again = [f"python study/run.py --resume {study.folder}" for study in results.studies]
     return html_table(table) + text + paragraph("To go on:") + preformatted("\n".join(again))
 

@@ -21,10 +21,11 @@ import pandas as pd
 from dcreid.config import Config, ConfigError
 from study.ledger import FINISHED, Ledger, TrialRecord
 from study.plan import StudyPlan
+from study.storage import Storage
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
-_OF_TRIAL = ("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "objective")
+_OF_TRIAL = ("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "reused", "objective")
 _DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
 
 
@@ -40,6 +41,7 @@ class Study:
     description: dict[str, Any]  # study.json
     plan: StudyPlan
     trials: tuple[TrialRecord, ...]
+    sessions: tuple[tuple[float, float], ...] = ()  # start and end, seconds since 1970; none without a ledger
 
     @property
     def name(self) -> str:
@@ -51,6 +53,10 @@ class Study:
         """What study.json tells of the data: name, protocol, counts, fingerprint."""
         described: dict[str, Any] = self.description["dataset"]
         return described
+
+    def storage(self, trial: int) -> Storage:
+        """Where a trial left its checkpoints and joins. Raises StorageError (no such place)."""
+        return Storage(self.plan.storage or str(self.folder / "trials")).within(f"{trial:04d}")
 
     @cached_property
     def setting(self) -> tuple[str, ...]:
@@ -131,13 +137,13 @@ def load_study(folder: Path) -> Study:
         if missing:
             raise KeyError(missing[0])
         _ = plan.config
-        trials = tuple(_trials(folder))
+        trials, sessions = _trials(folder)
     except (ConfigError, KeyError, TypeError) as error:
         raise ResultsError(
             f"{folder}: written by another version of this code ({type(error).__name__}: {error}); "
             f"read it with commit {description.get('git') or 'of its own time'}"
         ) from None
-    return Study(folder, description, plan, trials)
+    return Study(folder, description, plan, tuple(trials), tuple(sessions))
 
 
 def setting(config: Mapping[str, Any]) -> str:
@@ -167,10 +173,14 @@ def _description(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _trials(folder: Path) -> list[TrialRecord]:
+def _trials(folder: Path) -> tuple[list[TrialRecord], list[tuple[float, float]]]:
+    """The trials, and when each session began and was last heard of."""
     ledger, table = folder / "ledger.jsonl", folder / "results.parquet"
+    sessions: list[tuple[float, float]] = []
     if ledger.is_file():
-        records = list(Ledger(ledger, read_only=True).trials.values())
+        read = Ledger(ledger, read_only=True)
+        records = list(read.trials.values())
+        sessions = [(one["time"], one["last"]) for one in read.sessions]
     elif table.is_file():
         try:
             records = _records(pd.read_parquet(table))
@@ -182,7 +192,7 @@ def _trials(folder: Path) -> list[TrialRecord]:
         raise ResultsError(f"{folder}: no trial has been started yet")
     for record in records:
         Config.from_dict(record.config)
-    return records
+    return records, sessions
 
 
 def _records(table: pd.DataFrame) -> list[TrialRecord]:
@@ -204,8 +214,11 @@ def _records(table: pd.DataFrame) -> list[TrialRecord]:
                 created=float("nan"),
                 state=values["state"],
                 reason=values["reason"],
+                reused=values.get("reused"),
                 attempts=1,
             )
+        if values["step"] is None:  # it ended before it reported anything
+            continue
         step = {n: v for n, v in values.items() if not n.startswith("config.") and n not in _OF_TRIAL}
         found[number].steps[int(step["step"])] = step
     return list(found.values())

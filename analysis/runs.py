@@ -54,14 +54,19 @@ class Run:
 
 
 def runs(group: Group) -> list[Run]:
-    """Every complete and measured trial of the group, one for each configuration and seed."""
+    """Every complete and measured trial of the group, one for each configuration and seed.
+
+    Of several the first; one that was computed rather than one whose results were taken over.
+    """
     found: dict[tuple[str, int], Run] = {}
     for study in group.studies:
         for trial in study.trials:
             if trial.state == "complete" and trial.curve():
                 key = setting(trial.config)
-                run = Run(study, trial, key, experiments_of(trial, group.base))
-                found.setdefault((key, trial.seed), run)
+                known = found.get((key, trial.seed))
+                if known is None or (known.trial.reused and not trial.reused):
+                    run = Run(study, trial, key, experiments_of(trial, group.base))
+                    found[key, trial.seed] = run
     return list(found.values())
 
 

@@ -144,15 +144,15 @@ def _look(trial: FrozenTrial) -> tuple[str, dict[str, Any]]:
 def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure | str:
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     if len(complete) < FEWEST:
-        return f"{len(complete)} complete trial(s): fewer than {FEWEST} say nothing"
+        return f"{len(complete)} complete trials say nothing: it takes {FEWEST}"
     if len({t.value for t in complete}) == 1:
         return "all complete trials have the same value"
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")
         try:
             drawn = draw(study)
-        except ImportError as error:
-            return f"left out: needs a package that is not installed ({error})"
+        except ImportError:
+            return "left out: needs scikit-learn (pip install -e '.[analysis]')"
     if isinstance(drawn, str):
         return drawn
     axes = [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
@@ -160,6 +160,7 @@ def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure |
     figure.suptitle("")
     for ax in figure.axes:
         ax.set_title("")
+        ax.set_title("", loc="left")
         if ax.get_ylabel() == "Objective Value":
             ax.set_ylabel("objective: mAP (fraction)")
     return figure
@@ -172,11 +173,19 @@ def _figure(ax: Axes) -> Figure:
 
 
 def _importances(evaluator: Callable[[], Any]) -> Callable[[optuna.Study], Axes]:
-    return lambda study: plots.plot_param_importances(study, evaluator=evaluator())
+    def draw(study: optuna.Study) -> Axes:
+        ax = plots.plot_param_importances(study, evaluator=evaluator())
+        legend = ax.get_legend()
+        if legend is not None:  # of the one objective there is
+            legend.remove()
+        ax.set(xlabel="importance", ylabel="")
+        return ax
+
+    return draw
 
 
 def _fanova() -> Any:
-    importlib.import_module("sklearn")  # Optuna would tell so only after fitting
+    importlib.import_module("sklearn")  # Optuna would tell only after fitting
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,9 @@ from analysis import paper
 from analysis.paper import Published
 from analysis.results import Group
 from analysis.runs import Run, of_experiment
-from analysis.statistics import Estimate, estimate
+from analysis.statistics import FEWEST_SEEDS
 from search_spaces.paper import PLANS
+from study.statistics import Estimate, estimate
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Series:
 
     @property
     def half(self) -> list[float]:
-        """Half of the 95 % interval, NaN for a single run."""
-        return [each.half for each in self.estimates]
+        """Half of the 95 % interval, NaN below three runs: those of two would hide all else in a figure."""
+        return [each.half if each.n >= FEWEST_SEEDS else math.nan for each in self.estimates]
 
     @property
     def runs(self) -> int:

@@ -13,30 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-LEVEL = 0.05  # of tests; intervals hold 1 - LEVEL
+from study.statistics import LEVEL, Estimate, estimate
+
 # Two differences can be tested, but then a t quantile of 12.7 decides, not the data.
 FEWEST_SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean of n runs; `half` is half of its 95 % interval, NaN for a single run."""
-
-    mean: float
-    half: float
-    n: int
-
-
-def estimate(values: pd.Series[float]) -> Estimate:
-    """Mean and t interval of the values that are there."""
-    known = values.dropna().to_numpy(dtype=np.float64)
-    n = len(known)
-    if n == 0:
-        return Estimate(math.nan, math.nan, 0)
-    if n == 1:
-        return Estimate(float(known[0]), math.nan, 1)
-    quantile = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
-    return Estimate(float(known.mean()), quantile * float(known.std(ddof=1)) / math.sqrt(n), n)
 
 
 @dataclass(frozen=True)

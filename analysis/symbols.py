@@ -20,6 +20,12 @@ _MATHTEXT = {
     "train.alpha": r"$\alpha$",
     "train.alpha_schedule": r"$\alpha$ schedule",
 }
+# The criteria of Table 1: experiment and name.
+CRITERIA = (
+    ("table1/baseline", "baseline (λ1 = λ2 = 0)"),
+    ("table1/lambda1", "baseline + λ1"),
+    ("table1/lambda1_lambda2", "baseline + λ1 + λ2"),
+)
 # Optuna's parameters beside a field's own: whether it is above 0, and the two in one (`search_spaces.prior`).
 _SUFFIXES = {".used": " used", ".or_zero": ""}
 

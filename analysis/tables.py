@@ -19,9 +19,10 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis import command
-from analysis.ablations import ABLATIONS, ablation_table, departures, leak_table, others_table
+from analysis.ablations import ABLATIONS, ablation_table, choices_table, departures, leak_table, others_table
 from analysis.claims import claims_table
 from analysis.confirmed import search_table
+from analysis.joins import joins_table
 from analysis.results import Group, load
 from analysis.runs import runs
 from analysis.typeset import FORMATS, Table
@@ -38,6 +39,9 @@ def tables(group: Group) -> Iterator[Table]:
     if others is not None:
         yield others
     yield claims_table(found, group)
+    yield joins_table(found, group)
+    if "choices" in asked:
+        yield choices_table(found, group)
     if "leak_audit" in asked:
         yield leak_table(found, group)
     if any(study.plan.space is not None for study in group.studies):

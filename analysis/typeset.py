@@ -14,8 +14,11 @@ _LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", "λ1": r"$\lambda_1$", "λ2": r"$\lambda_2$", "λ": r"$\lambda$",
     "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
+    "d_ab": "$d_{ab}$", "d_a": "$d_a$", "d_b": "$d_b$", "|": "$|$",
     "×": r"$\times$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
 }  # fmt: skip
+_UNBROKEN = re.compile(r"(?<!\S)(--[\w-]+|\w+-\w+)(?!\S)")
+_READABLE = 18  # characters to a line, at least, in a column of words
 _LATEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)))
 
 
@@ -93,19 +96,35 @@ def csv(table: Table) -> str:
 
 
 def html_table(table: Table) -> str:
-    """A figure element whose table scrolls sideways on a narrow screen."""
-
-    def cells(row: tuple[str, ...], tag: str) -> str:
-        marks = ["" if i < table.left else " class=number" for i in range(len(row))]
-        told = (f"<{tag}{mark}>{html.escape(cell)}</{tag}>" for mark, cell in zip(marks, row, strict=True))
-        return f"<tr>{''.join(told)}</tr>"
-
-    body = "\n".join(cells(row, "td") for row in table.rows)
+    """A table that scrolls sideways on a narrow screen; equal names under each other stand once."""
+    names = [row[0] for row in table.rows]
+    body = []
+    for i, row in enumerate(table.rows):
+        first = ""
+        if i == 0 or names[i] != names[i - 1]:
+            rows = next((j for j, name in enumerate(names[i:]) if name != names[i]), len(names) - i)
+            first = f"<th scope=rowgroup rowspan={rows}>{escaped(row[0])}</th>"
+        cells = (f"<td{_mark(table, i)}>{escaped(cell)}</td>" for i, cell in enumerate(row[1:], start=1))
+        body.append(f"<tr>{first}{''.join(cells)}</tr>")
+    heads = (f"<th{_mark(table, i)}>{escaped(cell)}</th>" for i, cell in enumerate(table.columns))
     return (
         f"<h3>{html.escape(table.title)}</h3>\n<div class=scroll tabindex=0><table>\n"
-        f"<thead>{cells(table.columns, 'th')}</thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
-        f"<p class=caption>{html.escape(table.caption)}</p>\n"
+        f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{chr(10).join(body)}\n</tbody></table></div>\n"
+        + (f"<p class=caption>{html.escape(table.caption)}</p>\n" if table.caption else "")
     )
+
+
+def escaped(text: str) -> str:
+    """Text for HTML in which lines do not break within an option (`--lambda1`) or a word with a hyphen."""
+    return _UNBROKEN.sub(r"<span class=unbroken>\g<0></span>", html.escape(text))
+
+
+def _mark(table: Table, column: int) -> str:
+    """Numbers are set right; columns of words are kept from becoming too narrow to read."""
+    if column >= table.left:
+        return " class=number"
+    longest = max((len(row[column]) for row in table.rows), default=0)
+    return f' style="min-width: {min(longest, _READABLE)}ch"'
 
 
 FORMATS = {"markdown": (markdown, ".md"), "latex": (latex, ".tex"), "csv": (csv, ".csv")}

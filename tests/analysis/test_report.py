@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from analysis.report import duration, main
+from analysis.report import main
 
 _ASK = """<script>addEventListener("load", () => {
   const images = [...document.images];
@@ -72,7 +72,7 @@ def test_the_page_stands_alone(page: Path):
 
 
 def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path):
-    text = re.sub(r'src="[^"]*"', "", page.read_text())
+    text = re.sub(r'src="[^"]*"|</?span[^>]*>', "", page.read_text())
     for told in (
         "20 complete, 1 failed, 1 running",
         "gallery of 12 rows",
@@ -100,10 +100,6 @@ def test_equal_studies_give_equal_pages(page: Path):
     before = page.read_text()
     assert main([str(page.parent.parent)]) == 0
     assert page.read_text() == before
-
-
-def test_durations():
-    assert [duration(s) for s in (45, 738, 18720)] == ["45 s", "12.3 min", "5.2 h"]
 
 
 @pytest.mark.slow

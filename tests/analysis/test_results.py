@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.results import ResultsError, load
-from study.folder import results_table, write_results
+from study.table import results_table, write_results
 
 
 def test_reads_trials_from_the_ledger(make):
@@ -42,6 +42,16 @@ def test_the_table_alone_tells_the_same(make):
     assert results_table("s", list(after), "last")["mAP"].tolist() == pytest.approx(
         results_table("s", list(before), "last")["mAP"].tolist()
     )
+
+
+def test_the_table_alone_tells_what_failed_before_its_first_step(make):
+    study = make("duke")
+    study.trial(study.base)
+    study.trial(study.base.replace(seed=1), state="failed", steps=-1)
+    write_results(study.folder, study.ledger, "last")
+    (study.folder / "ledger.jsonl").unlink()
+    after = load([study.folder]).studies[0].trials
+    assert [(t.state, t.last_step) for t in after] == [("complete", 3), ("failed", -1)]
 
 
 def test_a_moved_study_is_the_same_study(make, tmp_path: Path):

@@ -62,14 +62,14 @@ def test_figures(searched):
     expected = {"history", "curves", "importance-pedanova", "slices", "contour", "parallel"}
     assert {f"search-{name}" for name in expected} <= drawn
     fanova = made["search-importance-fanova"]
-    assert isinstance(fanova, Figure) or "sklearn" in fanova
+    assert isinstance(fanova, Figure) or "scikit-learn" in fanova
 
 
 def test_too_few_trials_are_said(make, lambdas_space):
     study = make("duke", space=lambdas_space)
     study.trial(study.base, origin="paper")
     made = {name: figure for name, _, figure in search_figures(load([study.folder]).groups[0])}
-    assert made["search-contour"] == "1 complete trial(s): fewer than 4 say nothing"
+    assert made["search-contour"] == "1 complete trials say nothing: it takes 4"
 
 
 def test_plans_have_no_search_figures(make):

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.statistics import compare, estimate
+from analysis.statistics import compare
+from study.statistics import estimate
 
 
 def test_interval_is_students():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 
 import pandas as pd
 import pytest
 
+from analysis.confirmed import verdict
 from analysis.results import load
+from analysis.runs import runs
 from analysis.tables import main, tables
 from analysis.typeset import csv, html_table, latex, markdown, mean, p_value
 
@@ -21,7 +24,7 @@ def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
     study = make("duke", experiments="table1")
     study.run_plan(2)
     found = named(study)
-    assert set(found) == {"table1", "table2", "table3", "table5", "claims"}
+    assert set(found) == {"table1", "table2", "table3", "table5", "claims", "joins"}
     row = dict(zip(found["table1"].columns, found["table1"].rows[0], strict=True))
     assert row["criterion"] == "baseline (λ1 = λ2 = 0)" and row["runs"] == "2"
     # mAP of seeds 0 and 1 at step 3: 33.0 and 33.2; trapezoid 2 below
@@ -62,6 +65,14 @@ def test_our_row_in_table5(make):
     assert rows[-3][0] == "this method" and rows[-3][-2] == "67.4"
 
 
+def test_choices_are_weighed_against_the_base(make):
+    study = make("duke", experiments="choices")
+    study.run_plan(3, lambda c, s: 0.3 + 0.1 * (c.merge.method == "exact") + 0.001 * c.seed)
+    rows = {row[:2]: row for row in named(study)["choices"].rows}
+    assert len(rows) == 24 and rows["the base", "last"][-2:] == ("–", "–")
+    assert rows["method exact for once", "last"][-2].startswith("+10.0")
+
+
 def test_leaks_are_weighed_against_doing_it_right(make):
     study = make("duke", experiments="leak_audit")
     study.run_plan(3, lambda c, s: 0.3 + 0.1 * c.train.leak_audit + 0.001 * c.seed * (1 + c.train.leak_audit))
@@ -81,6 +92,35 @@ def test_a_search_is_judged_on_seeds_it_did_not_choose_by(make, lambdas_space):
         study.trial(study.base.replace(seed=seed), origin="paper")
         study.trial(lucky.replace(seed=seed), origin="confirm")
     assert named(study)["search"].rows[1][1:4] == ("90.0", "33.4 ± 0.5", "3")
+    for place in range(5):  # better when chosen; those run again are shown all the same
+        better = study.base.replace(**{"merge.lambda1": 0.3 + 0.1 * place})
+        study.trial(better, lambda c, s: 0.95, origin="search")
+    assert [row[0] for row in named(study)["search"].rows[1:]] == [
+        *(f"λ1 {value:g}" for value in (0.3, 0.4, 0.5, 0.6, 0.7)),
+        "λ1 0.2",
+    ]
+
+
+def test_the_verdict_on_a_search_is_that_of_fresh_seeds(make, lambdas_space):
+    study = make("duke", space=lambdas_space)
+    for seed in range(4):
+        study.trial(study.base.replace(seed=seed), lambda c, s: 0.30 + 0.001 * c.seed, origin="paper")
+    for place, fresh in ((0.2, 0.35), (0.4, 0.33)):
+        config = study.base.replace(**{"merge.lambda1": place})
+        study.trial(config, lambda c, s, place=place: 0.8 + place / 10, origin="search")
+        group = load([study.folder]).groups[0]
+        if place == 0.2:
+            told = verdict(runs(group), group)
+            assert told.startswith("not confirmed") and f"--resume {study.folder} --confirm 3" in told
+        for seed in (1, 2, 3):
+            study.trial(config.replace(seed=seed), lambda c, s, fresh=fresh: fresh + 0.002 * c.seed,
+                        origin="confirm")  # fmt: skip
+    group = load([study.folder]).groups[0]
+    told = verdict(runs(group), group)
+    assert told.startswith(
+        "λ1 0.2: mAP 35.4 ± 0.5 on 3 fresh seeds (82.0 when chosen), the paper's 30.2 ± 0.2;"
+    )
+    assert "difference +5.2 ± 0.2" in told and told.endswith("at the last step")
 
 
 @pytest.mark.parametrize("render", [markdown, latex, html_table])
@@ -106,8 +146,22 @@ def table_of(row):
     return Table("t", "title", ("x", "y"), (row,), "caption", pd.DataFrame())
 
 
+def test_latex_has_the_terms_of_eq_7():
+    assert r"$\lambda_1$ ($d_a$ + $d_b$) & $|$a$|$ + $d_{ab}$" in latex(
+        table_of(("λ1 (d_a + d_b)", "|a| + d_ab"))
+    )
+
+
 def test_html_escapes():
-    assert "&lt;b&gt;" in html_table(table_of(("<b>", "1")))
+    text = html_table(table_of(("<b> --lambda1 0.1", "1")))
+    assert "&lt;b&gt; <span class=unbroken>--lambda1</span> 0.1" in text
+
+
+def test_html_tells_equal_names_once():
+    rows = (("a", "best"), ("a", "last"), ("b", "best"))
+    text = html_table(dataclasses.replace(table_of(("", "")), rows=rows))
+    assert text.count("<tr>") == 4
+    assert text.count("<th scope=rowgroup rowspan=2>a</th>") == 1 and "rowspan=1>b</th>" in text
 
 
 def test_numbers_in_words():
