@@ -1,0 +1,113 @@
+"""Looks at a study, while it runs and after.
+
+python -m study status STUDY                  # table, curves, failures, cost, what is left
+python -m study status STUDY --watch 10       # again every ten seconds
+python -m study dashboard STUDY               # optuna-dashboard in the browser
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from study.folder import StudyError
+from study.status import Status, as_dict
+from study.status_text import print_status, print_trial
+
+
+def parser() -> argparse.ArgumentParser:
+    """The two commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="python -m study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="status|dashboard")
+    status = commands.add_parser("status", help="what a study has done, is doing and has left")
+    status.add_argument("--trial", type=int, metavar="N", help="one trial in full, with its curve")
+    status.add_argument("--watch", type=_seconds, metavar="SECONDS", help="draw again every SECONDS")
+    status.add_argument("--json", action="store_true", help="for machines")
+    dashboard = commands.add_parser("dashboard", help="optuna-dashboard on a read-only copy of the study")
+    dashboard.add_argument("--host", default="127.0.0.1", help="address to listen on [127.0.0.1]")
+    dashboard.add_argument(
+        "--port", type=_port, default=8080, metavar="N", help="port to listen on; 0 = a free one [8080]"
+    )
+    for command in (status, dashboard):
+        command.add_argument("study", metavar="STUDY", help="the study's name, or the path of its folder")
+        command.add_argument(
+            "--studies", default="studies", metavar="DIR", help="folder of all studies [studies]"
+        )
+    return top
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number of seconds > 0")
+    return value
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r}: a port from 0 to 65535")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = shown, 1 = the disk or network refused, 2 = no such study or trial, or no optuna-dashboard."""
+    given = parser().parse_args(argv)
+    try:
+        if given.command == "dashboard":
+            from study.dashboard import serve  # its extra need not be installed
+
+            serve(given.study, given.studies, given.host, given.port)
+        else:
+            _status(given)
+    except StudyError as error:
+        print(f"python -m study: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"python -m study: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+    return 0
+
+
+def _status(given: argparse.Namespace) -> None:
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    status = Status.read(given.study, given.studies)
+    _show(status, given, console)
+    while given.watch is not None:
+        time.sleep(given.watch)
+        status.refresh()
+        with console.capture() as drawn:  # all at once: the screen does not flicker
+            _show(status, given, console)
+        console.clear()
+        console.file.write(drawn.get())
+        console.file.flush()
+
+
+def _show(status: Status, given: argparse.Namespace, console: Console) -> None:
+    if given.trial is not None and given.trial not in status.ledger.trials:
+        count = len(status.ledger.trials)
+        raise StudyError(f"--trial {given.trial}: the study has {count} trials, from 0 on")
+    if given.json:
+        told = as_dict(status)
+        if given.trial is not None:
+            told = next(trial for trial in told["trials"] if trial["trial"] == given.trial)
+        print(json.dumps(told), flush=True)
+    elif given.trial is not None:
+        print_trial(status, given.trial, console)
+    else:
+        print_status(status, console)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
