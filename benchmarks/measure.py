@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import platform
 import statistics
 import time
@@ -40,11 +41,18 @@ def options(description: str | None) -> argparse.ArgumentParser:
 
 
 def set_up(args: argparse.Namespace) -> None:
-    """Threads and clock as the options say."""
+    """Threads and clock as the options say; tells what the numbers are measured on."""
     global _clock
     _clock = _CLOCKS[args.clock]
     if args.threads:
         torch.set_num_threads(args.threads)
+    load = ", ".join(f"{mean:.1f}" for mean in os.getloadavg())
+    where = f"{_machine(args.device)}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    print(f"{where}, {args.clock} clock; load before {load}")
+
+
+def _machine(device: str) -> str:
+    return torch.cuda.get_device_name() if device != "cpu" else platform.processor() or platform.machine()
 
 
 def timed(run: Callable[[], T], repeats: int, device: str = "cpu") -> tuple[float, T]:
@@ -58,6 +66,25 @@ def timed(run: Callable[[], T], repeats: int, device: str = "cpu") -> tuple[floa
         if turn or device == "cpu":
             seconds.append(_clock() - start)
     return statistics.median(seconds), result
+
+
+def in_turn(
+    runs: dict[str, Callable[[], object]], repeats: int, device: str = "cpu", warm: bool = True
+) -> dict[str, float]:
+    """Median seconds of each run; they take turns, so that another load on the machine meets all of them.
+
+    warm: every run goes once before it counts.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats + warm):
+        for name, run in runs.items():
+            synchronise(device)
+            start = _clock()
+            run()
+            synchronise(device)
+            if turn >= warm:
+                seconds[name].append(_clock() - start)
+    return {name: statistics.median(each) for name, each in seconds.items()}
 
 
 def synchronise(device: str) -> None:
@@ -81,14 +108,24 @@ def peak_bytes(run: Callable[[], object], device: str = "cpu") -> float:
         return math.nan
 
 
+def held_bytes() -> float:
+    """Memory of this process now; NaN where Linux does not tell."""
+    try:
+        return float(_resident("VmRSS"))
+    except (OSError, StopIteration):
+        return math.nan
+
+
 def _resident(field: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
-    """The p of seconds ∝ size^p, by least squares on logarithms; NaN for fewer than two sizes."""
-    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) > 1 else math.nan
+    """The p of seconds ∝ size^p, by least squares on logarithms; NaN where there is nothing to fit."""
+    if len(sizes) < 2 or any(math.isnan(spent) for spent in seconds):
+        return math.nan
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -114,12 +151,13 @@ def write_json(path: Path | None, benchmark: str, results: dict[str, Any], args:
     """Results with what they were measured on."""
     if path is None:
         return
-    machine = torch.cuda.get_device_name() if args.device != "cpu" else platform.processor()
     content = {
         "benchmark": benchmark,
         "options": {key: str(value) for key, value in vars(args).items()},
-        "machine": machine or platform.machine(),
+        "machine": _machine(args.device),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "load": os.getloadavg(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "results": results,
