@@ -24,10 +24,7 @@ _log = logging.getLogger("dcreid.study")
 
 def save_checkpoint(storage: Storage, step: int, state: dict[str, Any], best_step: int | None) -> None:
     """Writes the state after merge step `step` and drops checkpoints that are neither new nor the best."""
-    payload = io.BytesIO()
-    torch.save(state, payload)
-    content = payload.getvalue()
-    storage.write(f"step-{step:03d}.pt", hashlib.sha256(content).digest() + content)
+    save_state(storage, f"step-{step:03d}.pt", state)
     # Later ones than this one are from before a crash, and were damaged.
     earlier = [old for old in checkpoint_steps(storage) if old <= step]
     for old in earlier[:-_KEPT]:
@@ -37,7 +34,19 @@ def save_checkpoint(storage: Storage, step: int, state: dict[str, Any], best_ste
 
 def load_checkpoint(storage: Storage, step: int) -> dict[str, Any] | None:
     """The state after merge step `step`; None where it is missing or damaged (which is logged)."""
-    name = f"step-{step:03d}.pt"
+    return load_state(storage, f"step-{step:03d}.pt")
+
+
+def save_state(storage: Storage, name: str, state: dict[str, Any]) -> None:
+    """Writes a state of tensors and plain values behind its SHA-256."""
+    payload = io.BytesIO()
+    torch.save(state, payload)
+    content = payload.getvalue()
+    storage.write(name, hashlib.sha256(content).digest() + content)
+
+
+def load_state(storage: Storage, name: str) -> dict[str, Any] | None:
+    """What `save_state` wrote; None where it is missing or damaged (which is logged)."""
     content = storage.read(name)
     if content is None:
         return None

@@ -15,7 +15,7 @@ from rich.text import Text
 from study.ledger import TrialRecord
 from study.session import Job, Session
 from study.storage import Storage
-from study.words import best_trial, clock, parameters, percent
+from study.words import best_trial, clock, parameters, percent, taken_over
 
 _REDRAW = 1.0  # seconds
 _LINE_EVERY = 30.0  # seconds between lines without a terminal
@@ -67,6 +67,8 @@ class Board:
         elif event == "retried" and trial is not None:
             where = f"merge step {trial.last_step}" if trial.last_step > 0 else "the start"
             self._say(f"trial {trial.number} goes on from {where}: {trial.retries[-1]}", "yellow")
+        elif event == "taken over" and trial is not None:
+            self._say(taken_over(trial), "")
         elif event in _ENDS and trial is not None:
             self._say(self._ended(trial), {"failed": "red", "diverged": "yellow"}.get(event, ""))
 
@@ -150,7 +152,10 @@ class Board:
         storage = self.session.job(trial)["storage"]
         if job.started is None or "://" in storage or not Path(storage).is_dir():
             return None
-        content = Storage(storage).read("progress.json")
+        try:
+            content = Storage(storage).read("progress.json")
+        except OSError:  # a disk that fails is told by the trial
+            return None
         note: dict[str, Any] = {} if content is None else json.loads(content)
         if note.get("time", 0) < job.started or note["stage"] != max(trial.last_step, 0) + 1:
             return None

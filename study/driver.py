@@ -20,8 +20,9 @@ from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from search_spaces.samplers import adapt_space, make_sampler
 from study.console import Board
+from study.database import DatabaseProjection, check_database, open_database
 from study.estimate import print_plan
-from study.folder import StudyError, check_same, describe, locked, read_plan, write_description, write_results
+from study.folder import StudyError, check_same, describe, locked, read_plan, write_description
 from study.ledger import Ledger
 from study.options import command_line, overrides, resolve
 from study.plan import StudyPlan
@@ -30,6 +31,8 @@ from study.pruners import make_pruner
 from study.session import Session
 from study.storage import Storage
 from study.summary import summary
+from study.table import write_results
+from study.words import taken_over
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     plan.fixed_items()  # refuses plans that do not fit the base
     if plan.storage is not None:
         Storage(plan.storage)
+    if plan.optuna_storage is not None:
+        check_database(plan.optuna_storage)
     return Prepared(plan, data, command_line(argv))
 
 
@@ -85,18 +90,20 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
             console.print(note, style="yellow", soft_wrap=True)
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
-        ledger.append("session", command=prepared.command, pid=os.getpid())
+        ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
         session = Session(plan, data, ledger, _projection(plan, data, ledger))
         _print_start(session, prepared, console)
         try:
             if not session.work.complete:
+                if plan.storage is not None:
+                    Storage(plan.storage).check()
                 # Here, so that Ray starts only where there is work.
                 from study.tuning import run_session
 
                 run_session(session, Board(session, console))
         finally:
             with contextlib.suppress(OSError):  # a full disk is told below
-                ledger.append("session_end", why=session.stopping)
+                ledger.append("session_end", why=session.stopping, complete=session.work.complete)
                 write_results(plan.folder, ledger, plan.objective)
             ledger.close()
         summary(session, console)
@@ -118,7 +125,12 @@ def _projection(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> Proje
 
     grace = plan.grace or max(1, merge_steps(len(data.train), plan.config.merge) // 3)
     pruner = make_pruner(plan.pruner, grace)
-    return Projection(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
+    if plan.optuna_storage is None:
+        return Projection(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
+    first = ledger.sessions[0]
+    owner = f"{first['time']:.6f}-{first['pid']}"
+    database = open_database(plan.optuna_storage)
+    return DatabaseProjection(database, owner, plan.name, sampler, pruner, plan.objective)
 
 
 def _print_start(session: Session, prepared: Prepared, console: Console) -> None:
@@ -141,6 +153,11 @@ def _print_start(session: Session, prepared: Prepared, console: Console) -> None
             style="yellow",
             soft_wrap=True,
         )
+    taken = session.work.take_over()
+    for note in session.work.known.library.notes:
+        console.print(note, soft_wrap=True)
+    for trial in taken:
+        console.print(taken_over(trial), soft_wrap=True)
     console.print(f"trials: {session.work.outlook()}", soft_wrap=True)
 
 

@@ -22,7 +22,9 @@ from dcreid.data.tracklets import TrackletDataset
 from dcreid.features import autocast
 from search_spaces.grid import grid_points
 from search_spaces.samplers import make_sampler
+from study.confirm import runs_to_confirm
 from study.plan import StudyPlan
+from study.stages import Sharing
 
 _TIMED_FRAMES = 32
 _FIRST = 5
@@ -36,6 +38,7 @@ class Cost:
     train_frames: int
     feature_frames: int
     seconds: float
+    first_stages_seconds: float  # of that, what trials of a search over λ1 and λ2 have in common
     store_bytes: int
     checkpoint_bytes: int
 
@@ -60,6 +63,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
         width=config.data.width,
     ).to(device)
     train_rate, feature_rate = _rates(backbone, config, device)
+    shared_frames = (config.train.first_epochs + config.train.later_epochs) * n * config.data.frames
     weights = sum(value.numel() * value.element_size() for value in backbone.state_dict().values())
     memory = 4 * n * (config.model.embedding_dim if config.model.head == "embedding" else backbone.dim)
     size = config.data.height, config.data.width
@@ -68,6 +72,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
         train_frames,
         feature_frames,
         train_frames / train_rate + feature_frames / feature_rate,
+        shared_frames / train_rate + 2 * sum(per_pass) / feature_rate,
         sum(store_bytes(split, *size) for split in splits),
         weights + memory,
     )
@@ -153,11 +158,15 @@ def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
     device = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else f"{plan.cpus_per_trial:g} CPU core(s)"
     )
-    trials = plan.samples + plan.seeds - 1 if plan.space is not None else len(plan.fixed_items())
+    trials = len(plan.fixed_items())
+    if plan.space is not None:
+        trials += plan.samples - 1 + runs_to_confirm(plan)
+    saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
     console.print(
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
         f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}\n"
-        f"the study: {trials} trials, {_hours(trials * cost.seconds)} of trial time without pruning\n"
+        f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
+        f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}\n"
         f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
         f"{3 * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
         soft_wrap=True,

@@ -2,7 +2,7 @@
 
 study.json        what the study is, on what data, and every session that worked on it
 ledger.jsonl      the truth (study/ledger.py)
-results.parquet   one row per trial and merge step, for pandas
+results.parquet   one row per trial and merge step, for pandas (study/table.py)
 optuna.journal    Optuna's storage (study/projection.py)
 trials/           checkpoints, unless --storage put them elsewhere
 ray/              Tune's own files and TensorBoard logs, one folder per session
@@ -16,32 +16,21 @@ import platform
 import socket
 import subprocess
 import time
-import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from dcreid.algorithm import MergeStep
-from dcreid.config import Config, fields
+from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
-from study.ledger import Ledger, TrialRecord
 from study.plan import StudyPlan, code_version
 from study.storage import Storage
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "ray", "optuna", "pandas", "matplotlib", "pyarrow")
-_TYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str"}
-
-# Columns of a merge step, with the type of what is not missing.
-_MEASURED: dict[str, type] = {
-    name: next(kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None))
-    for name, hint in typing.get_type_hints(MergeStep).items()
-}
 
 
 class StudyError(Exception):
@@ -54,7 +43,7 @@ def locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / ".lock"), folder / ".holder"
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # `driver_of` may be looking at it
     except Timeout:
         by = holder.read_text() if holder.is_file() else "another process"
         raise StudyError(
@@ -67,6 +56,21 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def driver_of(folder: Path) -> str | None:
+    """The driver that is working on the study, in words; None where there is none. Writes nothing."""
+    try:
+        told = (folder / ".holder").read_text()
+    except FileNotFoundError:
+        return None
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):  # held, or not ours to open
+        return told
+    lock.release()
+    return None  # it was killed
 
 
 def describe(plan: StudyPlan, data: TrackletDataset, command: str) -> dict[str, Any]:
@@ -140,8 +144,13 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
     Storage(str(folder)).write("study.json", json.dumps(content, indent=1).encode())
 
 
-def read_plan(name: str, studies: str) -> StudyPlan:
-    """The plan of the study that --resume names, by name or by path. Raises StudyError."""
+def read_plan(name: str, studies: str, option: str = "--resume") -> StudyPlan:
+    """The plan of the study that `option` names, by name or by path. Raises StudyError."""
+    return read_description(name, studies, option)[0]
+
+
+def read_description(name: str, studies: str, option: str) -> tuple[StudyPlan, dict[str, Any]]:
+    """A study's plan and its study.json, by name or by path. Raises StudyError, naming `option`."""
     folder = Path(name).expanduser()
     if not (folder / "study.json").is_file():
         folder = Path(studies).expanduser() / name
@@ -149,60 +158,16 @@ def read_plan(name: str, studies: str) -> StudyPlan:
     if not path.is_file():
         known = sorted(entry.parent.name for entry in Path(studies).expanduser().glob("*/study.json"))
         raise StudyError(
-            f"--resume {name}: no study.json in {path.parent}; "
+            f"{option} {name}: no study.json in {path.parent}; "
             f"studies in {studies}: {', '.join(known) or 'none'}"
         )
-    plan = StudyPlan(**json.loads(path.read_text())["plan"])
     # The folder may have been moved since.
-    return StudyPlan(**{**plan.to_dict(), "studies": str(path.parent.parent), "name": path.parent.name})
-
-
-def results_table(name: str, trials: list[TrialRecord], objective: str) -> pd.DataFrame:
-    """One row per trial and merge step; step 0 is the untrained network."""
-    rows = []
-    for trial in trials:
-        best: tuple[float, int] | None = None
-        flat = {f"config.{key}": value for key, value in Config.from_dict(trial.config).flat().items()}
-        for step in sorted(trial.steps):
-            row = trial.steps[step]
-            mean = row.get("mAP")
-            if step > 0 and mean is not None and (best is None or mean > best[0]):
-                best = mean, step
-            rows.append(
-                {
-                    "study": name,
-                    "trial": trial.number,
-                    "seed": trial.seed,
-                    "state": trial.state,
-                    "reason": trial.reason,
-                    "origin": trial.origin,
-                    "labels": ",".join(trial.labels),
-                    "digest": trial.digest,
-                    "objective": objective,
-                    **dict.fromkeys(_MEASURED) | {key: row[key] for key in _MEASURED if key in row},
-                    "total_steps": row["total_steps"],
-                    "best_mAP": None if best is None else best[0],
-                    "best_step": None if best is None else best[1],
-                    **flat,
-                }
-            )
-    return pd.DataFrame(rows, columns=None if rows else list(_column_types())).astype(_column_types())
-
-
-def _column_types() -> dict[str, str]:
-    """Types that do not depend on which values happen to be missing; whole numbers may be missing too."""
-    told = dict.fromkeys(("study", "state", "reason", "origin", "labels", "digest", "objective"), str)
-    hints = {f"config.{name}": type(field.default) for name, field in fields().items()}
-    kinds = {**told, **_MEASURED, "best_mAP": float, "best_step": int, **hints}
-    whole = dict.fromkeys(("trial", "seed", "step", "total_steps"), "int64")
-    return {name: _TYPES[kind] for name, kind in kinds.items()} | whole
-
-
-def write_results(folder: Path, ledger: Ledger, objective: str) -> None:
-    """Projects the ledger into results.parquet, atomically."""
-    table = results_table(folder.name, list(ledger.trials.values()), objective)
-    if len(table):
-        Storage(str(folder)).write("results.parquet", table.to_parquet())
+    place = {"studies": str(path.parent.parent), "name": path.parent.name}
+    try:
+        description = json.loads(path.read_text())
+        return StudyPlan(**{**description["plan"], **place}), description
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{option} {name}: {path} is not readable ({error}); restore it") from None
 
 
 def hardware() -> dict[str, Any]:

@@ -35,7 +35,11 @@ class TrialRecord:
     state: str = "running"
     reason: str | None = None
     value: float | None = None  # of the objective
+    reused: str | None = None  # the study and trial whose rows these are; nothing was computed here
     attempts: int = 0
+    session: int = 0  # 1, 2, …: in which it was last started
+    gpus: float = 0.0  # that it was last started with
+    gpu_seconds: float = 0.0  # of the merge steps recorded
     retries: list[str] = field(default_factory=list)  # why it was started again within a session
     notes: list[str] = field(default_factory=list)  # warnings of its worker
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -63,13 +67,13 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on the merge steps recorded (work lost to a crash is not counted)."""
-        return sum(
-            value or 0.0
-            for row in self.steps.values()
-            for name, value in row.items()
-            if name.startswith("seconds_")
-        )
+        """Seconds that this study spent on the merge steps recorded (work lost to a crash is not counted)."""
+        return 0.0 if self.reused else sum(map(row_seconds, self.steps.values()))
+
+
+def row_seconds(row: dict[str, Any]) -> float:
+    """Seconds that a merge step took."""
+    return sum(value or 0.0 for name, value in row.items() if name.startswith("seconds_"))
 
 
 class Ledger:
@@ -83,17 +87,27 @@ class Ledger:
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
         self.damaged_lines = 0
-        content = path.read_bytes() if path.is_file() else b""
-        lines = content.split(b"\n")
-        cut = lines.pop()  # the driver died in the middle of it, or is writing it now
-        for line in lines:
-            self._read(line)
-        self.damaged_lines += bool(cut)
+        self._size = 0  # bytes of the whole lines read
+        cut = self.refresh()
         self._file: BinaryIO | None = None
         if not read_only:
             self._file = path.open("ab", buffering=0)
-            if cut:
+            if cut:  # the driver died in the middle of it
+                self.damaged_lines += 1
                 self._file.write(b"\n")
+
+    def refresh(self) -> bool:
+        """Reads the lines that a driver has added since; returns whether the last is not whole (yet)."""
+        if not self.path.is_file():
+            return False
+        with self.path.open("rb") as file:
+            file.seek(self._size)
+            lines = file.read().split(b"\n")
+        cut = lines.pop()
+        for line in lines:
+            self._read(line)
+            self._size += len(line) + 1
+        return bool(cut)
 
     def append(self, event: str, **content: Any) -> None:
         """Writes one event and applies it. Raises OSError where the disk refuses."""
@@ -140,22 +154,32 @@ class Ledger:
         if event == "session":
             self.sessions.append(entry)
         elif event == "session_end" and self.sessions:
-            self.sessions[-1] |= {"ended": entry["time"], "why": entry.get("why")}
+            self.sessions[-1] |= {
+                "ended": entry["time"],
+                "why": entry.get("why"),
+                "complete": entry.get("complete", False),
+            }
         elif event == "trial":
             names = ("number", "config", "digest", "origin", "params", "distributions")
             self.trials[entry["number"]] = TrialRecord(
                 **{name: entry[name] for name in names},
                 labels=tuple(entry["labels"]),
                 created=entry["time"],
+                reused=entry.get("reused"),
             )
         elif event in ("start", "step", "end", "retry", "note"):
             self._apply_to_trial(self.trials[entry["trial"]], event, entry)
+        if self.sessions:
+            self.sessions[-1]["last"] = entry["time"]  # a session that was killed has no end
 
     def _apply_to_trial(self, trial: TrialRecord, event: str, entry: dict[str, Any]) -> None:
         if event == "start":
             trial.attempts += 1
+            trial.session, trial.gpus = len(self.sessions), entry.get("gpus", 0.0)
         elif event == "step":
-            trial.steps.setdefault(entry["row"]["step"], entry["row"])  # a repeated step changes nothing
+            if entry["row"]["step"] not in trial.steps:  # a repeated step changes nothing
+                trial.steps[entry["row"]["step"]] = entry["row"]
+                trial.gpu_seconds += trial.gpus * row_seconds(entry["row"])
         elif event == "retry":
             trial.retries.append(entry["reason"])
         elif event == "note":

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from dcreid.config import fields, preset
 from search_spaces.optuna import load_space
+from study.folder import read_plan
 from study.method_options import add_method_options, option_name
 from study.plan import StudyPlan, default_name
-from study.study_options import add_study_options
+from study.ranks import ProcessesError, processes_of_trial
+from study.study_options import NO_GPUS, add_study_options
 
 __all__ = ["OptionError", "command_line", "option_name", "overrides", "parser", "resolve"]
 
@@ -24,7 +26,8 @@ _DEFAULT_SAMPLES = {"synthetic": 6}
 # Of which a session may have others than the one before.
 _SESSION_OPTIONS = (
     *("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial"),
-    *("concurrency", "time_budget", "address", "max_failures"),
+    *("processes_per_trial", "concurrency", "time_budget", "address", "max_failures", "share"),
+    *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm"),
 )
 
 
@@ -80,14 +83,25 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         grace=given.grace,
         cpus_per_trial=given.cpus_per_trial,
         gpus_per_trial=given.gpus_per_trial,
+        processes_per_trial=given.processes_per_trial,
         concurrency=given.concurrency,
         time_budget=given.time_budget,
         address=given.address,
-        studies=str(Path(given.studies).expanduser().resolve()),
+        studies=str(_studies(given)),
         storage=_storage(given.storage),
         cache=str(Path(given.cache).expanduser().resolve()),
         max_failures=given.max_failures,
+        share=given.share,
+        gpu_hours=given.gpu_hours,
+        hang_timeout=given.hang_timeout,
+        force=given.force,
+        reuse=_reused(given),
+        optuna_storage=given.optuna_storage,
+        confirm=given.confirm,
     )
+    _check_budget(plan)
+    _check_confirm(plan)
+    _check_processes(plan)
     return dataclasses.replace(
         plan, name=given.name or default_name(dataset, plan.identity() | {"root": plan.root})
     )
@@ -103,6 +117,40 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
     return Path(given.data_root).expanduser().resolve()
 
 
+def _studies(given: argparse.Namespace) -> Path:
+    folder = Path(given.studies).expanduser().resolve()
+    if "runtime_resources" in folder.parts:
+        raise OptionError(
+            f"--studies {given.studies}: {folder} is deleted with the job; give a folder that stays"
+        )
+    return folder
+
+
+def _reused(given: argparse.Namespace) -> list[str]:
+    return [str(read_plan(name, given.studies, "--reuse").folder) for name in given.reuse]
+
+
+def _check_budget(plan: StudyPlan) -> None:
+    if plan.gpu_hours is not None and plan.gpus_per_trial == 0:
+        raise OptionError(NO_GPUS.format(plan.gpu_hours))
+
+
+def _check_processes(plan: StudyPlan) -> None:
+    if plan.gpus_per_trial is None:  # depends on the cluster, which is not known yet
+        return
+    try:
+        processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, plan.gpus_per_trial)
+    except ProcessesError as error:
+        raise OptionError(str(error)) from None
+
+
+def _check_confirm(plan: StudyPlan) -> None:
+    if plan.confirm and plan.space is None:
+        raise OptionError("--confirm belongs to a search: a --plan runs everything on all of --seeds")
+    if plan.confirm and plan.seeds < 2:
+        raise OptionError(f"--confirm {plan.confirm} needs --seeds 2 or more: one run has no interval")
+
+
 def _storage(given: str | None) -> str | None:
     if given is None or "://" in given:
         return given
@@ -114,22 +162,28 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
     told = {token.split("=")[0] for token in argv if token.startswith("--")}
     changes = {}
     for name in _SESSION_OPTIONS:
-        option = f"--{name.replace('_', '-')}"
-        if option in told:
+        option = name.replace("_", "-")
+        if told & {f"--{option}", f"--no-{option}"}:
             changes[name] = getattr(given, name)
-            told.discard(option)
+            told -= {f"--{option}", f"--no-{option}"}
     if "--data-root" in told:
         root = _data_root(given, plan.config.data.dataset)
         changes["root"] = None if root is None else str(root)
     if "--cache" in told:
         changes["cache"] = str(Path(given.cache).expanduser().resolve())
-    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache"}
+    if "--reuse" in told:
+        changes["reuse"] = _reused(given)
+    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}
     if rest:
         raise OptionError(
             f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"
         )
-    # A budget belongs to one session; the one before spent its own.
-    return dataclasses.replace(plan, **({"time_budget": None} | changes))
+    # These belong to one session: the one before has spent its time, and computed again what it was to.
+    plan = dataclasses.replace(plan, **({"time_budget": None, "force": False} | changes))
+    _check_budget(plan)
+    _check_confirm(plan)
+    _check_processes(plan)
+    return plan
 
 
 def command_line(argv: Sequence[str]) -> str:

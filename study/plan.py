@@ -18,6 +18,7 @@ from dcreid.config import Config
 from search_spaces.paper import PlanItem, plan, with_seeds
 from search_spaces.samplers import adapt_space
 from search_spaces.space import Space
+from study.storage import joined
 
 # What may change between sessions of one study. Checkpoints stay where they are.
 _PER_SESSION = (
@@ -26,12 +27,20 @@ _PER_SESSION = (
     "grace",
     "cpus_per_trial",
     "gpus_per_trial",
+    "processes_per_trial",
     "concurrency",
     "time_budget",
     "address",
     "studies",
     "cache",
     "max_failures",
+    "share",
+    "gpu_hours",
+    "hang_timeout",
+    "force",
+    "reuse",
+    "confirm",
+    "optuna_storage",  # a projection of the ledger, made anew wherever it is wanted
     "root",
     "name",
     "seeds",
@@ -62,11 +71,29 @@ class StudyPlan:
     storage: str | None  # None = in the study folder
     cache: str
     max_failures: int
+    share: bool = True  # stages between trials
+    gpu_hours: float | None = None  # that all sessions together may spend
+    hang_timeout: float = 1800.0  # seconds without a sign of life after which a worker is killed
+    force: bool = False  # compute again what has been computed
+    reuse: list[str] = dataclasses.field(default_factory=list)  # folders of studies to take results over from
+    confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with the paper's
+    optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder
+    processes_per_trial: int | None = None  # None = one for each whole GPU
 
     @property
     def folder(self) -> Path:
         """Where the study lies."""
         return Path(self.studies) / self.name
+
+    def trial_storage(self, number: int) -> str:
+        """Folder or URI in which a trial keeps its checkpoints."""
+        storage = self.storage or str(self.folder / "trials")
+        return joined(storage, f"{number:04d}")
+
+    @property
+    def stage_storage(self) -> str:
+        """Folder or URI of the stages that trials share."""
+        return joined(self.storage or str(self.folder), "stages")
 
     @functools.cached_property
     def config(self) -> Config:
@@ -87,9 +114,9 @@ class StudyPlan:
         """(origin, item) of the runs that nobody draws: the paper's configuration first, then the plan's.
 
         The paper's configuration runs on every seed; in a search only its first seed is one of the
-        `samples`.
+        `samples`, and with `confirm` the others are those of the confirmation.
         """
-        seeds = [self.config.seed + i for i in range(self.seeds)]
+        seeds = [self.config.seed + i for i in range(1 if self.confirm else self.seeds)]
         if self.experiments is not None:
             return [("plan", item) for item in with_seeds(plan(self.experiments, self.config), seeds)]
         paper = PlanItem(config=self.config, experiments=("paper",), label="paper")

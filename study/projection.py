@@ -163,6 +163,10 @@ class Projection:
         trial.set_user_attr("trial", number)
         self._numbers[number] = trial.number
 
+    def catch_up(self, trial: TrialRecord) -> None:
+        """Passes on the curve and the end of a trial whose results are known beforehand."""
+        self._fill_in(trial, self.storage.get_trial(self._id(self._numbers[trial.number])))
+
     def discard(self, trial: optuna.trial.Trial) -> None:
         """Ends an asked trial that is not going to run."""
         self.study.tell(trial, state=TrialState.FAIL)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
 from study.ledger import Ledger, TrialRecord
 from study.plan import StudyPlan
@@ -32,20 +33,22 @@ class Job:
     tune_id: str
     started: float | None = None
     resumed_from: int = -1
+    heard: float = 0.0  # when its worker last reported, by the monotonic clock
+    hung: str | None = None  # why its worker was killed by us
     times: list[float] = field(default_factory=list)  # arrival of each step of this session
 
 
 class Session:
     """Decides for one driver; everything is called from Tune's loop, in one thread.
 
-    `on_change(event, trial)` hears of everything: started, step, retried, stopping, or the state in
-    which a trial ended.
+    `on_change(event, trial)` hears of everything: started, step, retried, stopping, taken over, or the
+    state in which a trial ended.
     """
 
     def __init__(self, plan: StudyPlan, data: TrackletDataset, ledger: Ledger, projection: Projection | None):
         self.plan, self.data, self.ledger, self.projection = plan, data, ledger, projection
         self.jobs: dict[str, Job] = {}
-        self.gpus_per_trial = 0.0
+        self.gpus_per_trial, self.processes_per_trial = 0.0, 1
         self.stopping: str | None = None  # why no more trials are started
         self.interrupted = False  # by a signal
         self.error: BaseException | None = None  # of the driver itself, which stopped the session
@@ -53,7 +56,8 @@ class Session:
         self.durations: list[float] = []  # seconds of the trials run from start to end here
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
         self._end_what_is_over()
-        self.work = WorkList(plan, data, ledger, projection)
+        self.work = WorkList(plan, data.fingerprint(), ledger, projection)
+        self.work.on_taken_over = lambda trial: self.on_change("taken over", trial)
 
     def _end_what_is_over(self) -> None:
         """A crash may have come between the last step of a trial and its end."""
@@ -71,7 +75,7 @@ class Session:
         if self.plan.concurrency is not None and len(self.jobs) >= self.plan.concurrency:
             return None
         try:
-            number = self.work.next_number()
+            number = self.work.next_number([job.number for job in self.jobs.values()])
         except NothingToDo as reason:
             self.stop(str(reason))
             return "FINISHED"
@@ -83,16 +87,20 @@ class Session:
 
     def job(self, trial: TrialRecord) -> dict[str, Any]:
         """What the trainable needs to know."""
-        storage = self.plan.storage or str(self.plan.folder / "trials")
         return {
             "trial": trial.number,
             "config": trial.config,
             "root": self.plan.root,
+            "fingerprint": self.work.fingerprint,
             "cache": self.plan.cache,
-            "storage": f"{storage.rstrip('/')}/{trial.number:04d}",
+            "storage": self.plan.trial_storage(trial.number),
             "recorded": trial.last_step,
+            "stages": self.plan.stage_storage,
+            "shared_stages": self.work.sharing.stages(Config.from_dict(trial.config)),
+            "hang_timeout": self.plan.hang_timeout,
             "cpus": self.plan.cpus_per_trial,
             "gpus": self.gpus_per_trial,
+            "processes": self.processes_per_trial,
         }
 
     # --- what comes in
@@ -101,8 +109,8 @@ class Session:
         """Tune has started, or started again, a trial."""
         job = self.jobs.get(tune_id)
         if job is not None:
-            job.started = time.time()
-            self.ledger.append("start", trial=job.number)
+            job.started, job.heard = time.time(), time.monotonic()
+            self.ledger.append("start", trial=job.number, gpus=self.gpus_per_trial)
             self.on_change("started", self.ledger.trials[job.number])
 
     def result(self, tune_id: str, row: dict[str, Any]) -> bool:
@@ -110,6 +118,7 @@ class Session:
         job = self.jobs.get(tune_id)
         if job is None:
             return False
+        job.heard = time.monotonic()
         trial = self.ledger.trials[job.number]
         for text in row.pop("notes", ()):
             self.ledger.append("note", trial=trial.number, text=text)
@@ -145,13 +154,15 @@ class Session:
         """Tune starts a trial again after a failure."""
         job = self.jobs.get(tune_id)
         if job is not None:
-            self.ledger.append("retry", trial=job.number, reason=reason)
+            self.ledger.append("retry", trial=job.number, reason=job.hung or reason)
+            job.hung = None
             self.on_change("retried", self.ledger.trials[job.number])
 
     def failed(self, tune_id: str, reason: str) -> None:
         """Tune has given a trial up. What fails while the session is stopping is resumed by the next."""
-        if tune_id in self.jobs and self.stopping is None:
-            self._end(tune_id, "failed", reason)
+        job = self.jobs.get(tune_id)
+        if job is not None and self.stopping is None:
+            self._end(tune_id, "failed", job.hung or reason)
         self.jobs.pop(tune_id, None)
 
     def left(self, tune_id: str) -> None:
@@ -205,9 +216,11 @@ class Session:
             return None
 
     def _check_budget(self) -> None:
-        budget = self.plan.time_budget
+        budget, hours = self.plan.time_budget, self.plan.gpu_hours
         if budget is not None and time.time() - self.began > budget:
             self.stop("the time budget is spent")
+        if hours is not None and sum(t.gpu_seconds for t in self.ledger.trials.values()) >= 3600 * hours:
+            self.stop(f"the {hours:g} GPU hours are spent; a larger --gpu-hours goes on")
 
 
 def _measured(row: dict[str, Any]) -> float | None:

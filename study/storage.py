@@ -1,5 +1,10 @@
 """Files of a study that its trials write: on a disk, a shared mount, or any URI that pyarrow opens.
 
+A URI may end in options of its file system: `s3://bucket/study?region=eu-west-1`, or
+`s3://bucket/study?endpoint_override=minio:9000&scheme=http` for a server of one's own. Credentials
+are found where the file system's own tools find them (for S3 the environment, ~/.aws, the role of the
+machine), on every node.
+
 Every write is atomic, so a reader finds the old content or the new: on disks by writing beside and
 renaming, on object stores because an object appears only when its upload is complete.
 """
@@ -8,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from pathlib import Path
 
 from pyarrow import fs
@@ -15,6 +21,12 @@ from pyarrow import fs
 
 class StorageError(Exception):
     """A place for results that cannot be used; the message names it and the mend."""
+
+
+def joined(root: str, name: str) -> str:
+    """A name below a folder or URI, whose options stay at its end: `s3://b/s?region=x` → `s3://b/s/1?region=x`"""
+    place, mark, options = root.partition("?") if "://" in root else (root, "", "")
+    return f"{place.rstrip('/')}/{name}{mark}{options}"
 
 
 class Storage:
@@ -34,7 +46,19 @@ class Storage:
 
     def within(self, folder: str) -> Storage:
         """The storage of a folder below this one."""
-        return Storage(f"{self.root.rstrip('/')}/{folder}")
+        return Storage(joined(self.root, folder))
+
+    def check(self) -> None:
+        """Writes, reads and deletes a file. Raises StorageError: no such bucket, no credentials, full, …"""
+        name = f"check-{socket.gethostname()}-{os.getpid()}"
+        try:
+            self.write(name, b"dcreid")
+            kept = self.read(name)
+            self.delete(name)
+        except OSError as error:
+            raise StorageError(f"--storage {self.root}: cannot be written ({error})") from None
+        if kept != b"dcreid":
+            raise StorageError(f"--storage {self.root}: what is written there does not come back")
 
     def write(self, name: str, content: bytes) -> None:
         """Stores `content` under `name`, whole or not at all. Raises OSError (disk full, mount gone)."""
@@ -45,7 +69,7 @@ class Storage:
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        beside = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.partial")
         try:
             with beside.open("wb") as file:
                 file.write(content)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from typing import Any
 
 from search_spaces.optuna import SPACES
 from search_spaces.paper import PLANS
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
 PRUNERS = ("asha", "median", "none")
+NO_GPUS = "--gpu-hours {:g}: the trials use no GPU, so that none would ever be spent; use --time-budget"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -46,11 +48,36 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="stop between merge steps after 90s, 45m, 12h, 2d",
     )
+    study.add_argument(
+        "--gpu-hours",
+        type=_number(float, 0, above=True),
+        metavar="H",
+        help="stop between merge steps when the study, all its sessions together, has spent H GPU hours",
+    )
+    study.add_argument(
+        "--reuse",
+        action="append",
+        default=[],
+        metavar="STUDY",
+        help="take results over from this study (name or path; may be repeated) instead of computing them",
+    )
+    study.add_argument(
+        "--force",
+        action="store_true",
+        help="compute again what has been computed (shared stages as well: with --no-share)",
+    )
     study.add_argument("--studies", default="studies", metavar="DIR", help="folder of all studies [studies]")
     study.add_argument(
         "--storage",
         metavar="DIR|URI",
         help="where trials keep checkpoints, any URI of pyarrow's [in the study]",
+    )
+    study.add_argument(
+        "--optuna-storage",
+        type=_database,
+        metavar="URL",
+        help="Optuna's study in a database of SQLAlchemy's, $NAME for the password; journal: in the study "
+        "[journal]",
     )
     study.add_argument(
         "--cache", default=".cache", metavar="DIR", help="packed frames, on a disk of each machine [.cache]"
@@ -67,6 +94,14 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         choices=PLANS,
         help="run the paper's experiments instead of a search",
         metavar="|".join(PLANS),
+    )
+    search.add_argument(
+        "--confirm",
+        type=_number(int, 0),
+        default=0,
+        metavar="K",
+        help="run the K best configurations of the finished search, and the paper's, again on --seeds fresh "
+        "seeds [0]",
     )
     search.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="Optuna's sampler [tpe]")
     search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
@@ -88,7 +123,9 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
 
 def _cluster_options(top: argparse.ArgumentParser) -> None:
     where = top.add_argument_group("where it runs")
-    where.add_argument("--address", metavar="ADDRESS", help="Ray cluster: auto, or HOST:PORT [a local one]")
+    where.add_argument(
+        "--address", type=_address, metavar="auto|HOST:PORT", help="the Ray cluster it is in [a local one]"
+    )
     where.add_argument(
         "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"
     )
@@ -99,7 +136,19 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         help="GPUs, fractions share one [1 where the cluster has any, else 0]",
     )
     where.add_argument(
+        "--processes-per-trial",
+        type=_number(int, 1),
+        metavar="N",
+        help="that share a trial's batches, each on its GPU or cores [one per whole GPU]",
+    )
+    where.add_argument(
         "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"
+    )
+    where.add_argument(
+        "--share",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="trials take over stages of training that they have in common [yes]",
     )
     where.add_argument(
         "--max-failures",
@@ -107,6 +156,13 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         default=3,
         metavar="N",
         help="times a trial that crashed is tried again from its checkpoint [3]",
+    )
+    where.add_argument(
+        "--hang-timeout",
+        type=_duration,
+        default=1800.0,
+        metavar="TIME",
+        help="a worker that gives no sign of life for so long is killed and counts as crashed [30m]",
     )
 
 
@@ -130,6 +186,22 @@ def _duration(text: str) -> float:
     if not match or float(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 45m, 12h or 2d")
     return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _database(text: str) -> str | None:
+    return None if text == "journal" else text
+
+
+def _address(text: str) -> str:
+    client = re.fullmatch(r"ray://([^/:]+)(:\d+)?/?", text)
+    if client:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: Tune does not run over Ray Client; hand the command to the cluster: ray job submit "
+            f"--address http://{client[1]}:8265 --working-dir . -- python study/run.py --address auto …"
+        )
+    if text != "auto" and not re.fullmatch(r"[^/\s]+:\d+", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: auto, or HOST:PORT of the cluster's head")
+    return text
 
 
 def _name(text: str) -> str:

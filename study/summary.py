@@ -8,10 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from study.confirm import confirmed
 from study.ledger import TrialRecord
 from study.plan import StudyPlan
 from study.session import Session
-from study.words import objective_words, parameters, percent
+from study.stages import saved_seconds
+from study.words import clock, interval, objective_words, parameters, percent
 
 _BEST = 5
 
@@ -20,7 +22,7 @@ def summary(session: Session, console: Console) -> None:
     """Prints it; 80 columns are enough."""
     plan, trials = session.plan, list(session.ledger.trials.values())
     ended = sorted(
-        (t for t in trials if t.state == "complete" and t.curve()),
+        (t for t in trials if t.state == "complete" and t.curve() and t.origin != "confirm"),
         key=lambda t: (-(t.value or 0.0), t.number),
     )
     if ended:
@@ -36,15 +38,21 @@ def summary(session: Session, console: Console) -> None:
         console.print("mAP in percent, by the rectangle rule; the trapezoid rule is MARS's own")
     elif trials:
         console.print("the data has no labelled test split: nothing was measured but the classes")
-    if plan.space is not None and ended:
-        console.print(
-            "the best configurations of a search are optimistic: confirm them on new seeds", soft_wrap=True
-        )
+    if plan.confirm:
+        _print_confirmed(trials, plan, console)
+    elif plan.space is not None and ended:
+        told = f"the best of a search is optimistic; to confirm it on fresh seeds: {confirm_command(plan)}"
+        console.print(told, soft_wrap=True)
+    sharing, saved = saved_seconds(trials)
+    if sharing:
+        told = f"shared stages: {sharing} trials took over {clock(saved)} of trial time from others"
+        gpus = session.gpus_per_trial
+        console.print(told + (f", {saved * gpus / 3600:.1f} GPU-hours" if gpus else ""), soft_wrap=True)
     for (state, reason), numbers in _ended_badly(trials).items():
         told = f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} {state}: {reason}"
         console.print(told, style="red", soft_wrap=True)
     console.print(f"results: {plan.folder}/results.parquet, one row per trial and merge step", soft_wrap=True)
-    console.print(next_command(session), soft_wrap=True)
+    console.print(next_command(plan, session.work.complete), soft_wrap=True)
 
 
 def _print_ranking(ended: list[TrialRecord], plan: StudyPlan, console: Console) -> None:
@@ -72,6 +80,24 @@ def _print_ranking(ended: list[TrialRecord], plan: StudyPlan, console: Console) 
         console.print("* the paper's configuration")
 
 
+def _print_confirmed(trials: list[TrialRecord], plan: StudyPlan, console: Console) -> None:
+    """The configurations that were run again on fresh seeds, beside the one run that each was chosen by."""
+    console.print(f"on fresh seeds, mAP of {objective_words(plan.objective)}, mean ± 95 % interval:")
+    table = Table(box=None, pad_edge=False)
+    for name in ("trial", "when chosen", "fresh seeds", "runs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("configuration", overflow="fold")
+    for one in confirmed(plan, trials):
+        table.add_row(
+            f"{one.trial.number}{'*' if _is_papers(one.trial) else ''}",
+            percent(one.trial.value),
+            interval(one.fresh),
+            str(one.fresh.n),
+            parameters(one.trial, plan),
+        )
+    console.print(table)
+
+
 def _ended_badly(trials: list[TrialRecord]) -> dict[tuple[str, str], list[int]]:
     """(state, reason) to the trials that failed or diverged so."""
     found: dict[tuple[str, str], list[int]] = {}
@@ -85,13 +111,22 @@ def _is_papers(trial: TrialRecord) -> bool:
     return trial.origin == "paper" or "fig3/final" in trial.labels
 
 
-def next_command(session: Session) -> str:
+def confirm_command(plan: StudyPlan) -> str:
+    """What to type to run the best configurations of a search again on seeds that it never saw."""
+    return f"{_again(plan)} --confirm 3 --seeds 5"
+
+
+def next_command(plan: StudyPlan, complete: bool) -> str:
     """What to type to go on, or for more of the same."""
-    plan, default = session.plan, Path("studies").resolve()
-    name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))
-    again = f"python study/run.py --resume {name}"
-    if not session.work.complete:
+    again = _again(plan)
+    if not complete:
         return f"to go on: {again}"
     if plan.experiments is not None:
         return f"more seeds: {again} --seeds {plan.seeds + 2}"
     return f"more of the same search: {again} --samples {2 * plan.samples}"
+
+
+def _again(plan: StudyPlan) -> str:
+    default = Path("studies").resolve()
+    name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))
+    return f"python study/run.py --resume {name}"

@@ -7,10 +7,10 @@ died in between) are reported from there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import logging
-import time
+import platform
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,12 +22,20 @@ from ray import tune
 from dcreid.algorithm import Algorithm, MergeStep
 from dcreid.config import Config
 from dcreid.data import load_dataset
+from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.metrics import RetrievalMetrics
+from dcreid.parallel import ALONE, Ranks
 from dcreid.training import DivergedError
 from study.checkpoints import load_newest, save_checkpoint
-from study.storage import Storage
+from study.heartbeat import Heartbeat
+from study.joins import save_joins
+from study.ranks import device_of, trial_ranks
+from study.stages import SharedStages
+from study.storage import Storage, StorageError
 
-_HEARTBEAT = 2.0  # seconds between notes about the epoch
+
+class NodeError(RuntimeError):
+    """The node cannot run the study's trials; another may."""
 
 
 def run_trial(job: dict[str, Any]) -> None:
@@ -40,17 +48,19 @@ def run_trial(job: dict[str, Any]) -> None:
     log, notes = logging.getLogger("dcreid"), _Notes()
     log.addHandler(notes)
     try:
-        for row in trial_rows(job):
-            tune.report(row | notes.take())
+        with Heartbeat(Storage(job["storage"]), job["hang_timeout"]) as heartbeat, trial_ranks(job) as ranks:
+            for row in trial_rows(job, heartbeat.epoch, ranks):
+                tune.report(row | notes.take())
     except DivergedError as error:
         tune.report({"failed": str(error), "state": "diverged"} | notes.take())
     except torch.cuda.OutOfMemoryError as error:
         tune.report({"failed": f"GPU out of memory (smaller --batch-size, or fewer trials a GPU): {error}"})
-    except (OSError, RuntimeError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError, StorageError) as error:
         # In words: an exception whose class the driver cannot import would arrive as another.
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
     except Exception as error:
-        Storage(job["storage"]).write("error.txt", traceback.format_exc().encode())
+        with contextlib.suppress(OSError):
+            Storage(job["storage"]).write("error.txt", traceback.format_exc().encode())
         tune.report({"failed": f"{type(error).__name__}: {error}"} | notes.take())
     finally:
         log.removeHandler(notes)
@@ -75,17 +85,24 @@ class _Notes(logging.Handler):
         return {"notes": waiting} if waiting else {}
 
 
-def trial_rows(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of the trial that the driver has not recorded: step 0 is the untrained network."""
+def trial_rows(
+    job: dict[str, Any], on_epoch: Callable[[int, int, int], None] | None = None, ranks: Ranks = ALONE
+) -> Iterator[dict[str, Any]]:
+    """Rows of the trial that the driver has not recorded: step 0 is the untrained network.
+
+    Of several ranks the first reads and writes the trial's storage.
+    """
     config = Config.from_dict(job["config"])
     storage = Storage(job["storage"])
-    storage.clean()
+    if ranks.rank == 0:
+        storage.clean()
     if job["cpus"]:
-        torch.set_num_threads(max(1, int(job["cpus"])))
-    data = load_dataset(config.data, None if job["root"] is None else Path(job["root"]))
-    device = "cuda" if job["gpus"] and torch.cuda.is_available() else "cpu"
-    algorithm = Algorithm(config, data, device=device, cache=Path(job["cache"]), on_epoch=_progress(storage))
-    state = load_newest(storage)
+        torch.set_num_threads(max(1, int(job["cpus"] / ranks.size)))
+    data, device = _load(config, job), device_of(job, ranks.rank)
+    algorithm = Algorithm(
+        config, data, device=device, cache=Path(job["cache"]), on_epoch=on_epoch, ranks=ranks
+    )
+    state = ranks.from_first(lambda: load_newest(storage))
     if state is not None:
         algorithm.load_state_dict(state)
     recorded = int(job["recorded"])
@@ -93,10 +110,29 @@ def trial_rows(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield _untrained_row(algorithm.untrained(), algorithm)
     for step in algorithm.history[max(0, recorded) :]:
         yield _row(step, algorithm)
-    for step in algorithm:
-        save_checkpoint(storage, step.step, algorithm.state_dict(), _best_step(algorithm.history))
+    shared = SharedStages(job["stages"], job["shared_stages"], algorithm)
+    while not algorithm.finished:
+        shared.train()
+        step = algorithm.merge()
+        if ranks.rank == 0:
+            save_joins(storage, algorithm.joins)  # before the checkpoint, which a cut trial goes on from
+            save_checkpoint(storage, step.step, algorithm.state_dict(), _best_step(algorithm.history))
         if step.step > recorded:
             yield _row(step, algorithm)
+
+
+def _load(config: Config, job: dict[str, Any]) -> TrackletDataset:
+    """The study's data set. Raises NodeError, so that the trial is tried again, perhaps elsewhere."""
+    try:
+        data = load_dataset(config.data, None if job["root"] is None else Path(job["root"]))
+    except DataError as error:
+        raise NodeError(f"{platform.node()} cannot read the data: {error}") from error
+    found = data.fingerprint()
+    if found != job["fingerprint"]:
+        raise NodeError(
+            f"{platform.node()} has other data: fingerprint {found}, the study's is {job['fingerprint']}"
+        )
+    return data
 
 
 def _row(step: MergeStep, algorithm: Algorithm) -> dict[str, Any]:
@@ -120,20 +156,3 @@ def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> di
 def _best_step(history: list[MergeStep]) -> int | None:
     measured = [step for step in history if step.mAP is not None]
     return max(measured, key=lambda step: (step.mAP, -step.step)).step if measured else None
-
-
-def _progress(storage: Storage) -> Callable[[int, int, int], None] | None:
-    """Notes the epoch for the driver's table, at most every two seconds; on local disks only."""
-    if "://" in storage.root:
-        return None
-    last = 0.0
-
-    def note(stage: int, epoch: int, epochs: int) -> None:
-        nonlocal last
-        now = time.time()
-        if now - last >= _HEARTBEAT:
-            last = now
-            text = json.dumps({"stage": stage, "epoch": epoch, "epochs": epochs, "time": now})
-            storage.write("progress.json", text.encode())
-
-    return note

@@ -7,23 +7,32 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ray
 from ray import tune
 
 from study.console import Board
-from study.folder import StudyError, write_results
+from study.folder import StudyError
+from study.nodes import NodeCallback, Nodes, room
 from study.plan import StudyPlan
+from study.ranks import ProcessesError, processes_of_trial
 from study.searcher import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
 from study.session import Session
+from study.study_options import NO_GPUS
+from study.table import write_results
 from study.trainable import run_trial
+from study.watchdog import HangCallback
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("dcreid", "search_spaces", "study")
+_TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
+
+Trainable: TypeAlias = Callable[[dict[str, Any]], None]
 
 # Before Ray starts: its own console output, usage reports and colourful advice are not for our user.
 _QUIET = {
@@ -36,8 +45,11 @@ _QUIET = {
 }
 
 
-def run_session(session: Session, board: Board) -> None:
-    """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster)."""
+def run_session(session: Session, board: Board, trainable: Trainable = run_trial) -> None:
+    """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
+
+    trainable: what a worker runs of a job (`Session.job`), reporting rows as `run_trial` does.
+    """
     folder = session.plan.folder
     started_here = not ray.is_initialized()
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
@@ -47,9 +59,9 @@ def run_session(session: Session, board: Board) -> None:
         try:
             _connect(session.plan)
             watch()  # Ray has put its own handler of SIGTERM in place
-            session.gpus_per_trial = _gpus_per_trial(session.plan)
+            nodes = _look_round(session)
             if session.stopping is None:
-                _tuner(session, board).fit()
+                _tuner(session, board, trainable, nodes).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             log = folder / "ray" / "driver.log"
@@ -70,49 +82,66 @@ def _ray_output(path: Path) -> Iterator[None]:
 def _connect(plan: StudyPlan) -> None:
     if ray.is_initialized():
         return
-    if plan.address is not None and plan.address.startswith("ray://"):
-        raise StudyError(
-            f"--address {plan.address}: the driver must run inside the cluster; submit this command with "
-            "`ray job submit`, or run it on the head node with --address auto"
-        )
     remote: dict[str, Any] = {}
     if plan.address is None:  # workers inherit it: the code need not be installed, nor lie where we are
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     else:
         remote = {"runtime_env": {"py_modules": [str(_ROOT / package) for package in _PACKAGES]}}
+        if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
+            os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
     try:
-        ray.init(
-            address=plan.address or "local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-            **remote,
-        )
+        # Ray has workers look for modules in the driver's directory first: not in an old checkout, please.
+        with contextlib.chdir(plan.folder):
+            ray.init(
+                address=plan.address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+                **remote,
+            )
     except ConnectionError as error:
         raise StudyError(f"--address {plan.address}: no Ray cluster there ({error})") from None
+    except ray.exceptions.AuthenticationError:
+        raise StudyError(
+            f"--address {plan.address}: the cluster wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
+            "or ~/.ray/auth_token as on its head"
+        ) from None
 
 
-def _gpus_per_trial(plan: StudyPlan) -> float:
-    """The resolved share of GPUs; refuses what the cluster can never give, instead of waiting for ever."""
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = plan.gpus_per_trial
-    if gpus is None:
-        gpus = 1.0 if resources.get("GPU", 0) else 0.0
-    for kind, wanted in (("GPU", gpus), ("CPU", plan.cpus_per_trial)):
-        if wanted > resources.get(kind, 0):
-            raise StudyError(
-                f"--{kind.lower()}s-per-trial {wanted:g}: the cluster has {resources.get(kind, 0):g} {kind}s"
-            )
-    return gpus
+def _look_round(session: Session) -> list[tune.Callback]:
+    """Resolves what a trial gets, and checks a cluster's nodes; returns what goes on doing so."""
+    plan = session.plan
+
+    def stopping() -> bool:
+        return session.stopping is not None
+
+    session.gpus_per_trial = room(plan, stopping)
+    session.processes_per_trial = _processes(plan, session.gpus_per_trial)
+    if plan.gpu_hours is not None and not session.gpus_per_trial:
+        raise StudyError(NO_GPUS.format(plan.gpu_hours))
+    if plan.address is None:
+        return []
+    nodes = Nodes(plan, session.work.fingerprint, session.gpus_per_trial)
+    nodes.check(stopping)
+    return [NodeCallback(nodes)]
 
 
-def _tuner(session: Session, board: Board) -> tune.Tuner:
+def _processes(plan: StudyPlan, gpus: float) -> int:
+    try:
+        return processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, gpus)
+    except ProcessesError as error:
+        raise StudyError(str(error)) from None
+
+
+def _tuner(
+    session: Session, board: Board, trainable: Trainable, callbacks: list[tune.Callback]
+) -> tune.Tuner:
     plan, gpus = session.plan, session.gpus_per_trial
     resources = {"cpu": plan.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
     return tune.Tuner(
-        tune.with_resources(run_trial, resources),
+        tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
             scheduler=SessionScheduler(session),
@@ -125,17 +154,20 @@ def _tuner(session: Session, board: Board) -> tune.Tuner:
             storage_path=str(plan.folder / "ray"),
             verbose=0,
             stop=SessionStopper(session),
-            callbacks=[SessionCallback(session), Ticker(session, board)],
+            callbacks=[SessionCallback(session), Ticker(session, board), HangCallback(session), *callbacks],
             failure_config=tune.FailureConfig(max_failures=plan.max_failures),
         ),
     )
 
 
 class Ticker(tune.Callback):
-    """Redraws the console, and rewrites the results table whenever a trial has ended."""
+    """Redraws the console, and rewrites the results table when trials have ended.
+
+    The table grows with the study: a new one waits until the last has cost a twentieth of the time.
+    """
 
     def __init__(self, session: Session, board: Board):
-        self.session, self.board, self._ended = session, board, -1
+        self.session, self.board, self._ended, self._not_before = session, board, -1, 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
@@ -143,10 +175,16 @@ class Ticker(tune.Callback):
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Tune calls this after every event, and a few times a second."""
         self.board.poll()
+        started = time.monotonic()
+        if started < self._not_before:
+            return
         ended = sum(1 for trial in self.session.ledger.trials.values() if trial.ended)
         if ended != self._ended:
             self._ended = ended
-            write_results(self.session.plan.folder, self.session.ledger, self.session.plan.objective)
+            with contextlib.suppress(OSError):  # a full disk is told by the ledger
+                write_results(self.session.plan.folder, self.session.ledger, self.session.plan.objective)
+            now = time.monotonic()
+            self._not_before = now + (now - started) / _TABLE_SHARE
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from dcreid.config import Config
 from study.ledger import TrialRecord
 from study.plan import StudyPlan
+from study.statistics import Estimate
 
 _SYMBOLS = {
     "merge.lambda1": "λ1",
@@ -35,20 +36,38 @@ def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
             told.append(f"α {held[name]} {_short(held['train.alpha'])}")
         else:
             told.append(f"{symbol} {_short(held[name])}")
-    if trial.seed != plan.config.seed or plan.seeds > 1:
+    if trial.seed != plan.config.seed or (plan.seeds > 1 and not plan.confirm):
         told.append(f"seed {trial.seed}")
     return " ".join(told) or "the paper's"
 
 
+def taken_over(trial: TrialRecord) -> str:
+    """`trial 3 [table1] taken over from study mars-table1, trial 3: complete, mAP 61.2`"""
+    curve = trial.curve()
+    last = f", mAP {percent(curve[max(curve)])}" if curve else ""
+    origin = "" if trial.origin == "search" else f" [{trial.labels[0] if trial.labels else trial.origin}]"
+    return f"trial {trial.number}{origin} taken over from {trial.reused}: {trial.state}{last}"
+
+
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """The complete trial with the highest value of the objective; the first of equal ones."""
-    ended = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
+    ended = [
+        trial
+        for trial in trials
+        if trial.state == "complete" and trial.value is not None and trial.origin != "confirm"
+    ]
     return max(ended, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
 def percent(value: float | None) -> str:
     """A fraction as percent with one decimal."""
     return "–" if value is None else f"{100 * value:.1f}"
+
+
+def interval(of: Estimate) -> str:
+    """A mean of fractions as percent with its 95 % interval, which a single run has not."""
+    told = "–" if of.n == 0 else percent(of.mean)
+    return told if of.n < 2 else f"{told} ± {percent(of.half)}"
 
 
 def clock(seconds: float) -> str:

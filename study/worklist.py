@@ -1,23 +1,27 @@
 """What a study still has to run: trials to resume, runs that are given, and draws from the sampler.
 
-A configuration that was computed before, on the same data by the same code, is never run twice.
+A configuration that was computed before, on the same data by the same code, in this study or in one
+that --reuse names, is not run again: its results are taken over. --force computes all the same.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable, Collection
 from typing import Any
 
 from optuna.trial import FixedTrial
 
 from dcreid.config import Config, ConfigError
-from dcreid.data.tracklets import TrackletDataset
 from search_spaces.grid import grid_points
 from search_spaces.paper import PlanItem
+from study.confirm import confirmation, runs_to_confirm
 from study.ledger import FINISHED, Ledger, TrialRecord
-from study.plan import StudyPlan, code_version, trial_digest
+from study.plan import StudyPlan
 from study.projection import Projection, distributions_of
+from study.reuse import KnownResults, forced_since
+from study.stages import Sharing
 
 _IN_A_ROW = 5  # failures after which a session stops: something is wrong with all of it
 _DRAWS = 50  # attempts to draw a configuration that has not been computed yet
@@ -31,11 +35,13 @@ class NothingToDo(Exception):
 class WorkList:
     """Hands out the numbers of trials to run, adding new ones to the ledger (and to Optuna's study)."""
 
-    def __init__(self, plan: StudyPlan, data: TrackletDataset, ledger: Ledger, projection: Projection | None):
+    def __init__(self, plan: StudyPlan, fingerprint: str, ledger: Ledger, projection: Projection | None):
         self.plan, self.ledger, self.projection = plan, ledger, projection
         self.config, self.space = plan.config, plan.search_space
-        self.code, self.fingerprint = code_version(), data.fingerprint()
+        self.known, self.fingerprint = KnownResults(plan, ledger, fingerprint), fingerprint
         self.latest: deque[TrialRecord] = deque(maxlen=_IN_A_ROW)  # that ended in this session
+        self.on_taken_over: Callable[[TrialRecord], None] = lambda trial: None
+        self._since = forced_since(ledger) if plan.force else 0.0  # see `_is_of_round`
         self._given = [(origin, item, item.config.to_dict()) for origin, item in plan.fixed_items()]
         self.resumable = [t.number for t in ledger.trials.values() if t.state == "running"]
         self._fixed = self._missing_given()
@@ -45,6 +51,9 @@ class WorkList:
             points = grid_points(self.space)
             self._points = [p for p in points if any(held[name] != value for name, value in p.items())]
         self._grid = self._missing_points()
+        self._confirming = False
+        self.sharing = Sharing(plan, [item.config for _, item, _ in self._given])
+        self._confirm()
         if projection is not None:
             projection.sync([t for t in ledger.trials.values() if self.is_searched(t)])
 
@@ -53,8 +62,17 @@ class WorkList:
     @property
     def target(self) -> int:
         """Finished trials that make the study complete."""
-        given = len(self._given)
-        return given if self.space is None else self._samples() + given - 1
+        if self.space is None:
+            return len(self._given)
+        given = sum(origin != "confirm" for origin, _, _ in self._given)
+        return self._samples() + given - 1 + self._to_confirm
+
+    @property
+    def _to_confirm(self) -> int:
+        """Runs that confirm the search; the most there can be until it is complete."""
+        if self._confirming:
+            return sum(origin == "confirm" for origin, _, _ in self._given)
+        return runs_to_confirm(self.plan)
 
     def done(self) -> int:
         """Finished trials that count towards the target."""
@@ -69,24 +87,61 @@ class WorkList:
         """`32 done, 2 resumed, 16 new`"""
         resumed, done = len(self.resumable), self.done()
         awaited = len([t for t in self._counted(("running",)) if t.number in self.resumable])
-        return f"{done} done, {resumed} resumed, {max(0, self.target - done - awaited)} new"
+        told = f"{done} done, {resumed} resumed, {max(0, self.target - done - awaited)} new"
+        return f"{told} ({self._to_confirm} in all to confirm the search)" if self.plan.confirm else told
 
     # --- what comes next
 
-    def next_number(self) -> int | None:
-        """The trial to start now; None when all that is missing is under way. Raises NothingToDo."""
+    def next_number(self, under_way: Collection[int] = ()) -> int | None:
+        """The trial to start now; None when all that is missing is under way, or waits for what is.
+
+        Trials whose results are taken over on the way are told to `on_taken_over`. Raises NothingToDo.
+        """
+        while (number := self._next(under_way)) is not None:
+            trial = self.ledger.trials[number]
+            if trial.state == "running":
+                break
+            self.on_taken_over(trial)
+        return number
+
+    def take_over(self) -> list[TrialRecord]:
+        """Adds the given runs whose results are known already; returns them."""
+        known = [(origin, item) for origin, item in self._fixed if self.known.find(item.config) is not None]
+        self._fixed = [given for given in self._fixed if given not in known]
+        return [self.ledger.trials[self._add_given(origin, item)] for origin, item in known]
+
+    def _next(self, under_way: Collection[int]) -> int | None:
         self._stop_if_all_fail(("failed",))
-        if self.resumable:
-            return self.resumable.pop(0)
-        if self._fixed:
-            return self._add_given(*self._fixed.pop(0))
+        running = [self.ledger.trials[number] for number in under_way]
+        for i, number in enumerate(self.resumable):
+            if not self._waits(self.ledger.trials[number], running):
+                return self.resumable.pop(i)
+        for i, (_, item) in enumerate(self._fixed):
+            if not self.sharing.blocked(item.config, running):
+                return self._add_given(*self._fixed.pop(i))
         if self.space is None:
             return None
         wanted = [t for t in self._counted((*FINISHED, "running")) if self._is_sample(t)]
         if len(wanted) >= self._samples():
-            return None
+            return self._next(under_way) if self._confirm() else None
         self._stop_if_all_fail(("failed", "diverged"))
-        return self._draw()
+        return self._draw(running)
+
+    def _confirm(self) -> bool:
+        """Once the search is complete, adds the runs that confirm it to those given; whether it just did."""
+        finished = [t for t in self._counted(FINISHED) if self._is_sample(t)]
+        if self._confirming or not self.plan.confirm or len(finished) < self._samples():
+            return False
+        self._confirming = True
+        items = confirmation(self.plan, self.ledger.trials.values())
+        self._given += [("confirm", item, item.config.to_dict()) for item in items]
+        self._fixed = self._missing_given()
+        self.sharing = Sharing(self.plan, [item.config for _, item, _ in self._given])
+        return True
+
+    def _waits(self, trial: TrialRecord, running: list[TrialRecord]) -> bool:
+        config = Config.from_dict(trial.config)
+        return trial.last_step < self.sharing.stages(config) and self.sharing.blocked(config, running)
 
     def is_searched(self, trial: TrialRecord) -> bool:
         """Whether Optuna's study holds the trial."""
@@ -99,19 +154,23 @@ class WorkList:
     def _samples(self) -> int:
         return self.plan.samples if self._points is None else min(self.plan.samples, len(self._points) + 1)
 
-    def _draw(self) -> int | None:
+    def _draw(self, running: list[TrialRecord]) -> int | None:
         """A new configuration from the sampler; one that was computed before is told again, not run."""
         assert self.space is not None and self.projection is not None
         if self._points is not None:
-            return self._add_point(self._grid.pop(0)) if self._grid else None
+            return self._next_point(running)
+        if self.sharing.blocked(self.config, running):  # then every draw is
+            return None
         number = self.ledger.next_number()
         for attempt in range(_DRAWS):
             trial = self.projection.ask(number * _DRAWS + attempt)
             config = self.config.replace(**self.space.draw(trial))
-            twin = self._twin(config)
+            twin = self.known.twin(config)
             if twin is None:
                 self._add(config, "search", (), trial.params, distributions_of(trial))
                 self.projection.adopt(number, trial)
+                if self.ledger.trials[number].state != "running":
+                    self.projection.catch_up(self.ledger.trials[number])
                 return number
             _log.info("drawn again: the configuration of trial %d, not run twice", twin.number)
             self.projection.discard(trial)
@@ -119,12 +178,13 @@ class WorkList:
             f"{_DRAWS} draws in a row gave configurations already computed: the space is exhausted"
         )
 
-    def _twin(self, config: Config) -> TrialRecord | None:
-        digest = trial_digest(config, self.fingerprint, self.code)
-        same = (t for t in self.ledger.trials.values() if t.digest == digest and t.state != "failed")
-        return next(same, None)
-
     # --- new trials
+
+    def _next_point(self, running: list[TrialRecord]) -> int | None:
+        for i, point in enumerate(self._grid):
+            if not self.sharing.blocked(self.config.replace(**point), running):
+                return self._add_point(self._grid.pop(i))
+        return None
 
     def _add_point(self, point: dict[str, Any]) -> int:
         config = self.config.replace(**point)
@@ -159,21 +219,26 @@ class WorkList:
         params: dict[str, Any],
         distributions: dict[str, str],
     ) -> int:
-        number = self.ledger.next_number()
-        self.ledger.append(
-            "trial",
-            number=number,
-            config=config.to_dict(),
-            digest=trial_digest(config, self.fingerprint, self.code),
-            origin=origin,
-            labels=list(labels),
-            params=params,
-            distributions=distributions,
-        )
+        number, known = self.ledger.next_number(), self.known.find(config)
+        trial = {
+            "number": number,
+            "config": config.to_dict(),
+            "digest": self.known.digest(config),
+            "origin": origin,
+            "labels": list(labels),
+            "params": params,
+            "distributions": distributions,
+        }
+        if known is None:
+            self.ledger.append("trial", **trial)
+        else:
+            trial["reused"] = known.source
+            self.ledger.append_all(("trial", trial), *known.events(number, self.plan.objective))
         return number
 
     def _missing_given(self) -> list[tuple[str, PlanItem]]:
-        have = [(t.origin, t.config) for t in self.ledger.trials.values() if t.state != "failed"]
+        kept = [t for t in self.ledger.trials.values() if t.state != "failed" and self._is_of_round(t)]
+        have = [(t.origin, t.config) for t in kept]
         return [(origin, item) for origin, item, config in self._given if (origin, config) not in have]
 
     def _missing_points(self) -> list[dict[str, Any]]:
@@ -186,14 +251,21 @@ class WorkList:
 
     # --- counting
 
+    def _is_of_round(self, trial: TrialRecord) -> bool:
+        """Whether a given run counts, or is to be computed again because --force was given since."""
+        return trial.ended is None or trial.ended >= self._since
+
     def _is_sample(self, trial: TrialRecord) -> bool:
         """Whether a trial is one of the `samples`: drawn, or the paper's configuration on its first seed."""
         return trial.origin == "search" or (trial.origin == "paper" and trial.seed == self.config.seed)
 
     def _counted(self, states: tuple[str, ...]) -> list[TrialRecord]:
+        """Trials in these states that count towards the target: all drawn, one for each given run."""
         given = [(origin, config) for origin, _, config in self._given]
-        return [
-            trial
-            for trial in self.ledger.trials.values()
-            if trial.state in states and (trial.origin == "search" or (trial.origin, trial.config) in given)
-        ]
+        drawn, newest = [], {}
+        for trial in self.ledger.trials.values():
+            if trial.state in states and trial.origin == "search":
+                drawn.append(trial)
+            elif trial.state in states and self._is_of_round(trial) and (trial.origin, trial.config) in given:
+                newest[given.index((trial.origin, trial.config))] = trial
+        return [*newest.values(), *drawn]

@@ -117,7 +117,7 @@ def open_session(data: TrackletDataset) -> Callable[[StudyPlan], Session]:
     def make(plan: StudyPlan) -> Session:
         plan.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(plan.folder / "ledger.jsonl")
-        ledger.append("session", command="python study/run.py", pid=1)
+        ledger.append("session", command="python study/run.py", pid=1, forced=plan.force)
         return Session(plan, data, ledger, _projection(plan, data, ledger))
 
     return make

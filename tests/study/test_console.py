@@ -148,11 +148,11 @@ class TestSummary:
         assert "to go on: python study/run.py --resume" in text(console)
 
     def test_what_to_type_next(self, halfway, plan_of, play, monkeypatch, tmp_path):
-        assert next_command(halfway).startswith("to go on: ")
+        assert next_command(halfway.plan, False).startswith("to go on: ")
         done = play(plan_of("--plan", "table1", "--name", "t"))
-        assert next_command(done).endswith("--seeds 3")
+        assert next_command(done.plan, True).endswith("--seeds 3")
         (tmp_path / "studies").mkdir()
         monkeypatch.chdir(tmp_path)
-        assert next_command(play(plan_of("--samples", "2", "--studies", "studies", "--name", "n"))) == (
+        assert next_command(plan_of("--samples", "2", "--studies", "studies", "--name", "n"), True) == (
             "more of the same search: python study/run.py --resume n --samples 4"
         )

@@ -23,6 +23,7 @@ def test_frames_are_counted(plan_of, data):
     assert cost.train_frames == (3 + 2 * (steps - 1)) * n * 5
     assert cost.feature_frames == (steps + 1) * 2 * (n + len(data.test))
     assert cost.seconds > 0 and cost.checkpoint_bytes > 100_000
+    assert 0 < cost.first_stages_seconds < cost.seconds
     frames = int(data.train.lengths.sum() + data.test.lengths.sum())
     assert cost.store_bytes == frames * config.data.height * config.data.width * 3
 
@@ -33,6 +34,7 @@ def test_frames_are_counted(plan_of, data):
         ((), "6 finished trials, sampler tpe, pruner asha"),
         (("--sampler", "grid"), "sampler grid"),
         (("--plan", "table1", "--seeds", "2"), "runs that are given: 6"),
+        (("--plan", "table1"), "being saved by shared stages"),
     ],
 )
 def test_it_prints_the_plan_and_writes_nothing(

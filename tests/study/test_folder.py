@@ -19,10 +19,9 @@ from study.folder import (
     describe,
     locked,
     read_plan,
-    results_table,
     write_description,
-    write_results,
 )
+from study.table import results_table, write_results
 
 
 @pytest.fixture
@@ -39,7 +38,8 @@ def test_the_table_has_a_row_per_step_with_types_that_do_not_depend_on_gaps(stud
     table = pd.read_parquet(study.plan.folder / "results.parquet")
     rows = [(t.number, step) for t in study.ledger.trials.values() for step in t.steps]
     assert list(zip(table.trial, table.step, strict=True)) == rows
-    assert table[["trial", "step", "seed", "total_steps"]].dtypes.eq("int64").all()
+    assert table[["trial", "seed"]].dtypes.eq("int64").all()
+    assert table[["step", "total_steps"]].dtypes.eq("Int64").all()
     assert table.gpu_memory_bytes.isna().all() and table.gpu_memory_bytes.dtype == "Int64"
     for name in ("mAP", "loss", "purity", "seconds_train", "config.merge.lambda1"):
         assert table[name].dtype == np.float64, name
@@ -62,6 +62,19 @@ def test_a_table_of_nothing_has_its_columns(tmp_path: Path, study):
     full = results_table("s", list(study.ledger.trials.values()), "last")
     assert not len(table) and list(table.columns.sort_values()) == list(full.columns.sort_values())
     assert table.dtypes.sort_index().equals(full.dtypes.sort_index())
+
+
+def test_a_trial_that_fails_before_its_first_report_has_a_row(plan_of, open_session):
+    session = open_session(plan_of("--samples", "3"))
+    for tune_id in ("a", "b"):
+        session.suggest(tune_id)
+    session.failed("a", "its worker process died")
+    write_results(session.plan.folder, session.ledger, "last")
+    table = pd.read_parquet(session.plan.folder / "results.parquet")
+    (row,) = table.itertuples()
+    assert (row.trial, row.state, row.reason) == (0, "failed", "its worker process died")
+    assert pd.isna(row.step) and pd.isna(row.total_steps) and pd.isna(row.mAP)
+    assert table.dtypes.sort_index().equals(results_table("s", [], "last").dtypes.sort_index())
 
 
 def test_study_json_describes_itself(study, data):

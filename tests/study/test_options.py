@@ -82,6 +82,8 @@ def test_values_that_cannot_be_used(argv: list[str], said: str, capsys: pytest.C
     ("argv", "said"),
     [
         (["--weights", "nofile"], "--weights nofile: no such file"),
+        (["--reuse", "nothing"], "--reuse nothing: no study.json in"),
+        (["--gpu-hours", "5", "--gpus-per-trial", "0"], "--gpu-hours 5: the trials use no GPU"),
         (["--dataset", "mars"], "--dataset mars needs --data-root"),
         (["--data-root", "/tmp"], "--data-root: the synthetic data set is drawn, not read"),
         (["--dataset", "mars", "--data-root", "/nonexistent/x"], "/nonexistent/x"),
@@ -157,6 +159,16 @@ class TestResume:
     def test_session_options_change(self):
         found = self.resumed("--samples=12", "--concurrency", "2", "--cache", "/c", "--pruner", "none")
         assert (found.samples, found.concurrency, found.cache, found.pruner) == (12, 2, "/c", "none")
+
+    def test_gpu_hours_stay_and_force_is_one_sessions(self):
+        before = plan("--name", "x", "--gpu-hours", "4", "--force", "--hang-timeout", "1h")
+        found = overrides(before, TOP.parse_args(["--resume", "x"]), ["--resume", "x"])
+        assert (found.gpu_hours, found.force, found.hang_timeout) == (4.0, False, 3600.0)
+        assert self.resumed("--gpu-hours", "9", "--force").force
+
+    def test_gpu_hours_of_no_gpu_are_refused(self):
+        with pytest.raises(OptionError, match=r"--gpu-hours 9: .* use --time-budget"):
+            self.resumed("--gpu-hours", "9", "--gpus-per-trial", "0")
 
     def test_a_time_budget_is_one_sessions(self):
         before = plan("--name", "x", "--time-budget", "1h")

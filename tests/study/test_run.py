@@ -32,7 +32,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def results(folder: Path) -> pd.DataFrame:
     table = pd.read_parquet(folder / "studies" / "study" / "results.parquet")
-    clocks = [name for name in table if name.startswith("seconds_") or name == "frames_per_second"]
+    clocks = [name for name in table if "seconds" in name or name == "frames_per_second"]
     return table.drop(columns=clocks).sort_values(["trial", "step"], ignore_index=True)
 
 
@@ -101,6 +101,36 @@ def test_a_worker_that_is_killed_goes_on_from_its_checkpoint(undisturbed: Path, 
         driver.kill()
     assert driver.returncode == 0 and "goes on from" in out and "its worker process died" in out
     assert results(tmp_path).equals(results(undisturbed))
+
+
+@pytest.mark.parametrize("failures", ["3", "0"])
+def test_a_worker_that_hangs_is_killed_and_counts_as_crashed(
+    undisturbed: Path, tmp_path: Path, failures: str
+):
+    first = tmp_path / "studies" / "study" / "trials" / "0001" / "step-001.pt"
+    options = ("--hang-timeout", "20s", "--max-failures", failures)
+    driver = subprocess.Popen(command(*options), cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        while driver.poll() is None and not first.is_file():
+            time.sleep(0.02)
+        (worker,) = workers_in(tmp_path)
+        os.kill(worker, signal.SIGSTOP)
+        out, _ = driver.communicate(timeout=600)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0 and not Path(f"/proc/{worker}").exists()
+    if failures == "0":
+        assert "trial 1 failed: no sign of life for 0:20" in out and "trial 3 complete" in out
+    else:
+        assert "trial 1 goes on from merge step" in out and ": no sign of life for 0:20" in out
+        assert results(tmp_path).equals(results(undisturbed))
+
+
+def test_tensorboard_has_every_trial(undisturbed: Path):
+    logs = undisturbed / "studies" / "study" / "ray"
+    for trial in range(3):
+        (events,) = logs.glob(f"session-001/{trial:04d}-*/events.out.tfevents.*")
+        assert b"ray/tune/mAP" in events.read_bytes()
 
 
 def workers_in(folder: Path) -> list[int]:

@@ -9,10 +9,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from study.folder import results_table
 from study.ledger import Ledger
 from study.plan import StudyPlan
 from study.session import Session
+from study.table import results_table
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
@@ -94,7 +94,7 @@ def test_a_plan_runs_its_configurations_on_every_seed(plan_of, play):
     session = play(plan_of("--plan", "table1", "--seeds", "2"), slots=2)
     trials = session.ledger.trials.values()
     assert session.work.complete and session.projection is None
-    assert [t.seed for t in trials] == [0, 0, 0, 1, 1, 1] and {t.state for t in trials} == {"complete"}
+    assert sorted(t.seed for t in trials) == [0, 0, 0, 1, 1, 1] and {t.state for t in trials} == {"complete"}
     assert {label for t in trials for label in t.labels} == {
         "table1/baseline", "table1/lambda1", "table1/lambda1_lambda2",
     }  # fmt: skip
@@ -401,6 +401,29 @@ def test_a_time_budget_stops_between_steps_and_the_next_session_goes_on(
     monkeypatch.undo()
     again = play(plan_of("--samples", "3"))
     assert again.work.complete and told(again) == told(play(plan_of("--samples", "3", "--name", "other")))
+
+
+def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open_session, fake_tune):
+    class Timed(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                yield row | {"seconds_train": 1800.0}
+
+    def session_with(hours: str) -> Session:
+        session = open_session(plan_of("--samples", "3", "--pruner", "none", "--gpu-hours", hours))
+        session.gpus_per_trial = 0.5
+        Timed(session).run()
+        return session
+
+    session = session_with("2")
+    assert session.stopping == "the 2 GPU hours are spent; a larger --gpu-hours goes on" and session.idle
+    assert sum(t.gpu_seconds for t in session.ledger.trials.values()) == 2 * 3600
+    again = session_with("2")
+    assert again.stopping is not None and len(again.ledger.trials) == 2
+    half = session_with("3")
+    assert sum(t.gpu_seconds for t in half.ledger.trials.values()) == 3 * 3600 and not half.work.complete
+    last = session_with("100")
+    assert last.work.complete and last.stopping is None
 
 
 def test_a_stopping_session_starts_nothing(plan_of, open_session):

@@ -7,24 +7,32 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from dcreid.training import DivergedError
 from study import trainable
 from study.checkpoints import checkpoint_steps
+from study.joins import load_joins
 from study.storage import Storage
 from study.trainable import run_trial, trial_rows
 
 # Of a row, what a second run measures anew.
-_CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
+_CLOCKS = (
+    *("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "saved_seconds"),
+    "frames_per_second",
+)
 
 
 @pytest.fixture
-def job(plan_of, tmp_path: Path) -> dict[str, Any]:
+def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
     plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
     return {
         "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
-        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0,
+        "fingerprint": data.fingerprint(),
+        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
+        "hang_timeout": 1800.0,
+        "stages": str(tmp_path / "stages"), "shared_stages": 0,
     }  # fmt: skip
 
 
@@ -45,6 +53,9 @@ def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
     first = results([next(rows), next(rows), next(rows)])
     rows.close()
     assert first + results(trial_rows(job | {"recorded": 2})) == whole
+    ours, theirs = (load_joins(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    assert len(ours) == whole[0]["classes_after"] - whole[-1]["classes_after"]
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
@@ -69,7 +80,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def rows(job: dict[str, Any]) -> Any:
+    def rows(job: dict[str, Any], on_epoch: Any, ranks: Any) -> Any:
         logging.getLogger("dcreid.study").warning("step-001.pt is damaged and passed over")
         yield {"step": 1}
         raise error

@@ -1,0 +1,32 @@
+"""Means with their 95 % t interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.05  # of tests; intervals hold 1 - LEVEL
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of n runs; `half` is half of its 95 % interval, NaN for a single run."""
+
+    mean: float
+    half: float
+    n: int
+
+
+def estimate(values: Iterable[float]) -> Estimate:
+    """Mean and t interval of the values that are there (not NaN)."""
+    given = np.fromiter(values, dtype=np.float64)
+    known = given[~np.isnan(given)]
+    n = len(known)
+    if n < 2:
+        return Estimate(float(known[0]) if n else math.nan, math.nan, n)
+    quantile = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
+    return Estimate(float(known.mean()), quantile * float(known.std(ddof=1)) / math.sqrt(n), n)

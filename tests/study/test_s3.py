@@ -1,0 +1,144 @@
+"""Checkpoints in S3: a real server of this test's own, reached through a URI with options."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from kills import differences, results
+from pyarrow import fs
+
+from study.checkpoints import checkpoint_steps, load_newest, save_checkpoint
+from study.storage import Storage, StorageError
+
+SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"
+TINY = (
+    *("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2"),
+    *("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16"),
+    *("--samples", "2", "--pruner", "none", "--concurrency", "1", "--cache", "cache", "--name", "study"),
+)
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """HOST:PORT of a server with an empty bucket `bucket`; its credentials stand in the environment."""
+    pytest.importorskip("moto.server", reason="no S3 server (pip install -e '.[dev]')")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AWS_ACCESS_KEY_ID", "test")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < deadline
+                time.sleep(0.1)
+        place = f"127.0.0.1:{port}"
+        made, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options(place)}&allow_bucket_creation=true")
+        made.create_dir("bucket")
+        yield place
+    finally:
+        server.terminate()
+        server.wait(30)
+        patch.undo()
+
+
+def options(endpoint: str) -> str:
+    return f"endpoint_override={endpoint}&scheme=http&region=us-east-1"
+
+
+@pytest.fixture
+def uri(endpoint: str, request: pytest.FixtureRequest) -> str:
+    """A place for one test."""
+    return f"s3://bucket/{request.node.name.replace('[', '-').strip(']')}?{options(endpoint)}"
+
+
+def test_what_is_written_is_read(uri: str):
+    storage = Storage(uri)
+    storage.check()
+    storage.write("a/b.pt", b"one")
+    storage.write("a/b.pt", b"two")
+    storage.write("c", b"")
+    assert storage.read("a/b.pt") == b"two" and storage.read("c") == b"" and storage.read("d") is None
+    assert storage.names() == ["c"] and storage.within("a").names() == ["b.pt"]
+    assert storage.within("a").within("missing").names() == []
+    storage.delete("c")
+    storage.delete("c")
+    storage.clean()
+    assert storage.names() == []
+
+
+def test_checkpoints_are_kept_pruned_and_checked(uri: str):
+    storage = Storage(uri).within("0001")
+    for step in range(1, 6):
+        save_checkpoint(storage, step, {"step": step, "weights": torch.full((3,), float(step))}, best_step=2)
+    assert checkpoint_steps(storage) == [2, 4, 5]
+    storage.write("step-005.pt", (storage.read("step-005.pt") or b"")[:-9])
+    found = load_newest(storage)
+    assert found is not None and found["step"] == 4
+
+
+def test_an_upload_that_is_not_finished_leaves_the_old_content(uri: str):
+    storage = Storage(uri)
+    storage.write("a", b"old")
+    stream = storage._fs.open_output_stream(f"{storage._base}/a")
+    stream.write(b"x" * (11 << 20))  # more than a part
+    assert Storage(uri).read("a") == b"old"
+    stream.close()
+    assert len(Storage(uri).read("a") or b"") == 11 << 20
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("s3://missing/x?{}", "cannot be written .*NO_SUCH_BUCKET"),
+        ("s3://bucket/x?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1", "Could not connect"),
+        ("s3://bucket/x?nonsense=1&region=us-east-1", "nonsense"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_named(endpoint: str, place: str, said: str):
+    with pytest.raises(StorageError, match=f"--storage s3://.*{said}"):
+        Storage(place.format(options(endpoint))).check()
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), *TINY, *arguments]
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_from_s3(uri: str, tmp_path: Path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    done = subprocess.run(command(), cwd=whole, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    storage = Storage(uri).within("0001")
+    driver = subprocess.Popen(command("--storage", uri), cwd=cut, stdout=subprocess.DEVNULL)
+    try:
+        while driver.poll() is None and "step-002.pt" not in storage.names():
+            time.sleep(0.1)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait(60)
+    finally:
+        driver.kill()
+    assert not (cut / "studies" / "study" / "trials").exists()
+    resumed = subprocess.run(
+        command("--storage", uri), cwd=cut, capture_output=True, text=True, timeout=600, env=os.environ
+    )
+    assert resumed.returncode == 0 and "1 done, 1 resumed, 0 new" in resumed.stdout, resumed.stdout
+    assert differences(results(whole), results(cut)) == []
