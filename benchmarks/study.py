@@ -91,7 +91,9 @@ def _run_made_up(at_once: int, trials: int, reports: int) -> dict[str, float]:
         if session.error is not None:
             raise session.error
         ended = [trial for trial in session.ledger.trials.values() if trial.state == "complete"]
-        assert len(ended) == trials, f"{len(ended)} of {trials} trials ended"
+        if len(ended) < trials:
+            reasons = {trial.reason for trial in session.ledger.trials.values()} | {session.stopping}
+            raise RuntimeError(f"{len(ended)} of {trials} trials ended: {reasons}")
         assert all(len(trial.steps) == reports for trial in ended)
     return {"wall": wall, "driver_cpu": cpu}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from torchvision.io import encode_jpeg
 from dcreid.config import preset
 from dcreid.data import load_dataset
 from study.nodes import look
+from study.options import OptionError, parser, resolve
 from study.plan import code_version
 from study.storage import Storage
 
@@ -109,6 +111,35 @@ def test_data_that_were_changed_are_other_data(asked, root: Path):
     shutil.rmtree(root / "train" / "07")
     _, problem = look(config, str(root), before, code_version(), str(root.parent / "trials"), "token")
     assert problem is not None and before in problem and fingerprint(root) in problem
+
+
+# --- options
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        (
+            "ray://head:10001",
+            "Tune does not run over Ray Client; .* ray job submit --address http://head:8265",
+        ),
+        ("head", "'head': auto, or HOST:PORT"),
+        ("http://head:8265", "auto, or HOST:PORT"),
+    ],
+)
+def test_addresses_that_tune_cannot_use(address: str, said: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--address", address])
+    assert re.search(f"argument --address: .*{said}", capsys.readouterr().err)
+
+
+def test_a_jobs_own_folder_is_no_place_for_a_study(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    folder = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    with pytest.raises(OptionError, match=r"--studies studies: .* is deleted with the job"):
+        resolve(parser().parse_args([]))
+    assert resolve(parser().parse_args(["--studies", "/shared/studies"])).studies == "/shared/studies"
 
 
 # --- clusters

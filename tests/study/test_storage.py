@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from study.storage import Storage, StorageError
+from study.plan import StudyPlan
+from study.storage import Storage, StorageError, joined
 
 
 @pytest.fixture(params=["", "file://"], ids=["path", "uri"])
@@ -61,3 +63,27 @@ def test_leftovers_of_killed_writers_are_hidden_and_cleaned(tmp_path: Path):
 def test_a_uri_that_cannot_be_opened_is_refused_with_its_option(root: str):
     with pytest.raises(StorageError, match=f"--storage {root}"):
         Storage(root)
+
+
+@pytest.mark.parametrize(
+    ("root", "below"),
+    [
+        ("s3://b/p?region=x&scheme=http", "s3://b/p/0001?region=x&scheme=http"),
+        ("s3://b/p/?region=x", "s3://b/p/0001?region=x"),
+        ("gs://b", "gs://b/0001"),
+        ("/mnt/is this a study?", "/mnt/is this a study?/0001"),
+        ("/mnt/s/", "/mnt/s/0001"),
+    ],
+)
+def test_options_of_a_uri_stay_at_its_end(root: str, below: str, plan_of: Callable[..., StudyPlan]):
+    assert joined(root, "0001") == below
+    plan = plan_of("--storage", root)
+    assert plan.trial_storage(1) == below and plan.stage_storage == joined(root, "stages")
+
+
+def test_a_place_is_checked_by_writing_there(storage: Storage, tmp_path: Path):
+    storage.check()
+    assert storage.names() == []
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"--storage .*/file/x: cannot be written"):
+        Storage(str(tmp_path / "file" / "x")).check()
