@@ -100,15 +100,23 @@ def runs(ranks: Ranks, variants: list[str], cut: dict[str, Any] | None = None) -
 
 
 def drawn_by_the_network(ranks: Ranks) -> dict[str, Any]:
-    """The state after a stage with stochastic depth and dropout, and what the depth drew last."""
-    made = config("layer norm").replace(**{"model.head": "embedding", "model.dropout": 0.5})
-    run = Algorithm(made, load_dataset(made.data, None), ranks=ranks)
+    """The state after two stages with stochastic depth and dropout, uncut and cut between them.
+
+    "drawn": torch's generator behind each batch of the first.
+    """
+    changes = {"model.head": "embedding", "model.dropout": 0.5, "merge.max_steps": 2}
+    made = config("layer norm").replace(**changes)
+    uncut, cut = (Algorithm(made, load_dataset(made.data, None), ranks=ranks) for _ in range(2))
     drawn: list[Tensor] = []
-    run.backbone.register_forward_hook(
+    hook = uncut.backbone.register_forward_hook(
         lambda network, *_: drawn.append(torch.get_rng_state()) if network.training else None
     )
-    run.train()
-    return {"state": run.state_dict(), "drawn": drawn}
+    uncut.step()
+    hook.remove()
+    cut.load_state_dict(uncut.state_dict())
+    uncut.step()
+    cut.step()
+    return {"uncut": uncut.state_dict(), "cut": cut.state_dict(), "drawn": drawn}
 
 
 # --- small things

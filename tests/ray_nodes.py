@@ -16,7 +16,7 @@ from pathlib import Path
 
 _RAY = Path(sys.executable).with_name("ray")
 _STORE = 100 << 20  # bytes of shared memory per node; nothing here needs more
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 
 class Node:

@@ -197,7 +197,7 @@ class Driver:
     def finished(self, status: int = 0) -> str:
         """What it has said, once it has ended."""
         try:
-            ended = self.process.wait(timeout=900)
+            ended = self.process.wait(timeout=1800)
         finally:
             self.process.kill()
         told = self.log.read_text()

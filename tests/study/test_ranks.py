@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # A network whose results do not turn on the last bit of a sum.
 STEADY = (
     *("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16"),
-    *("--backbone", "resnet18", "--lr", "0.00001", "--batch-size", "7"),
+    *("--backbone", "resnet18", "--lr", "0.00001", "--batch-size", "7", "--max-steps", "3"),
 )
 # A process of its own that runs a trial as Tune's worker does, reporting to its output.
 WORKER = """
