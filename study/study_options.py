@@ -139,7 +139,7 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         "--processes-per-trial",
         type=_number(int, 1),
         metavar="N",
-        help="that share a trial's batches, each on its GPU or cores [one per whole GPU]",
+        help="processes that share a trial's batches, each with its own GPU or cores [one per whole GPU]",
     )
     where.add_argument(
         "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"
