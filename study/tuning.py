@@ -55,7 +55,7 @@ def run_session(session: Session, board: Board, trainable: Trainable = run_trial
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with _signals(session) as watch, board, _ray_output(folder / "ray" / "driver.log"):
+    with _inside(folder), _signals(session) as watch, board, _ray_output(folder / "ray" / "driver.log"):
         try:
             _connect(session.plan)
             watch()  # Ray has put its own handler of SIGTERM in place
@@ -69,6 +69,22 @@ def run_session(session: Session, board: Board, trainable: Trainable = run_trial
         finally:
             if started_here:
                 ray.shutdown()
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Works in the study's folder: of the one that the driver was started in Ray makes two uses.
+
+    Workers look for modules there first, also where it is an old checkout; and `ray job stop` deletes it
+    while the job that it has told to stop is still at it.
+    """
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.chdir(before)
 
 
 @contextmanager
@@ -91,16 +107,14 @@ def _connect(plan: StudyPlan) -> None:
         if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
             os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
     try:
-        # Ray has workers look for modules in the driver's directory first: not in an old checkout, please.
-        with contextlib.chdir(plan.folder):
-            ray.init(
-                address=plan.address or "local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                configure_logging=True,
-                **remote,
-            )
+        ray.init(
+            address=plan.address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            configure_logging=True,
+            **remote,
+        )
     except ConnectionError as error:
         raise StudyError(f"--address {plan.address}: no Ray cluster there ({error})") from None
     except ray.exceptions.AuthenticationError:

@@ -235,8 +235,9 @@ def test_a_study_on_three_nodes_of_which_one_dies_and_one_comes(cluster: Cluster
 def test_the_code_that_workers_import_is_what_was_sent(cluster: Cluster):
     cluster.add()
     script = (
-        "import ray, study.tuning as t, types\n"
-        f"t._connect(types.SimpleNamespace(address='{cluster.address}', concurrency=None, folder='/tmp'))\n"
+        "import pathlib, ray, study.tuning as t, types\n"
+        "with t._inside(pathlib.Path('/tmp')):\n"
+        f"    t._connect(types.SimpleNamespace(address='{cluster.address}', concurrency=None))\n"
         "task = ray.remote(lambda: [__import__(name).__file__ for name in t._PACKAGES])\n"
         "print(*ray.get(task.options(num_cpus=1).remote()))"
     )
@@ -311,6 +312,26 @@ def test_what_no_node_has_is_refused(cluster: Cluster, tmp_path: Path, options: 
     driver = Driver(tmp_path, *EMBEDDED, *options, cluster=cluster, script=("-c", IMPATIENT))
     told = driver.finished(status=2)
     assert f"error: {said}" in told and "no node has room for a trial" in told
+
+
+@pytest.mark.slow
+def test_a_driver_whose_own_folder_is_deleted_ends_in_good_order(tmp_path: Path):
+    """As `ray job stop` does it: the job's folder goes first, or with the signal."""
+    job, study = tmp_path / "job", tmp_path / "studies" / "study"
+    job.mkdir()
+    places = ("--studies", str(study.parent), "--cache", str(tmp_path / "cache"))
+    driver = subprocess.Popen(
+        [sys.executable, RUN, *ORDERLY, *EMBEDDED, *places, "--samples", "3"],
+        cwd=job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: (study / "trials" / "0000" / "step-001.pt").is_file(), alive=driver)
+        job.rmdir()
+        driver.terminate()
+        out, _ = driver.communicate(timeout=120)
+    finally:
+        driver.kill()
+    assert driver.returncode == 130 and f"to go on: python study/run.py --resume {study}" in out
 
 
 @pytest.mark.slow
