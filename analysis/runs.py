@@ -56,7 +56,8 @@ class Run:
 def runs(group: Group) -> list[Run]:
     """Every complete and measured trial of the group, one for each configuration and seed.
 
-    Of several the first; one that was computed rather than one whose results were taken over.
+    Of several the first study's, and there the newest (--force computes again); one that was computed
+    rather than one whose results were taken over.
     """
     found: dict[tuple[str, int], Run] = {}
     for study in group.studies:
@@ -64,10 +65,16 @@ def runs(group: Group) -> list[Run]:
             if trial.state == "complete" and trial.curve():
                 key = setting(trial.config)
                 known = found.get((key, trial.seed))
-                if known is None or (known.trial.reused and not trial.reused):
+                if known is None or _replaces(study, trial, known):
                     run = Run(study, trial, key, experiments_of(trial, group.base))
                     found[key, trial.seed] = run
     return list(found.values())
+
+
+def _replaces(study: Study, trial: TrialRecord, known: Run) -> bool:
+    if bool(trial.reused) != bool(known.trial.reused):
+        return not trial.reused
+    return study is known.study
 
 
 def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:

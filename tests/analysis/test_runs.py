@@ -38,6 +38,15 @@ def test_joined_studies_count_each_configuration_and_seed_once(make):
     assert list(of_experiment(found, "table1/lambda1_lambda2", "mAP", "last").index) == [0, 1, 2]
 
 
+def test_what_was_computed_again_counts_instead(make):
+    study, other = make("duke", "one"), make("duke", "two")
+    study.trial(study.base, lambda config, step: 0.3)
+    newest = study.trial(study.base, lambda config, step: 0.4)
+    other.trial(other.base, lambda config, step: 0.5)
+    (run,) = runs(load([study.folder, other.folder]).groups[0])
+    assert (run.study.name, run.trial.number, run.value("mAP", "last")) == ("one", newest, 40.0)
+
+
 def test_unfinished_pruned_and_failed_trials_do_not_count(make):
     study = make("duke", experiments="table2")
     study.trial(study.base, labels=("table2/linear",))
