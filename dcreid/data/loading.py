@@ -84,11 +84,11 @@ def training_batches(
     for tracklets in batches_of(rng.permutation(len(store)), batch_size):
         within = sample_frames(store.lengths[tracklets], frames, sampling, rng)
         rows = store.starts[tracklets][:, None] + within
-        plans.append((tracklets, torch.from_numpy(rows[ranks.share(len(tracklets))])))
+        plans.append((tracklets, rows[ranks.share(len(tracklets))]))
 
     sender = _Sender(device)
 
-    def load(plan: tuple[Int[ndarray, " b"], Tensor]) -> tuple[_Sent, Tensor]:
+    def load(plan: tuple[Int[ndarray, " b"], Int[ndarray, "s f"]]) -> tuple[_Sent, Tensor]:
         tracklets, rows = plan
         picked = sender.picked(store.frames, rows.flatten())
         return sender.send(picked.view(*rows.shape, *picked.shape[1:])), torch.from_numpy(tracklets)
@@ -107,7 +107,7 @@ def frame_runs(
     def load(part: Int[ndarray, " b"]) -> _Sent:
         if part[-1] - part[0] + 1 == len(part):  # a sequential run: one copy, no index
             return sender.send(sender.run(store.frames, int(part[0]), len(part)))
-        return sender.send(sender.picked(store.frames, torch.from_numpy(part)))
+        return sender.send(sender.picked(store.frames, part))
 
     for sent in _one_ahead(load, (rows[start : start + batch] for start in range(0, len(rows), batch))):
         yield sender.arrived(sent)
@@ -119,21 +119,31 @@ _Sent: TypeAlias = tuple[Tensor, torch.cuda.Event | None]
 class _Sender:
     """Brings frames to the device; a CPU gets them as they lie in the store where it can.
 
-    `picked`, `run` and `send` are the loader thread's, `arrived` is for the thread that computes.
+    `picked`, `run` and `send` are the loader thread's, `arrived` is for the thread that computes. NumPy
+    copies, which starts no threads: a second OpenMP team beside the network's takes its cores away.
     """
 
     def __init__(self, device: torch.device):
         self.device = device
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
-    def picked(self, frames: UInt8[Tensor, "F h w 3"], rows: Int[Tensor, " b"]) -> UInt8[Tensor, "b h w 3"]:
-        if self.stream is None:
-            return frames.index_select(0, rows)
-        return torch.index_select(frames, 0, rows, out=_pinned(len(rows), frames))
+    def picked(self, frames: UInt8[Tensor, "F h w 3"], rows: Int[ndarray, " b"]) -> UInt8[Tensor, "b h w 3"]:
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(frames):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(frames)} frames")
+        picked = self._room(len(rows), frames)
+        np.take(frames.numpy(), rows, axis=0, out=picked.numpy(), mode="clip")  # "raise" would copy twice
+        return picked
 
     def run(self, frames: UInt8[Tensor, "F h w 3"], start: int, count: int) -> UInt8[Tensor, "b h w 3"]:
         part = frames[start : start + count]
-        return part if self.stream is None else _pinned(count, frames).copy_(part)
+        if self.stream is None:
+            return part
+        sent = self._room(count, frames)
+        np.copyto(sent.numpy(), part.numpy())
+        return sent
+
+    def _room(self, count: int, frames: UInt8[Tensor, "F h w 3"]) -> UInt8[Tensor, "b h w 3"]:
+        return torch.empty((count, *frames.shape[1:]), dtype=torch.uint8, pin_memory=self.stream is not None)
 
     def send(self, frames: Tensor) -> _Sent:
         if self.stream is None:
@@ -148,10 +158,6 @@ class _Sender:
             computing.wait_event(event)
             frames.record_stream(computing)  # not given to another batch before it was used
         return frames
-
-
-def _pinned(count: int, frames: UInt8[Tensor, "F h w 3"]) -> UInt8[Tensor, "b h w 3"]:
-    return torch.empty((count, *frames.shape[1:]), dtype=torch.uint8, pin_memory=True)
 
 
 def _one_ahead(load: Callable[[Item], Result], items: Iterator[Item]) -> Iterator[Result]:
