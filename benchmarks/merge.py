@@ -90,8 +90,8 @@ def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, A
             "SciPy average linkage": _scipy(host) if start == "C = N" else float("nan"),
         }
         results.append(
-            {"start": start, "classes": len(labels.unique()), "n": n, "d": d, "m": m, "distances": product["ours"]}
-            | {"distances_of_all_pairs": product["all"], "seconds": seconds}
+            {"start": start, "classes": len(labels.unique()), "n": n, "d": d, "m": m, "seconds": seconds}
+            | {"distances": product["ours"], "distances_of_all_pairs": product["all"]}
             | {"peak_of_n2_float32": peak / (4.0 * n * n)}
         )
     return results
