@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     console = Console(file=sys.stdout, highlight=False, markup=False)
     try:
+        if given.address is not None and given.address.startswith("ray://"):
+            from study.client import run_there
+
+            return run_there(given.address, argv)
         prepared = prepare(given, argv)
         if given.dry_run:
             dry_run(prepared, console)

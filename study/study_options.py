@@ -124,7 +124,10 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
 def _cluster_options(top: argparse.ArgumentParser) -> None:
     where = top.add_argument_group("where it runs")
     where.add_argument(
-        "--address", type=_address, metavar="auto|HOST:PORT", help="the Ray cluster it is in [a local one]"
+        "--address",
+        type=_address,
+        metavar="auto|HOST:PORT|ray://HOST:PORT",
+        help="the Ray cluster that this runs in; with ray:// one that is to run it [a local one]",
     )
     where.add_argument(
         "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"
@@ -193,14 +196,10 @@ def _database(text: str) -> str | None:
 
 
 def _address(text: str) -> str:
-    client = re.fullmatch(r"ray://([^/:]+)(:\d+)?/?", text)
-    if client:
+    if text != "auto" and not re.fullmatch(r"[^/\s]+:\d+|ray://[^/:\s]+(:\d+)?/?", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r}: Tune does not run over Ray Client; hand the command to the cluster: ray job submit "
-            f"--address http://{client[1]}:8265 --working-dir . -- python study/run.py --address auto …"
+            f"{text!r}: auto, HOST:PORT of the cluster's head, or ray://HOST:PORT from outside"
         )
-    if text != "auto" and not re.fullmatch(r"[^/\s]+:\d+", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: auto, or HOST:PORT of the cluster's head")
     return text
 
 

@@ -28,8 +28,8 @@ from study.table import write_results
 from study.trainable import run_trial
 from study.watchdog import HangCallback
 
-_ROOT = Path(__file__).resolve().parent.parent
-_PACKAGES = ("dcreid", "search_spaces", "study")
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("dcreid", "search_spaces", "study")
 _TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
 
 Trainable: TypeAlias = Callable[[dict[str, Any]], None]
@@ -100,10 +100,10 @@ def _connect(plan: StudyPlan) -> None:
         return
     remote: dict[str, Any] = {}
     if plan.address is None:  # workers inherit it: the code need not be installed, nor lie where we are
-        paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     else:
-        remote = {"runtime_env": {"py_modules": [str(_ROOT / package) for package in _PACKAGES]}}
+        remote = {"runtime_env": {"py_modules": [str(REPOSITORY / package) for package in PACKAGES]}}
         if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
             os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
     try:

@@ -56,9 +56,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dcreid-ray-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.client_port = _free_ports(2)
         self.environment = {
             **os.environ,
             "RAY_AUTH_MODE": "token",
@@ -78,7 +76,8 @@ class Cluster:
 
     def start_head(self) -> Node:
         """The head, which runs no trials."""
-        options = ("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false")
+        options = ["--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"]
+        options.append(f"--ray-client-server-port={self.client_port}")
         self.head = self._start(options)
         return self.head
 
@@ -118,6 +117,14 @@ class Cluster:
             node.kill()
             raise
         return node
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as probes:
+        found = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in found:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in found]
 
 
 def descendants(pid: int) -> list[int]:
