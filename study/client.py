@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
@@ -86,7 +87,7 @@ def _connect(address: str, code: str) -> None:
 def _watch(argv: Sequence[str]) -> int:
     """Starts the driver and follows it to its end."""
     on_head = ray.remote(Relay).options(num_cpus=0, resources={_HEAD: 0.001})
-    driver = on_head.remote(list(argv), shutil.get_terminal_size().columns)
+    driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
     status = None
     with _signals() as asked:
         told = 0
