@@ -190,8 +190,9 @@ def test_values_that_cannot_be_used(argv: list[str], capsys):
 def test_watching_draws_again_until_ctrl_c(halfway):
     command = [sys.executable, "-m", "study", "status", str(halfway.plan.folder), "--watch", "0.1"]
     watcher = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it in the background
+    )  # fmt: skip
     assert watcher.stdout is not None
     drawn = 0
     for line in watcher.stdout:
