@@ -87,9 +87,9 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         concurrency=given.concurrency,
         time_budget=given.time_budget,
         address=given.address,
-        studies=str(_studies(given)),
+        studies=_lasting("--studies", given.studies),
         storage=_storage(given.storage),
-        cache=str(Path(given.cache).expanduser().resolve()),
+        cache=_lasting("--cache", given.cache),
         max_failures=given.max_failures,
         share=given.share,
         gpu_hours=given.gpu_hours,
@@ -117,13 +117,12 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
     return Path(given.data_root).expanduser().resolve()
 
 
-def _studies(given: argparse.Namespace) -> Path:
-    folder = Path(given.studies).expanduser().resolve()
+def _lasting(option: str, given: str) -> str:
+    """The absolute path of a folder that outlives a job of Ray's. Raises OptionError."""
+    folder = Path(given).expanduser().resolve()
     if "runtime_resources" in folder.parts:
-        raise OptionError(
-            f"--studies {given.studies}: {folder} is deleted with the job; give a folder that stays"
-        )
-    return folder
+        raise OptionError(f"{option} {given}: {folder} is deleted with the job; give a folder that stays")
+    return str(folder)
 
 
 def _reused(given: argparse.Namespace) -> list[str]:
@@ -170,7 +169,7 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
         root = _data_root(given, plan.config.data.dataset)
         changes["root"] = None if root is None else str(root)
     if "--cache" in told:
-        changes["cache"] = str(Path(given.cache).expanduser().resolve())
+        changes["cache"] = _lasting("--cache", given.cache)
     if "--reuse" in told:
         changes["reuse"] = _reused(given)
     rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}

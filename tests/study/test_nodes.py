@@ -136,7 +136,10 @@ def test_a_jobs_own_folder_is_no_place_for_a_study(monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(folder)
     with pytest.raises(OptionError, match=r"--studies studies: .* is deleted with the job"):
         resolve(parser().parse_args([]))
-    assert resolve(parser().parse_args(["--studies", "/shared/studies"])).studies == "/shared/studies"
+    given = ["--studies", "/shared/studies"]
+    with pytest.raises(OptionError, match=r"--cache .cache: .* is deleted with the job"):
+        resolve(parser().parse_args(given))
+    assert resolve(parser().parse_args([*given, "--cache", "/disk"])).studies == "/shared/studies"
 
 
 # --- clusters
