@@ -80,15 +80,14 @@ def report(results: Results, folders: Sequence[Path] = ()) -> str:
 def _summary(group: Group) -> str:
     found = runs(group)
     pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
-    for at in AT:
+    for at in ("untrained", *AT):
         told = []
         for metric, name in (("rank1", "rank-1"), ("mAP_trapezoid", "mAP trapezoid"), ("mAP", "mAP")):
             value = estimate(of_experiment(found, "fig3/final", metric, at))
             told.append(f"{name} {mean(value.mean, value.half)}")
         count = len(of_experiment(found, "fig3/final", "mAP", at))
-        pairs.append(
-            (f"final setting, {at} step", f"{', '.join(told)} ({count} runs)" if count else "not run")
-        )
+        what = "untrained network" if at == "untrained" else f"final setting, {at} step"
+        pairs.append((what, f"{', '.join(told)} ({count} runs)" if count else "not run"))
     if any(study.plan.space is not None for study in group.studies):
         pairs.append(("best of the search", verdict(found, group)))
     verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]

@@ -7,6 +7,7 @@ their points. The same configuration and seed counts once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -48,9 +49,13 @@ class Run:
         return max(self.trial.curve())
 
     def value(self, metric: str, at: str) -> float:
-        """A metric of `METRICS`, in percent, at the best or the last step."""
-        row = self.trial.steps[self.best_step if at == "best" else self.last_step]
-        return 100.0 * float(row[metric])
+        """A metric of `METRICS`, in percent, at the best or the last step; NaN where it is not known.
+
+        at: also "untrained", of the network before the first stage.
+        """
+        step = {"best": self.best_step, "last": self.last_step, "untrained": 0}[at]
+        found = self.trial.steps.get(step, {}).get(metric)
+        return math.nan if found is None else 100.0 * float(found)
 
 
 def runs(group: Group) -> list[Run]:
