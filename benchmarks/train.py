@@ -196,7 +196,7 @@ def main() -> None:
     rival = rival_rates(config, args)
     results = {"matrix_rate": machine, "bandwidth": moving, "rows": rows, "rival": rival}
     show_rates(results, config)
-    best = max(rows, key=lambda row: row["features"])
+    best = min(rows, key=lambda row: trial_seconds(Rates(row["train"], row["features"], 0.0, 0.0)))
     dim = Trainer(config, random_store(2, 1, config.data.height, config.data.width), args.device).backbone.dim
     results["projection"] = project_and_show(best, *merge_and_evaluate(dim, args), args)
     if args.mars_size:
