@@ -49,13 +49,14 @@ class Run:
         return max(self.trial.curve())
 
     def value(self, metric: str, at: str) -> float:
-        """A metric of `METRICS`, in percent, at the best or the last step; NaN where it is not known.
+        """A metric of `METRICS`, in percent, at the best or the last step.
 
-        at: also "untrained", of the network before the first stage.
+        at: also "untrained", of the network before the first stage; NaN where that was not recorded.
         """
         step = {"best": self.best_step, "last": self.last_step, "untrained": 0}[at]
-        found = self.trial.steps.get(step, {}).get(metric)
-        return math.nan if found is None else 100.0 * float(found)
+        if step not in self.trial.steps:
+            return math.nan
+        return 100.0 * float(self.trial.steps[step][metric])
 
 
 def runs(group: Group) -> list[Run]:

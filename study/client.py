@@ -26,12 +26,12 @@ from ray.exceptions import RayError
 from study.folder import StudyError
 from study.relay import Relay
 from study.tuning import PACKAGES, REPOSITORY
+from study.words import first_line
 
 SCHEME = "ray://"
 _PORT = 10001  # of Ray Client's server
 _PATIENCE = 15.0  # seconds for its answer
 _HEAD = "node:__internal_head__"  # a resource that Ray gives to the head alone
-_INTERRUPTED = 130
 
 
 def run_there(address: str, argv: Sequence[str]) -> int:
@@ -49,10 +49,9 @@ def run_there(address: str, argv: Sequence[str]) -> int:
         try:
             return _watch(_without_address(argv))
         except (RayError, ConnectionError) as error:
-            lost = str(error).strip().splitlines()[:1]
             raise StudyError(
-                f"--address {address}: the connection was lost ({''.join(lost)}); the study stops there, and "
-                "the same command goes on"
+                f"--address {address}: the connection was lost ({first_line(error, 'no message')}); "
+                "the study stops there, and the same command goes on"
             ) from None
         finally:
             ray.shutdown()
@@ -77,15 +76,14 @@ def _connect(address: str, code: str) -> None:
             "'ray[client]' is installed"
         ) from None
     except Exception as error:  # grpc's and Ray's own: other versions, a token that is missing
-        told = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise StudyError(
             f"--address {address}: Ray {ray.__version__} of this machine and that cluster do not get on "
-            f"({type(error).__name__}: {told[0] if told else 'no message'})"
+            f"({type(error).__name__}: {first_line(error, 'no message')})"
         ) from None
 
 
 def _watch(argv: Sequence[str]) -> int:
-    """Starts the driver and follows it to its end."""
+    """Starts the driver and follows it to its end. Raises KeyboardInterrupt when asked to stop twice."""
     on_head = ray.remote(Relay).options(num_cpus=0, resources={_HEAD: 0.001})
     driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
     status = None
@@ -95,7 +93,7 @@ def _watch(argv: Sequence[str]) -> int:
             if told < len(asked):
                 told += 1
                 if told > 1:  # it does not wait for the end
-                    return _INTERRUPTED
+                    raise KeyboardInterrupt
                 ray.get(driver.stop.remote())
             text, status = ray.get(driver.news.remote())
             print(text, end="", flush=True)

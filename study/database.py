@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from study.ledger import TrialRecord
 from study.projection import Projection
 from study.storage import StorageError
+from study.words import first_line
 
 _OPTION = "--optuna-storage"
 _SERVERS = ("postgresql", "mysql", "mariadb")
@@ -101,8 +102,7 @@ def _first_line(error: BaseException) -> str:
     while cause is not None and not hasattr(cause, "orig"):
         cause = cause.__cause__
     cause = getattr(cause, "orig", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else type(cause).__name__
+    return first_line(cause, type(cause).__name__)
 
 
 class DatabaseProjection(Projection):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import traceback
 from typing import Any, TextIO
 
 from dcreid.parallel import joined
 from dcreid.training import DivergedError
+from study.lifeline import when_input_ends
 from study.ranks import READY, device_of
 from study.trainable import trial_rows
 
@@ -23,7 +23,7 @@ def main() -> None:
     """Follows the first rank; an error is the last line of standard output, and status 1."""
     told, sys.stdout = sys.stdout, sys.stderr
     order = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    when_input_ends(lambda: os._exit(1))
     try:
         _follow(order["job"], order["rank"], order["meeting"], told)
     except DivergedError:  # on every rank; the first one reports it
@@ -40,12 +40,6 @@ def _follow(job: dict[str, Any], rank: int, meeting: str, told: TextIO) -> None:
     with joined(device, meeting, rank, job["processes"]) as ranks:
         for _ in trial_rows(job, ranks=ranks):
             pass
-
-
-def _end_with_the_first() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

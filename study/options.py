@@ -153,7 +153,7 @@ def _check_confirm(plan: StudyPlan) -> None:
 def _storage(given: str | None) -> str | None:
     if given is None or "://" in given:
         return given
-    return str(Path(given).expanduser().resolve())
+    return _lasting("--storage", given)
 
 
 def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -> StudyPlan:

@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from typing import Any
 
 import ray
+
+from study.lifeline import when_input_ends
 
 _NEWS = 0.5  # seconds to wait for what is printed next
 
@@ -54,14 +55,8 @@ def _main() -> int:
     from study.run import main
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # actors block SIGINT
-    threading.Thread(target=_end_with_the_actor, daemon=True).start()
+    when_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
     return main(sys.argv[1:])
-
-
-def _end_with_the_actor() -> None:
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

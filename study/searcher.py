@@ -21,6 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from study.session import Session
+from study.words import first_line
 
 # Keys that Tune adds to every report.
 _TUNES_OWN = {
@@ -138,10 +139,9 @@ def reason_of(error: BaseException) -> str:
         cause = error.cause
         if isinstance(cause, RayActorError | OutOfMemoryError):
             return reason_of(cause)
-        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         # `run_trial` raises RuntimeErrors that begin with the name of the error they stand for.
         name = "" if type(cause) is RuntimeError else f"{type(cause).__name__}: "
-        return (name + (lines[0] if lines else "no message"))[:_LONGEST]
+        return (name + first_line(cause, "no message"))[:_LONGEST]
     text = str(error)
     if isinstance(error, OutOfMemoryError) or "memory monitor" in text or "running low on memory" in text:
         return "its node ran out of memory and Ray killed the worker"
@@ -149,4 +149,4 @@ def reason_of(error: BaseException) -> str:
         if "node" in text and ("died" in text or "dead" in text) and "its node" in text:
             return "its node died"
         return "its worker process died (killed, or crashed in native code)"
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"[:_LONGEST]
+    return f"{type(error).__name__}: {first_line(text, 'no message')}"[:_LONGEST]

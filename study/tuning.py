@@ -27,6 +27,7 @@ from study.study_options import NO_GPUS
 from study.table import write_results
 from study.trainable import run_trial
 from study.watchdog import HangCallback
+from study.words import first_line
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("dcreid", "search_spaces", "study")
@@ -63,7 +64,7 @@ def run_session(session: Session, board: Board, trainable: Trainable = run_trial
             if session.stopping is None:
                 _tuner(session, board, trainable, nodes).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            first = first_line(error, type(error).__name__)
             log = folder / "ray" / "driver.log"
             raise StudyError(f"Ray gave up: {first} (see {log}); the same command goes on") from None
         finally:

@@ -19,6 +19,11 @@ _SYMBOLS = {
 }
 
 
+def first_line(error: object, otherwise: str) -> str:
+    """The first line with anything in it of what an error says; `otherwise` where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), otherwise)
+
+
 def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
     """What tells a trial from the others: `λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5`
 

@@ -105,10 +105,10 @@ class Disturbed:
 
     def table(self) -> str:
         """What was killed when, and what the ledger tells of it."""
-        events = _events(self.folder)
-        count = Counter(event["event"] for event in events)
+        told_by_ledger = events(self.folder)
+        count = Counter(event["event"] for event in told_by_ledger)
         lines = [f"{i:3} {when:>16}  {what}" for i, (when, what) in enumerate(self.kills, 1)]
-        reasons = Counter(event["reason"] for event in events if event["event"] == "retry")
+        reasons = Counter(event["reason"] for event in told_by_ledger if event["event"] == "retry")
         told = [f"    {n:2} x {reason}" for reason, n in reasons.most_common()]
         told += [f"{count['session']} sessions, {count['start']} starts of {count['trial']} trials; retries:"]
         return "\n".join([*lines, told[-1], *told[:-1]])
@@ -134,7 +134,7 @@ class Disturbed:
         time.sleep(2.0 * (moment - int(moment)))
 
     def _rows(self) -> int:
-        steps = [event for event in _events(self.folder) if event["event"] == "step"]
+        steps = [event for event in events(self.folder) if event["event"] == "step"]
         return len({(event["trial"], event["row"]["step"]) for event in steps})
 
     def _kill_driver(self) -> str:
@@ -157,16 +157,17 @@ class Disturbed:
         return f"node with {busy} trial(s)"
 
 
-def _events(folder: Path) -> list[dict]:
+def events(folder: Path) -> list[dict]:
+    """The ledger of the study in a folder; a line that is being written is left out."""
     path = folder / "studies" / "study" / "ledger.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
-    events = []
+    found = []
     for line in lines:
         try:
-            events.append(json.loads(line))
+            found.append(json.loads(line))
         except ValueError:  # being written, or cut by a kill
             continue
-    return events
+    return found
 
 
 def results(folder: Path) -> pd.DataFrame:

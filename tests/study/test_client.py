@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kills import events
 from ray_nodes import Cluster, descendants, until
 
 from study.client import _without_address
@@ -75,11 +75,6 @@ def drivers(cluster: Cluster) -> list[int]:
     """Processes of study/relay.py on the head."""
     below = descendants(cluster.head.process.pid)
     return [pid for pid in below if b"study.relay" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def events(folder: Path) -> list[dict]:
-    ledger = folder / "studies" / "study" / "ledger.jsonl"
-    return [json.loads(line) for line in ledger.read_text().splitlines()]
 
 
 def checkpoint(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from kills import differences, results
+from kills import differences, events, results
 from ray_nodes import Cluster, until
 from torchvision.io import encode_jpeg
 
@@ -139,7 +138,10 @@ def test_a_jobs_own_folder_is_no_place_for_a_study(monkeypatch: pytest.MonkeyPat
     given = ["--studies", "/shared/studies"]
     with pytest.raises(OptionError, match=r"--cache .cache: .* is deleted with the job"):
         resolve(parser().parse_args(given))
-    assert resolve(parser().parse_args([*given, "--cache", "/disk"])).studies == "/shared/studies"
+    given += ["--cache", "/disk"]
+    with pytest.raises(OptionError, match=r"--storage trials: .* is deleted with the job"):
+        resolve(parser().parse_args([*given, "--storage", "trials"]))
+    assert resolve(parser().parse_args(given)).studies == "/shared/studies"
 
 
 # --- clusters
@@ -203,11 +205,6 @@ class Driver:
         told = self.log.read_text()
         assert ended == status, told
         return told
-
-
-def events(folder: Path) -> list[dict]:
-    ledger = folder / "studies" / "study" / "ledger.jsonl"
-    return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.is_file() else []
 
 
 def steps(folder: Path) -> int:
