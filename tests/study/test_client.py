@@ -109,7 +109,8 @@ def test_a_client_that_is_lost_takes_its_driver_along(cluster: Cluster, tmp_path
 
 @pytest.mark.slow
 def test_what_the_driver_refuses_is_told_with_its_status(cluster: Cluster, tmp_path: Path):
-    options = ("--dataset", "mars", "--data-root", "/nowhere", "--studies", str(tmp_path / "studies"))
+    places = ("--studies", str(tmp_path / "studies"), "--cache", str(tmp_path / "cache"))
+    options = ("--dataset", "mars", "--data-root", "/nowhere", *places)
     client = subprocess.Popen(
         [sys.executable, RUN, "--address", f"ray://127.0.0.1:{cluster.client_port}", *options],
         cwd=tmp_path, env=cluster.environment, stdout=(tmp_path / "client.log").open("wb"),
