@@ -4,6 +4,7 @@
     python benchmarks/train.py                           the embedded data's network on a CPU
     python benchmarks/train.py --device cuda             ResNet-50 at 256×128
     python benchmarks/train.py --device cuda --mars-size --minutes 20   and Algorithm 1 itself
+    python benchmarks/train.py --memory                  what a batch takes, no more: half a minute
 
 Rows are precisions (fp32, tf32, bf16), compiled or not, of the library's own training stage and
 feature pass, loader included, on noise in memory. The rival is a loop as public code of this family
@@ -16,6 +17,10 @@ written once.
 --mars-size draws a data set of MARS's size (8,298 tracklets, MARS's counts; fewer frames each) and
 runs Algorithm 1 on it until --minutes are over. The projection says what a paper trial and a study
 of 50 take at the rates measured, see `projection.py`.
+
+--memory counts the bytes of a training pass over the paper's batch, without and with checkpointed
+activations, on any machine: tensors are made without their contents. What CUDA and cuDNN take for
+themselves comes on top. The time that checkpointing costs is measured at the device's size.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +41,16 @@ from networks import Trainer, config_of, drawn_people, network_options, random_s
 from projection import TEST_TRACKLETS, TRACKLETS, Rates, study_seconds, trial_seconds
 from rivals_frames import TransformedTracklets, tracklet_features, train_epoch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from dcreid.backbone import Backbone
+from dcreid.backbone import Backbone, build_backbone
 from dcreid.config import Config
 from dcreid.dispersion import cross_distances, pairwise_distances
+from dcreid.features import autocast
 from dcreid.metrics import evaluate
 
 QUERIES = 1_980  # of MARS
@@ -154,6 +164,85 @@ def merge_and_evaluate(dim: int, args: argparse.Namespace) -> tuple[float, float
     return merging, evaluating
 
 
+class _Alive(TorchDispatchMode):
+    """Bytes of the tensors that were made inside and are alive, and the most that ever were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._seen: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self._seen:
+                self._note(tensor.untyped_storage())
+        self.most = max(self.most, self.now)
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        place, size = storage._cdata, storage.nbytes()
+
+        def gone(_: object) -> None:
+            self.now -= size
+            del self._seen[place]
+
+        self._seen[place] = weakref.ref(storage, gone)
+        self.now += size
+
+
+def memory_of(config: Config, checkpointed: bool) -> dict[str, float]:
+    """Bytes per frame kept for the backward pass and at its worst, and of all that training holds then."""
+    data, frames = config.data, config.train.batch_size * config.data.frames
+    backbone = build_backbone(config.model.backbone, "none", height=data.height, width=data.width)
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if checkpointed:
+        backbone.checkpoint_activations()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.empty(frames, 3, data.height, data.width).to(memory_format=torch.channels_last)
+        with _Alive() as alive:
+            with autocast(torch.device("cpu"), config.train.precision):
+                features = backbone(x)
+            kept = alive.now
+            features.float().sum().backward()
+    weights = sum(weight.nbytes for weight in backbone.parameters())  # and momentum; `most` has gradients
+    return {"kept": kept / frames, "most": alive.most / frames, "all": alive.most + x.nbytes + 2 * weights}
+
+
+def memory_and_slowdown(config: Config, args: argparse.Namespace) -> dict[str, Any]:
+    """Memory at the paper's size, seconds of an epoch of two batches at the device's; or at sizes given."""
+    paper = config_of(argparse.Namespace(**vars(args) | {"device": "cuda"}))
+    memory = {
+        precision + ", checkpointed" * checkpointed: memory_of(
+            paper.replace(**{"train.precision": precision}), checkpointed
+        )
+        for precision in args.precision or ("fp32", "bf16")
+        for checkpointed in (False, True)
+    }
+    data, b = config.data, config.train.batch_size
+    store = random_store(2 * b, data.frames, data.height, data.width)
+    trainers = {name: Trainer(config, store, args.device) for name in ("plain", "checkpointed")}
+    trainers["checkpointed"].backbone.checkpoint_activations()
+    seconds = in_turn({name: each.epoch for name, each in trainers.items()}, args.repeats, args.device)
+    table(
+        f"memory: {_size(paper)}",
+        ("", "kept, MB/frame", "at its worst, MB/frame", "all of training, GB"),
+        [(name, row["kept"] / 1e6, row["most"] / 1e6, row["all"] / 1e9) for name, row in memory.items()],
+    )
+    table(
+        f"time: {_size(config)}, two batches",
+        ("", "seconds", "× plain"),
+        [(name, spent, spent / seconds["plain"]) for name, spent in seconds.items()],
+    )
+    return {"memory": memory, "seconds": seconds}
+
+
+def _size(config: Config) -> str:
+    data = config.data
+    batches = f"batches of {config.train.batch_size} × {data.frames}"
+    return f"{config.model.backbone} at {data.height}×{data.width}, {batches}"
+
+
 def projected(rates: Rates) -> dict[str, float]:
     """Hours of device time."""
     hours = {
@@ -174,6 +263,7 @@ def main() -> None:
         "--precision", action="append", choices=tuple(_BYTES), help="only this one; repeatable"
     )
     parser.add_argument("--no-compile", action="store_true", help="leave out the compiled rows")
+    parser.add_argument("--memory", action="store_true", help="memory with and without checkpointing only")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of the rival (default: cores)")
     parser.add_argument("--mars-size", action="store_true", help="run Algorithm 1 at MARS's size as well")
     parser.add_argument("--minutes", type=float, default=10.0, help="of --mars-size (default: 10)")
@@ -182,6 +272,8 @@ def main() -> None:
     args = parser.parse_args()
     set_up(args)
     config = config_of(args)
+    if args.memory:
+        return write_json(args.json, "train", memory_and_slowdown(config, args), args)
     args.tracklets = args.tracklets or (2 if args.quick else 8) * config.train.batch_size
     cuda = args.device != "cpu"
     size = 8192 if cuda else 1024 if args.quick else 2048

@@ -7,13 +7,19 @@ code of this family puts between backbone and memory; clustering and evaluation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from dcreid.memory import float32_linear
 
 # Where torchvision's networks keep their classifier.
 _CLASSIFIERS = ("fc", "classifier", "head", "heads")
@@ -52,6 +58,15 @@ class Backbone(nn.Module):
             module.eval()
         return self
 
+    def checkpoint_activations(self) -> None:
+        """From now on training keeps the inputs of blocks only, and computes what is inside anew.
+
+        The backward pass does so, block by block: a third more arithmetic in a fraction of the memory,
+        for the same gradients, running statistics and state dict. Blocks that are not trained, and
+        evaluation, run as before. To be called last: of modules replaced later it would know nothing.
+        """
+        _run_in_segments(self.network)
+
 
 class _GlobalPool(nn.Module):
     """In the classifier's place: the mean over positions where the network has not pooled yet."""
@@ -60,8 +75,95 @@ class _GlobalPool(nn.Module):
         return features.flatten(2).mean(dim=2) if features.ndim > 2 else features
 
 
+def _run_in_segments(network: nn.Module) -> None:
+    """Has the sequences of blocks or layers that a network consists of recompute them, see `_Segments`."""
+    if type(network).forward in _SEQUENCES:
+        network.forward = _Segments(network.children())
+    else:
+        for child in network.children():
+            _run_in_segments(child)
+
+
+# Forward passes in which children follow one another; ResNet's, once `_GlobalPool` is its classifier.
+_SEQUENCES = (nn.Sequential.forward, torchvision.models.ResNet.forward)
+
+
+class _Segments:
+    """The forward pass of modules that follow one another, recomputed segment by segment.
+
+    A segment is one block, or layers in a row up to a pooling layer (the stem). Sequences of blocks
+    among the modules, which are the stages of most networks, come to have segments of their own.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]):
+        self.segments: list[list[nn.Module]] = []
+        for module in modules:
+            if self.segments and _is_layer(module) and _goes_on(self.segments[-1][-1]):
+                self.segments[-1].append(module)
+            else:
+                self.segments.append([module])
+            if type(module).forward in _SEQUENCES and not all(map(_is_layer, module.children())):
+                _run_in_segments(module)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for modules in self.segments:
+            x = _recomputed(modules, x) if _would_be_kept(modules) else _through(modules, x)
+        return x
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return not list(module.children())
+
+
+def _goes_on(module: nn.Module) -> bool:
+    return _is_layer(module) and not isinstance(module, nn.MaxPool2d | nn.AvgPool2d)
+
+
+def _would_be_kept(modules: list[nn.Module]) -> bool:
+    """Whether plain training keeps activations inside: with weights to train, and no segments within."""
+    weights = (weight for module in modules if module.training for weight in module.parameters())
+    trained = torch.is_grad_enabled() and any(weight.requires_grad for weight in weights)
+    return trained and not isinstance(modules[0].forward, _Segments)
+
+
+def _through(modules: list[nn.Module], x: Tensor) -> Tensor:
+    for module in modules:
+        x = module(x)
+    return x
+
+
+def _recomputed(modules: list[nn.Module], x: Tensor) -> Tensor:
+    """`_through`, of which x alone is kept. Dropout draws the same again."""
+    y: Tensor = checkpoint(
+        partial(_through, modules),
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(modules)),
+    )
+    return y
+
+
+@contextlib.contextmanager
+def _statistics_kept(modules: list[nn.Module]) -> Iterator[None]:
+    """Inside, batch norm follows the batch in copies of its running statistics, which nobody reads.
+
+    It cannot go without them: the backward pass expects the same tensors as the first time.
+    """
+    norms = [part for module in modules for part in module.modules() if isinstance(part, _BatchNorm)]
+    kept = [dict(norm.named_buffers()) for norm in norms]
+    for norm, buffers in zip(norms, kept, strict=True):
+        for name, buffer in buffers.items():
+            setattr(norm, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for norm, buffers in zip(norms, kept, strict=True):
+            for name, buffer in buffers.items():
+                setattr(norm, name, buffer)
+
+
 class EmbeddingHead(nn.Module):
-    """Linear, batch norm, dropout: (b, d) pooled features to (b, embedding_dim)."""
+    """Linear (in full float32), batch norm, dropout: (b, d) pooled features to (b, embedding_dim)."""
 
     def __init__(self, dim: int, embedding_dim: int, dropout: float):
         super().__init__()
@@ -70,7 +172,9 @@ class EmbeddingHead(nn.Module):
         )
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]:
-        embedded: Tensor = self.layers(features)
+        linear, norm, dropout = self.layers
+        assert isinstance(linear, nn.Linear)
+        embedded: Tensor = dropout(norm(float32_linear(features, linear.weight, linear.bias)))
         return embedded
 
 

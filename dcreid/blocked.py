@@ -30,7 +30,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.dispersion import average_inside, cross_distances
+from dcreid.dispersion import average_inside, cross_distances, full_float32
 from dcreid.merging import Edges, apply_joins, check_joins, in_order_of_first, lightest_joins, true_places
 
 # Tracklets whose distances to all others are held at once, and rows of costs searched at once.
@@ -153,7 +153,8 @@ class _SquaredClasses:
         """S[a, b] for a in [start, stop) and b from start on."""
         sums = self.norms[start:stop, None] * self.sizes[None, start:]
         sums.addcmul_(self.sizes[start:stop, None], self.norms[None, start:])
-        return sums.addmm_(self.totals[start:stop], self.totals[start:].T, alpha=-2.0).clamp_(min=0.0)
+        with full_float32(sums.device):
+            return sums.addmm_(self.totals[start:stop], self.totals[start:].T, alpha=-2.0).clamp_(min=0.0)
 
 
 class _Criterion:

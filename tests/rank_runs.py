@@ -179,3 +179,21 @@ def small_things(ranks: Ranks) -> dict[str, Any]:
     found |= {"sum": ranks.add(torch.tensor([1, ranks.rank])), "agreed": agreed}
     found["told"] = ranks.from_first(lambda: {"rank": ranks.rank, "labels": torch.arange(3)})
     return found
+
+
+# --- activations checkpointed
+
+
+def after_a_stage(ranks: Ranks, backbone: str, checkpoint_activations: bool = False) -> dict[str, Tensor]:
+    """The network's state after one stage in batches of two tracklets."""
+    made = config("more ranks than tracklets").replace(**{"model.backbone": backbone})
+    data = load_dataset(made.data, None)
+    run = Algorithm(made, data, ranks=ranks, checkpoint_activations=checkpoint_activations)
+    run.train()
+    state: dict[str, Tensor] = run.state_dict()["backbone"]
+    return state
+
+
+def plain_and_checkpointed(ranks: Ranks, backbones: list[str]) -> dict[str, list[dict[str, Tensor]]]:
+    """`after_a_stage` of several networks, plain and checkpointed."""
+    return {name: [after_a_stage(ranks, name, chosen) for chosen in (False, True)] for name in backbones}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
 import reference
@@ -10,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from dcreid.dispersion import class_sums, cross_distances, intra_dispersion, pairwise_distances
+from dcreid.algorithm import _set_precision
+from dcreid.dispersion import (
+    class_sums,
+    cross_distances,
+    full_float32,
+    intra_dispersion,
+    pairwise_distances,
+)
 
 seeds = st.integers(0, 2**31)
 
@@ -76,6 +85,96 @@ def test_autocast_does_not_reach_the_distances():
         inside, across = pairwise_distances(x), cross_distances(x[:3], x)
     assert torch.equal(inside, pairwise_distances(x))
     assert torch.equal(across, cross_distances(x[:3], x))
+
+
+# --- the precision of products
+
+# How a process allows float32 products to be made of less, by either of torch's interfaces.
+ALLOWED: dict[str, Callable[[], None]] = {
+    "highest": lambda: torch.set_float32_matmul_precision("highest"),
+    "high": lambda: torch.set_float32_matmul_precision("high"),
+    "medium": lambda: torch.set_float32_matmul_precision("medium"),
+    "allow_tf32": lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True),
+    "everywhere": lambda: setattr(torch.backends, "fp32_precision", "tf32"),
+    "CUDA's products": lambda: setattr(torch.backends.cuda.matmul, "fp32_precision", "tf32"),
+    "the CPU's products": lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+    "none": lambda: None,
+}
+
+
+@pytest.fixture
+def _flags_put_back() -> Iterator[None]:
+    convolutions = torch.backends.cudnn.allow_tf32
+    yield
+    torch.backends.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.fp32_precision = "none"
+    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def in_force() -> tuple[str, str, str, str]:
+    """What is allowed in products: all, on CUDA, on the CPU, and by the older interface."""
+    try:
+        older = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it and the newer one disagree
+        older = "unknown"
+    matmuls = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    return torch.backends.fp32_precision, *(matmul.fp32_precision for matmul in matmuls), older
+
+
+@pytest.mark.usefixtures("_flags_put_back")
+@pytest.mark.parametrize("allow", ALLOWED.values(), ids=ALLOWED)
+def test_distances_are_products_in_float32_whatever_is_allowed(
+    allow: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, product = [], torch.Tensor.addmm_
+
+    def recorded(*arguments: torch.Tensor, **options: float) -> torch.Tensor:
+        seen.append(in_force()[1:])
+        return product(*arguments, **options)
+
+    monkeypatch.setattr(torch.Tensor, "addmm_", recorded)
+    x = features(1100, 64, dtype=torch.float32)
+    wanted = pairwise_distances(x), cross_distances(x[:3], x)
+    allow()
+    before = in_force()
+    assert torch.equal(pairwise_distances(x), wanted[0])
+    assert torch.equal(cross_distances(x[:3], x), wanted[1])
+    assert len(seen) == 8 and set(seen) == {("ieee", "ieee", "highest")}
+    assert in_force() == before
+
+
+@pytest.mark.usefixtures("_flags_put_back")
+def test_flags_are_put_back_after_an_error_and_stay_those_of_the_process() -> None:
+    torch.backends.fp32_precision = "tf32"
+    with pytest.raises(ZeroDivisionError), full_float32(torch.device("cpu")):
+        raise ZeroDivisionError
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    torch.backends.fp32_precision = "none"  # still what products follow
+    assert torch.backends.cuda.matmul.fp32_precision == "none"
+
+
+@pytest.mark.usefixtures("_flags_put_back")
+@pytest.mark.parametrize("precision", ["auto", "fp32", "tf32", "bf16"])
+def test_tf32_is_for_convolutions_only(precision: str) -> None:
+    ALLOWED["medium"]()
+    _set_precision(precision, torch.device("cuda"))
+    assert in_force()[1:] == ("ieee", "ieee", "highest")
+    assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
+    assert (torch.backends.cudnn.conv.fp32_precision == "tf32") == (precision == "tf32")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.usefixtures("_flags_put_back")
+@pytest.mark.parametrize("allow", ALLOWED.values(), ids=ALLOWED)
+def test_distances_on_a_gpu_keep_six_digits_whatever_is_allowed(allow: Callable[[], None]) -> None:
+    exact = functional.normalize(features(1100, 2048), dim=1)
+    wanted, x = torch.cdist(exact, exact), exact.float().cuda()
+    allow()
+    assert (pairwise_distances(x).cpu().double() - wanted).abs().max() < 2e-6
+    assert (cross_distances(x[:3], x[3:]).cpu().double() - wanted[:3, 3:]).abs().max() < 2e-6
 
 
 @given(st.lists(st.integers(-2, 4), min_size=1, max_size=12), seeds)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import reference
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from dcreid.memory import FeatureMemory, class_means, update_rate
+from dcreid.backbone import EmbeddingHead
+from dcreid.memory import FeatureMemory, class_means, float32_linear, update_rate
 
 
 def unit_rows(n: int, d: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -88,6 +94,65 @@ def test_autocast_leaves_logits_loss_and_rows_in_float32():
     assert logits.dtype == loss.dtype == m.rows.dtype == torch.float32
     assert torch.equal(logits, memory().logits(v))
     assert torch.equal(m.rows, plain.rows)
+
+
+class ProductsSeen(TorchDispatchMode):
+    """Notes what float32 products may be made of on CUDA and on the CPU, in every product below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.precisions: list[tuple[str, str]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+            self.precisions.append((cuda.fp32_precision, cpu.fp32_precision))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def _medium_precision() -> Iterator[None]:
+    torch.set_float32_matmul_precision("medium")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("_medium_precision")
+def test_logits_and_head_are_products_in_float32_forward_and_backward_whatever_is_allowed() -> None:
+    head, m, labels = EmbeddingHead(8, 6, 0.0), memory(), torch.tensor([0, 1, 1, 3])
+    with ProductsSeen() as seen:
+        m.loss(head(unit_rows(4, 8, 1).requires_grad_()), labels).backward()
+    assert seen.precisions == [("ieee", "ieee")] * 5  # of the head: forward, to weights, to features
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_linear_layer_is_torch_s(bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(7, 4, bias=bias), torch.randn(5, 7, requires_grad=True)
+    found = []
+    for call in (layer, lambda x: float32_linear(x, layer.weight, layer.bias)):
+        y = call(x)
+        y.backward(torch.ones(5, 4).cumsum(dim=0))
+        found.append([y.detach(), x.grad, *(weight.grad for weight in layer.parameters())])
+        layer.zero_grad()
+        x.grad = None
+    for wanted, ours in zip(*found, strict=True):
+        assert torch.equal(ours, wanted)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.usefixtures("_medium_precision")
+def test_logits_and_their_gradient_on_a_gpu_keep_six_digits() -> None:
+    rows, v = unit_rows(900, 2048, 0, torch.float64), unit_rows(64, 2048, 1, torch.float64)
+    flowing = unit_rows(64, 900, 2, torch.float64)
+    m, x = FeatureMemory(rows, 1.0).cuda(), v.float().cuda().requires_grad_()
+    logits = m.logits(x)
+    logits.backward(flowing.float().cuda())
+    assert (logits.detach().cpu().double() - v @ rows.T).abs().max() < 1e-6
+    assert (x.grad.cpu().double() - flowing @ rows).abs().max() < 1e-6
 
 
 def test_bfloat16_features_are_taken():
