@@ -25,17 +25,17 @@ from torch import Tensor
 
 from dcreid import state
 from dcreid.backbone import EmbeddingHead, build_backbone
-from dcreid.config import Config
+from dcreid.config import Config, ConfigError
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.dispersion import cross_distances, pairwise_distances
 from dcreid.features import pooled_features, unit
 from dcreid.joins import Joins, merge_and_record
 from dcreid.memory import FeatureMemory, class_means, update_rate
-from dcreid.metrics import RetrievalMetrics, clustering_quality, evaluate
+from dcreid.metrics import QueryResults, RetrievalMetrics, evaluate_queries
 from dcreid.parallel import ALONE, Ranks, synchronise_batch_norm
-from dcreid.steps import Clock, MergeStep, TrainedStage, joins_per_step, merge_steps
-from dcreid.training import generator, torch_seed, train_stage
+from dcreid.steps import Clock, MergeStep, Partition, TrainedStage, joins_per_step, merge_steps
+from dcreid.training import DivergedError, generator, torch_seed, train_stage
 
 __all__ = ["Algorithm", "MergeStep", "joins_per_step", "merge_steps"]
 
@@ -46,6 +46,9 @@ class Algorithm:
     data is read through the frame store in `cache` (None: frames are kept in memory). Identities of
     the data, where there are any, serve `MergeStep`'s measures only. All of several ranks make the
     same calls in the same order and have the same state, which goes on alone or among others.
+
+    checkpoint_activations: a third more computing for a fraction of the memory of training, and the
+    same weights (see `Backbone.checkpoint_activations`). Raises ConfigError with `train.compile`.
     """
 
     def __init__(
@@ -55,9 +58,14 @@ class Algorithm:
         *,
         device: str | torch.device = "cpu",
         cache: Path | None = None,
+        checkpoint_activations: bool = False,
         on_epoch: Callable[[int, int, int], None] | None = None,
         ranks: Ranks = ALONE,
     ):
+        if checkpoint_activations and config.train.compile:
+            raise ConfigError(
+                "checkpoint_activations and train.compile cannot be had together: do without one of them"
+            )
         self.config, self.data, self.device = config, data, torch.device(device)
         self._on_epoch, self.ranks = on_epoch, ranks
         _set_precision(config.train.precision, self.device)
@@ -66,7 +74,7 @@ class Algorithm:
         self.store = open_store(data.train, *size, cache)
         self.test_store = None if data.test is None else open_store(data.test, *size, cache)
         self.problems = self.store.problems + (self.test_store.problems if self.test_store else ())
-        self._build_network()
+        self._build_network(checkpoint_activations)
         n = len(self.store)
         self.m = joins_per_step(n, config.merge.merge_rate)
         self.labels: Int[Tensor, " n"] = torch.arange(n)
@@ -75,6 +83,7 @@ class Algorithm:
         self.labels_history: list[Int[Tensor, " n"]] = []
         self.joins: list[Joins] = []  # of every merge step, for reports
         self.before_training: RetrievalMetrics | None = None  # see `untrained`
+        self.queries: dict[int, QueryResults] = {}  # of every measured merge step; 0 = untrained
         self.stage: TrainedStage | None = None  # trained, not merged yet
         self._clock = Clock(self.device, ranks)
 
@@ -142,12 +151,20 @@ class Algorithm:
         self.stage = TrainedStage(result, seconds)
 
     def measure(self) -> None:
-        """Lines 4 and 8: what the trained stage's network alone decides, before the merge."""
+        """Lines 4 and 8: what the trained stage's network alone decides, before the merge.
+
+        Raises DivergedError where training has left features that are not finite.
+        """
         stage, wanted = self.stage, self._wanted_retrieval()
         assert stage is not None
         if stage.pooled is None:
             with self._clock.timed(stage.seconds, "features"):
                 stage.pooled = self._pooled()
+            if stage.result.frames and not bool(stage.pooled.isfinite().all()):
+                raise DivergedError(
+                    f"features are not finite after stage {self.steps_done + 1}: the training diverged "
+                    f"(learning rate {stage.result.lr:g}, temperature {self.config.train.temperature:g})"
+                )
         if stage.retrieval_of != wanted:
             with self._clock.timed(stage.seconds, "evaluate"):
                 stage.retrieval = None if wanted is None else self._retrieval(all_frames=wanted[1] == 0)
@@ -156,7 +173,7 @@ class Algorithm:
     def merge(self) -> MergeStep:
         """Lines 5 and 7: merges m classes of the trained stage and renews the memory."""
         self.measure()
-        stage, before = self.stage, self.n_classes
+        stage, before = self.stage, self._partition()
         assert stage is not None and stage.pooled is not None
         pooled = stage.pooled
         with self._clock.timed(stage.seconds, "merge"):
@@ -164,9 +181,9 @@ class Algorithm:
             self.labels_history.append(self.labels.to(torch.int32))
             self.joins.append(joins)
             self._fill_memory(pooled)
-        people = self.data.train.identities
-        quality = None if people is None else clustering_quality(self.labels, people[self.order])
-        made = stage.report(self.steps_done + 1, before, self.labels, quality, self._clock.peak_memory())
+        made = stage.report(self.steps_done + 1, before, self._partition(), self._clock.peak_memory())
+        if stage.retrieval is not None:
+            self.queries[made.step] = stage.retrieval
         self.history.append(made)
         self.stage = None
         return made
@@ -182,10 +199,13 @@ class Algorithm:
     def untrained(self) -> RetrievalMetrics | None:
         """Retrieval of the network as it stood before any training (None without labels).
 
-        Measured at the first call, which must come before the first stage, and kept in the state.
+        Measured at the first call, which must come before the first stage, on all frames as the last
+        merge step is, and kept in the state.
         """
         if self.before_training is None and self.steps_done == 0 and self.stage is None:
-            self.before_training = self._retrieval(all_frames=False)
+            found = self._retrieval(all_frames=True)
+            if found is not None:
+                self.before_training, self.queries[0] = found.metrics(), found
         return self.before_training
 
     # --- the state
@@ -213,7 +233,7 @@ class Algorithm:
 
     # --- the parts of a step
 
-    def _build_network(self) -> None:
+    def _build_network(self, checkpoint_activations: bool) -> None:
         model, data, train = self.config.model, self.config.data, self.config.train
         with torch_seed(generator(self.config.seed, "network"), self.device):
             self.backbone = build_backbone(
@@ -224,6 +244,8 @@ class Algorithm:
                 width=data.width,
             )
             synchronise_batch_norm(self.backbone, self.ranks, self.device)
+            if checkpoint_activations:
+                self.backbone.checkpoint_activations()
             embedding = model.head == "embedding"
             head = EmbeddingHead(self.backbone.dim, model.embedding_dim, model.dropout) if embedding else None
         layout = torch.channels_last if train.channels_last else torch.contiguous_format
@@ -273,8 +295,11 @@ class Algorithm:
         """A memory with these rows, on the run's device."""
         return FeatureMemory(rows, self.config.train.temperature).to(self.device)
 
-    def _retrieval(self, *, all_frames: bool) -> RetrievalMetrics | None:
-        """Line 8, on the gallery that `TrackletDataset.protocol` names; the last value takes every frame."""
+    def _partition(self) -> Partition:
+        return Partition.of(self.labels, self.order, self.data.train.identities)
+
+    def _retrieval(self, *, all_frames: bool) -> QueryResults | None:
+        """Line 8, on the gallery that `TrackletDataset.protocol` names; the last step takes every frame."""
         test = self.data.test
         if test is None or test.identities is None or self.test_store is None or not len(self.data.query):
             return None
@@ -284,7 +309,7 @@ class Algorithm:
         sides = self.data.query, self.data.gallery
         features = [v[torch.from_numpy(rows)] for rows in sides]
         labels = [column[rows] for column in (test.identities, test.cameras) for rows in sides]
-        return self.ranks.from_first(lambda: evaluate(cross_distances(*features), *labels))
+        return self.ranks.from_first(lambda: evaluate_queries(cross_distances(*features), *labels))
 
 
 def _order(config: Config, n: int) -> Int[np.ndarray, " n"]:
@@ -294,6 +319,11 @@ def _order(config: Config, n: int) -> Int[np.ndarray, " n"]:
 
 
 def _set_precision(precision: str, device: torch.device) -> None:
+    """TF32 in cuDNN's convolutions or nowhere.
+
+    By the older of torch's two interfaces, which sets the newer one with it: code of torch itself
+    (`torch.compile`) reads the older one, and that raises where they disagree.
+    """
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = precision == "tf32"

@@ -1,8 +1,9 @@
 """Every choice of the method in one frozen, hashable value.
 
 `Config` is what a trial is: two trials with equal `Config.digest()`, data-set fingerprint and code
-version compute the same thing. Where data lies, which device computes and how many processes help
-are not part of it: they are handed to `Algorithm` beside it.
+version compute the same thing. Configurations are compared by their difference from the defaults, so
+that a field added later, whose default is what was done before, changes nothing. Where data lies, which
+device computes and how many processes help are not part of it: they are handed to `Algorithm` beside it.
 
 Field help texts name the paper's symbol or section; defaults are the paper's values or, where the
 paper is silent, the decision explained in the README ("Where the paper is silent").
@@ -11,6 +12,7 @@ paper is silent, the decision explained in the README ("Where the paper is silen
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import typing
@@ -127,7 +129,10 @@ class TrainConfig(Checked):
         False, "permit settings known to leak labels, to measure what the leak is worth"
     )
     precision: str = setting(
-        "auto", "auto = bf16 autocast on CUDA, fp32 elsewhere", choices=("auto", "fp32", "tf32", "bf16")
+        "auto",
+        "of the backbone (all else is full float32): auto = bf16 autocast on CUDA, fp32 elsewhere; "
+        "tf32 = fp32, but on CUDA its convolutions in TF32",
+        choices=("auto", "fp32", "tf32", "bf16"),
     )
     channels_last: bool = setting(True, "channels-last convolutions")
     compile: bool = setting(False, "torch.compile the backbone")
@@ -205,9 +210,18 @@ class Config(Checked):
         """Dotted field names to values, in declaration order."""
         return _flatten(self.to_dict())
 
+    def difference(self) -> dict[str, Any]:
+        """Dotted names and values of the fields that do not have their default."""
+        standard = _defaults_flat()
+        return {name: value for name, value in self.flat().items() if value != standard[name]}
+
     def digest(self) -> str:
-        """64 hex digits that name the content: equal for equal values, whatever the order or process."""
-        text = json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+        """64 hex digits that name the difference from the defaults.
+
+        Equal for equal values, whatever the order or process; a field added later changes no digest
+        of a configuration that leaves it at its default.
+        """
+        text = json.dumps(self.difference(), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -260,13 +274,39 @@ def preset(dataset: str) -> Config:
     return paper(dataset) if dataset in ("mars", "duke") else Config().replace(**{"data.dataset": dataset})
 
 
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values as `Config.to_dict` gives them now, from those that an older version has stored.
+
+    Fields that it did not have get their defaults. Nothing is checked: unknown fields stay.
+    """
+    return _completed(values, _defaults())
+
+
+def _completed(values: Mapping[str, Any], standard: Mapping[str, Any]) -> dict[str, Any]:
+    whole = {name: values.get(name, default) for name, default in standard.items()}
+    for name, default in standard.items():
+        if isinstance(default, dict):
+            whole[name] = _completed(values.get(name, {}), default)
+    return whole | {name: value for name, value in values.items() if name not in standard}
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return Config().to_dict()
+
+
+@functools.cache
+def _defaults_flat() -> dict[str, Any]:
+    return Config().flat()
+
+
 def _from_dict(cls: type[Any], values: Any, where: str) -> Any:
     hints = type_hints(cls)
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} = {values!r}: must be a mapping of field names to values")
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
     if unknown:
-        raise ConfigError(f"{where}: unknown field {unknown[0]!r}")
+        raise ConfigError(f"{where}: unknown field {unknown[0]!r} (its value is {values[unknown[0]]!r})")
     return cls(
         **{
             name: _from_dict(hints[name], value, f"{where}.{name}")

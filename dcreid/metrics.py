@@ -41,6 +41,34 @@ class RetrievalMetrics:
 
 
 @dataclass(frozen=True)
+class QueryResults:
+    """What every query with a match came to, in ascending order of query; `asked` counts all queries."""
+
+    query: Int[Tensor, " k"]  # position among the queries
+    average_precision: Float[Tensor, " k"]  # rectangle rule
+    average_precision_trapezoid: Float[Tensor, " k"]
+    first_match: Int[Tensor, " k"]  # rank of the best match, 1 = on top
+    asked: int
+
+    def metrics(self) -> RetrievalMetrics:
+        """CMC and both mAPs: means over the queries."""
+
+        def found_within(k: int) -> float:
+            return float((self.first_match <= k).double().mean())
+
+        return RetrievalMetrics(
+            rank1=found_within(1),
+            rank5=found_within(5),
+            rank10=found_within(10),
+            rank20=found_within(20),
+            mAP=float(self.average_precision.double().mean()),
+            mAP_trapezoid=float(self.average_precision_trapezoid.double().mean()),
+            queries=len(self.query),
+            queries_skipped=self.asked - len(self.query),
+        )
+
+
+@dataclass(frozen=True)
 class ClusteringQuality:
     """Agreement of classes with identities; 1 is perfect. Labels are used for reporting only."""
 
@@ -57,7 +85,20 @@ def evaluate(
     query_cams: ArrayLike | Tensor,
     gallery_cams: ArrayLike | Tensor,
 ) -> RetrievalMetrics:
-    """CMC and both mAPs of a distance matrix; equal distances rank by gallery position.
+    """CMC and both mAPs of a distance matrix: the means of `evaluate_queries`, which says what is raised."""
+    return evaluate_queries(distances, query_ids, gallery_ids, query_cams, gallery_cams).metrics()
+
+
+def evaluate_queries(
+    distances: Float[Tensor, "q g"] | NDArray[np.floating],
+    query_ids: ArrayLike | Tensor,
+    gallery_ids: ArrayLike | Tensor,
+    query_cams: ArrayLike | Tensor,
+    gallery_cams: ArrayLike | Tensor,
+) -> QueryResults:
+    """Both average precisions and the first match's rank of every query, on the CPU.
+
+    Equal distances rank by gallery position.
 
     ids and cams: (q,) and (g,) integers. Raises ValueError for NaN or infinite distances, mismatched
     or zero lengths, or when no query at all has a match.
@@ -74,7 +115,7 @@ def evaluate(
     ignored = (same & same_camera) | (g_ids == JUNK)[None, :]
     positive = same & ~ignored & (q_ids > 0)[:, None]
     query, rank = _ranks(distances, positive, ignored)  # (p,) sorted by query, then rank
-    return _retrieval(query, rank, len(q_ids))
+    return _query_results(query, rank, len(q_ids))
 
 
 def _ranks(
@@ -125,7 +166,7 @@ def _ties_before(
     return before
 
 
-def _retrieval(query: Int[Tensor, " p"], rank: Int[Tensor, " p"], q: int) -> RetrievalMetrics:
+def _query_results(query: Int[Tensor, " p"], rank: Int[Tensor, " p"], q: int) -> QueryResults:
     positives = torch.bincount(query, minlength=q)
     measured = positives > 0
     if not bool(measured.any()):
@@ -137,24 +178,17 @@ def _retrieval(query: Int[Tensor, " p"], rank: Int[Tensor, " p"], q: int) -> Ret
     r = rank.double()
     precision = i / r
     above = torch.where(r > 1, (i - 1) / (r - 1).clamp(min=1), torch.ones_like(r))
-    best = rank[first[measured]]
 
-    def mean_per_query(values: Tensor) -> float:
+    def mean_per_query(values: Tensor) -> Float[Tensor, " k"]:
         sums = torch.zeros(q, dtype=torch.float64, device=values.device).index_add_(0, query, values)
-        return float((sums[measured] / positives[measured]).mean())
+        return (sums[measured] / positives[measured]).cpu()
 
-    def found_within(k: int) -> float:
-        return float((best <= k).double().mean())
-
-    return RetrievalMetrics(
-        rank1=found_within(1),
-        rank5=found_within(5),
-        rank10=found_within(10),
-        rank20=found_within(20),
-        mAP=mean_per_query(precision),
-        mAP_trapezoid=mean_per_query((precision + above) / 2),
-        queries=int(measured.sum()),
-        queries_skipped=q - int(measured.sum()),
+    return QueryResults(
+        query=torch.nonzero(measured).flatten().cpu(),
+        average_precision=mean_per_query(precision),
+        average_precision_trapezoid=mean_per_query((precision + above) / 2),
+        first_match=rank[first[measured]].cpu(),
+        asked=q,
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dcreid.joins import Joins
-from dcreid.metrics import RetrievalMetrics
+from dcreid.metrics import QueryResults, RetrievalMetrics
 from dcreid.steps import MergeStep, TrainedStage
 from dcreid.training import StageResult
 
@@ -34,6 +34,7 @@ def whole_state(run: Algorithm) -> dict[str, Any]:
         "joins": [dataclasses.asdict(joins) for joins in run.joins],
         "history": [dataclasses.asdict(step) for step in run.history],
         "untrained": None if run.before_training is None else dataclasses.asdict(run.before_training),
+        "queries": {step: dataclasses.asdict(found) for step, found in run.queries.items()},
         "stage": None if stage is None else dataclasses.asdict(stage.result),
         "stage_seconds": 0.0 if stage is None else stage.seconds["train"],
         "stage_saved_seconds": 0.0 if stage is None else stage.saved_seconds,
@@ -52,6 +53,8 @@ def restore(run: Algorithm, state: dict[str, Any]) -> None:
     run.history = [MergeStep(**step) for step in state["history"]]
     run.memory = None if state["memory"] is None else run.new_memory(state["memory"])
     run.before_training = None if state["untrained"] is None else RetrievalMetrics(**state["untrained"])
+    # States from before this was kept have none.
+    run.queries = {step: QueryResults(**found) for step, found in state.get("queries", {}).items()}
     run.stage = None
     if state["stage"] is not None:
         seconds = {"train": state["stage_seconds"], "features": 0.0, "evaluate": 0.0}
@@ -89,7 +92,7 @@ def adopt_stage(run: Algorithm, state: dict[str, Any], wanted: tuple[str, int] |
     of = state["retrieval_of"]
     if of is not None and tuple(of) == wanted:
         stage.retrieval_of = tuple(of)
-        stage.retrieval = None if state["retrieval"] is None else RetrievalMetrics(**state["retrieval"])
+        stage.retrieval = None if state["retrieval"] is None else QueryResults(**state["retrieval"])
         stage.saved_seconds += spent["evaluate"]
     run.stage = stage
 

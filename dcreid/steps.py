@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import statistics
 import time
@@ -11,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy import ndarray
 from torch import Tensor
 
 from dcreid.config import MergeConfig
-from dcreid.metrics import ClusteringQuality, RetrievalMetrics
+from dcreid.metrics import ClusteringQuality, QueryResults, clustering_quality
 from dcreid.parallel import Ranks
 from dcreid.training import StageResult
 
@@ -52,6 +55,15 @@ class MergeStep:
     frames_per_second: float  # training frames per second of the stage
     gpu_memory_bytes: int | None  # peak of the step on the first GPU; None without CUDA
     saved_seconds: float = 0.0  # spent by another run on what this one took over (`Algorithm.adopt`)
+    # The labels that the stage was trained on; those above are of the labels that its merge made.
+    labels_before: str | None = None  # name of the partition (`partition_name`)
+    labels_after: str | None = None
+    class_size_max_before: int | None = None
+    class_size_median_before: float | None = None
+    purity_before: float | None = None
+    nmi_before: float | None = None
+    ari_before: float | None = None
+    pairwise_f_before: float | None = None
 
 
 @dataclass
@@ -62,39 +74,77 @@ class TrainedStage:
     seconds: dict[str, float]  # spent on it here so far, by part: train, features, merge, evaluate
     saved_seconds: float = 0.0
     pooled: Float[Tensor, "n d"] | None = None  # of the training tracklets; None = not measured yet
-    retrieval: RetrievalMetrics | None = None
+    retrieval: QueryResults | None = None
     retrieval_of: tuple[str, int] | None = None  # gallery, most frames; None = not measured, or not due
 
     def report(
-        self,
-        step: int,
-        classes_before: int,
-        labels: Int[Tensor, " n"],
-        clustering: ClusteringQuality | None,
-        gpu_memory_bytes: int | None,
+        self, step: int, before: Partition, after: Partition, gpu_memory_bytes: int | None
     ) -> MergeStep:
-        """The merge step that the stage came to, once its merge has made `labels`."""
-        sizes = torch.bincount(labels).tolist()
+        """The merge step that the stage came to: trained on `before`, merged into `after`."""
         optional = [field.name for field in dataclasses.fields(MergeStep) if "None" in str(field.type)]
         values: dict[str, Any] = dict.fromkeys(optional)
-        for found in (self.retrieval, clustering):
-            values |= {} if found is None else dataclasses.asdict(found)
+        values |= {} if self.retrieval is None else dataclasses.asdict(self.retrieval.metrics())
         values |= {f"seconds_{part}": spent for part, spent in self.seconds.items()}
-        values["gpu_memory_bytes"] = gpu_memory_bytes
         train = self.seconds["train"]
-        return MergeStep(
-            step=step,
-            classes_before=classes_before,
-            classes_after=len(sizes),
-            alpha=self.result.alpha,
-            lr=self.result.lr,
-            loss=self.result.loss,
-            class_size_max=max(sizes),
-            class_size_median=float(statistics.median(sizes)),
-            frames_per_second=self.result.frames / train if train else 0.0,
-            saved_seconds=self.saved_seconds,
-            **values,
-        )
+        values |= {
+            **{f"{name}_before": value for name, value in before.values().items()},
+            **after.values(),
+            "step": step,
+            "classes_before": before.classes,
+            "classes_after": after.classes,
+            "labels_before": before.name,
+            "labels_after": after.name,
+            "alpha": self.result.alpha,
+            "lr": self.result.lr,
+            "loss": self.result.loss,
+            "frames_per_second": self.result.frames / train if train else 0.0,
+            "saved_seconds": self.saved_seconds,
+            "gpu_memory_bytes": gpu_memory_bytes,
+        }
+        return MergeStep(**values)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The classes at one moment, as a merge step reports them."""
+
+    name: str  # 12 hex digits: equal for equal partitions of the data set, whatever the seed
+    sizes: Int[ndarray, " c"]
+    quality: ClusteringQuality | None  # None without identities
+
+    @classmethod
+    def of(
+        cls,
+        labels: Int[Tensor, " n"],
+        order: Int[ndarray, " n"],
+        identities: Int[ndarray, " n"] | None,
+    ) -> Partition:
+        """labels: row i is tracklet order[i] of the training split, which `identities` belong to."""
+        in_split = np.empty(len(order), dtype=np.int64)
+        in_split[order] = labels.numpy()
+        quality = None if identities is None else clustering_quality(in_split, identities)
+        return cls(partition_name(in_split), np.bincount(in_split), quality)
+
+    @property
+    def classes(self) -> int:
+        """C"""
+        return len(self.sizes)
+
+    def values(self) -> dict[str, Any]:
+        """Fields of MergeStep but for the number of classes and the name."""
+        return {
+            "class_size_max": int(self.sizes.max()),
+            "class_size_median": float(statistics.median(self.sizes.tolist())),
+            **({} if self.quality is None else dataclasses.asdict(self.quality)),
+        }
+
+
+def partition_name(labels: Int[ndarray, " n"]) -> str:
+    """12 hex digits that name a partition of the n tracklets, whatever its classes are called."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int32)
+    rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)  # classes in order of first tracklet
+    return hashlib.sha256(rank[inverse].tobytes()).hexdigest()[:12]
 
 
 class Clock:

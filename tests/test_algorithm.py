@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 import torch
 
 from dcreid.algorithm import Algorithm, MergeStep, joins_per_step
@@ -15,6 +16,7 @@ from dcreid.config import Config, small
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import Ints, Split, TrackletDataset
 from dcreid.features import pooled_features, unit
+from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 
 _SECONDS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
@@ -89,6 +91,79 @@ def test_the_loop_counts_as_algorithm_1_does() -> None:
         algorithm.step()
 
 
+def test_rows_tell_the_labels_trained_on_from_those_merged_into() -> None:
+    """Both sides of a merge against their own computation from the labels."""
+    config = tiny(**{"merge.max_steps": 2})
+    algorithm = run(config)
+    people = algorithm.data.train.identities
+    assert people is not None
+    before = np.arange(len(people))  # tracklet to class, in the data set's order
+    name = partition_name(before)
+    for step, labels in zip(algorithm.history, algorithm.labels_history, strict=True):
+        after = np.empty_like(before)
+        after[algorithm.order] = labels.numpy()
+        assert step.labels_before == name and step.labels_after == (name := partition_name(after))
+        for classes, end in ((before, "_before"), (after, "")):
+            sizes = np.unique(classes, return_counts=True)[1]
+            assert getattr(step, f"class_size_max{end}") == sizes.max()
+            assert getattr(step, f"class_size_median{end}") == np.median(sizes)
+            for measure in ("purity", "nmi", "ari", "pairwise_f"):
+                expected = getattr(reference, measure)(classes.tolist(), people.tolist())
+                assert getattr(step, f"{measure}{end}") == pytest.approx(expected, abs=1e-9), measure
+        before = after
+    assert step.labels_before != step.labels_after
+
+
+def test_a_partition_is_named_by_who_is_together_not_by_what_classes_are_called() -> None:
+    name = partition_name(np.array([0, 0, 1, 2]))
+    assert partition_name(np.array([7, 7, 3, 5])) == name == partition_name(np.array([2, 2, 0, 1]))
+    assert len({name, *(partition_name(np.array(other)) for other in ([0, 1, 1, 2], [0, 0, 1, 1]))}) == 3
+
+
+def test_every_query_is_kept_at_every_measured_step_and_adds_up_to_the_row() -> None:
+    config = tiny(**{"evaluate.eval_every": 2, "data.eval_frames": 1})
+    algorithm = Algorithm(config, dataset(config))
+    untrained = algorithm.untrained()
+    list(algorithm)
+    measured = {step.step: step for step in algorithm.history if step.mAP is not None}
+    assert algorithm.queries.keys() == {0, *measured} and len(measured) < len(algorithm.history)
+    for number, found in algorithm.queries.items():
+        row = untrained if number == 0 else measured[number]
+        assert row is not None and row.queries == len(found.query)
+        assert float(found.average_precision.mean()) == pytest.approx(row.mAP, abs=1e-12)
+        assert float((found.first_match == 1).double().mean()) == pytest.approx(row.rank1, abs=1e-12)
+    assert len({tuple(found.average_precision.tolist()) for found in algorithm.queries.values()}) > 1
+
+
+def test_retrieval_is_that_of_the_reference_on_unit_features() -> None:
+    config = tiny(**{"train.first_epochs": 0, "merge.max_steps": 1})
+    algorithm = Algorithm(config, dataset(config))
+    step, data = algorithm.step(), algorithm.data
+    assert data.test is not None and data.test.identities is not None and algorithm.test_store is not None
+    # Features of any length would rank otherwise.
+    pooled = pooled_features(algorithm.backbone, algorithm.test_store, torch.device("cpu")).double().numpy()
+    lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
+    assert lengths.max() > 1.02 * lengths.min()
+    distances = reference.distances(pooled / lengths)[data.query][:, data.gallery]
+    labels = [
+        column[rows].tolist()
+        for column in (data.test.identities, data.test.cameras)
+        for rows in (data.query, data.gallery)
+    ]
+    expected = reference.evaluate(distances, *labels)
+    found = dataclasses.asdict(step)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_untrained_network_is_measured_on_the_frames_of_the_last_step() -> None:
+    """Without training the last step has the untrained network: all frames, whatever eval_frames says."""
+    config = tiny(**{"train.first_epochs": 0, "train.later_epochs": 0, "data.eval_frames": 1})
+    algorithm = Algorithm(config, dataset(config))
+    untrained = algorithm.untrained()
+    last = list(algorithm)[-1]
+    assert untrained is not None and untrained.mAP == last.mAP != algorithm.history[0].mAP
+
+
 @pytest.mark.parametrize(("n", "steps"), [(8298, 20), (2196, 20)])
 def test_twenty_trainings_on_the_papers_data_sets(n: int, steps: int) -> None:
     from dcreid.algorithm import merge_steps
@@ -136,6 +211,27 @@ def test_a_run_cut_anywhere_and_continued_equals_the_uncut_run(changes: dict[str
     assert torch.equal(whole.memory.rows, after_step.memory.rows)
     assert after_step.untrained() == cut.untrained()
     same_joins(after_step, whole)
+
+
+def test_all_that_was_told_of_a_cut_run_is_told_by_the_one_that_goes_on() -> None:
+    config = tiny(**{"merge.max_steps": 3})
+    data = dataset(config)
+    cut = Algorithm(config, data)
+    cut.untrained()
+    cut.step(), cut.step(), cut.train()
+    assert cut.stage is not None
+    cut.stage.saved_seconds = 90.0
+    spent = cut.stage.seconds["train"]
+    continued = Algorithm(config, data)
+    continued.load_state_dict(cut.state_dict())
+    assert len(continued.labels_history) == 2
+    for ours, theirs in zip(continued.labels_history, cut.labels_history, strict=True):
+        assert torch.equal(ours, theirs)
+    assert continued.queries.keys() == cut.queries.keys() == {0, 1, 2}
+    for step, found in cut.queries.items():
+        assert torch.equal(continued.queries[step].average_precision, found.average_precision)
+    made = continued.merge()
+    assert made.seconds_train == spent > 0 and made.saved_seconds == 90.0
 
 
 def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:
@@ -229,7 +325,7 @@ def test_the_order_of_tracklets_and_the_names_of_identities_do_not_matter_to_a_f
     one, other = run(config, data), run(config, permuted(data, order, relabelled=True))
     for ours, theirs in zip(one.history, other.history, strict=True):
         for name, value in dataclasses.asdict(ours).items():
-            if name not in _SECONDS and value is not None:
+            if name not in (*_SECONDS, "labels_before", "labels_after") and value is not None:
                 assert getattr(theirs, name) == pytest.approx(value, rel=1e-6, nan_ok=True), name
     for ours, theirs in zip(one.labels_history, other.labels_history, strict=True):
         position = np.argsort(one.order)  # tracklet of `data` -> row
@@ -280,6 +376,17 @@ def test_the_diversity_term_keeps_classes_small() -> None:
     assert torch.bincount(algorithm.labels).tolist() == [2] * 9
     loose = run(config.replace(**{"merge.lambda1": 0.0, "merge.lambda2": 0.0}))
     assert loose.history[-1].class_size_max > 2
+
+
+def test_features_that_training_has_ruined_are_divergence_too() -> None:
+    """The last iteration's step may ruin weights when the loss of the epoch was finite."""
+    config = tiny()
+    algorithm = Algorithm(config, dataset(config))
+    algorithm.train()
+    with torch.no_grad():
+        next(algorithm.backbone.parameters()).fill_(torch.nan)
+    with pytest.raises(DivergedError, match="after stage 1: the training diverged"):
+        algorithm.merge()
 
 
 def test_divergence_is_told_with_stage_and_epoch() -> None:

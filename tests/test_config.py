@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from dcreid import config as configuration
 from dcreid.checked import allowed
-from dcreid.config import Config, ConfigError, MergeConfig, TrainConfig, fields, paper, preset, small
+from dcreid.config import (
+    Config,
+    ConfigError,
+    MergeConfig,
+    TrainConfig,
+    completed,
+    fields,
+    paper,
+    preset,
+    small,
+)
 
 
 def leaves_of_type(*kinds: type) -> list[str]:
@@ -173,6 +183,35 @@ def test_dictionaries_and_json_give_the_configuration_back(changes: dict[str, ob
 def test_equal_digests_mean_equal_configurations(one: dict[str, object], other: dict[str, object]):
     a, b = Config().replace(**one), Config().replace(**other)
     assert (a == b) == (a.digest() == b.digest())
+
+
+def test_a_configuration_is_told_by_its_difference_from_the_defaults():
+    assert Config().difference() == {}
+    changes = {"merge.lambda1": 0.2, "data.synthetic.cameras": 7, "seed": 3, "train.compile": True}
+    assert Config().replace(**changes).difference() == changes
+    assert Config().replace(**changes, **{"train.lr": 0.1}).difference() == changes  # its default
+
+
+@given(names_to_values, st.sets(st.sampled_from(list(fields()))))
+def test_what_an_older_version_did_not_have_yet_is_completed(values: dict[str, object], later: set[str]):
+    """Without any fields that are at their default the stored configuration is the same one."""
+    config = Config().replace(**values)
+    stored = config.to_dict()
+    for name in later - config.difference().keys():
+        *groups, leaf = name.split(".")
+        target = stored
+        for group in groups:
+            target = target[group]
+        del target[leaf]
+    assert completed(stored) == config.to_dict()
+    assert Config.from_dict(stored).digest() == config.digest()
+
+
+def test_completing_keeps_what_it_does_not_know_for_the_check_that_names_it():
+    stored = completed({"merge": {"gone": 3}})
+    assert stored["train"] == Config().to_dict()["train"]
+    with pytest.raises(ConfigError, match=r"Config\.merge: unknown field 'gone' \(its value is 3\)"):
+        Config.from_dict(stored)
 
 
 def test_every_field_is_part_of_the_digest():

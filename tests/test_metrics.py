@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcreid.metrics import RetrievalMetrics, clustering_quality, evaluate
+from dcreid.metrics import RetrievalMetrics, clustering_quality, evaluate, evaluate_queries
 
 
 def one_query(g_ids: list[int], g_cams: list[int], dist: list[float] | None = None) -> RetrievalMetrics:
@@ -89,6 +89,20 @@ def rankings(draw: st.DrawFn):
 @given(rankings())
 def test_evaluate_is_the_loop_over_queries(ranking):
     assert dataclasses.asdict(evaluate(*ranking)) == pytest.approx(reference.evaluate(*ranking))
+
+
+@given(rankings())
+def test_every_query_is_the_loops(ranking):
+    found = evaluate_queries(*ranking)
+    all_ranks = [reference.ranks(ranking[0], q, *ranking[1:]) for q in range(len(ranking[0]))]
+    measured = [q for q, ranks in enumerate(all_ranks) if ranks]
+    assert found.query.tolist() == measured and found.asked == len(all_ranks)
+    assert found.first_match.tolist() == [all_ranks[q][0] for q in measured]
+    precision = [reference.average_precision(all_ranks[q]) for q in measured]
+    assert found.average_precision.tolist() == pytest.approx(precision)
+    length = len(ranking[2])
+    areas = [reference.average_precision_trapezoid(all_ranks[q], length) for q in measured]
+    assert found.average_precision_trapezoid.tolist() == pytest.approx(areas)
 
 
 @given(rankings(), st.floats(0.01, 100))

@@ -11,6 +11,13 @@ from dcreid.data.duke import parse_name
 from dcreid.data.tracklets import DataError
 from dcreid.data.walk import IMAGE_SUFFIXES, in_order, scan
 
+# What lies below the root of a data set, for messages.
+LAYOUTS = {
+    "mars": "bbox_train/ bbox_test/ info/ as its makers ship it, or train_split/ query_split/ gallery_split/",
+    "duke": "train/ query/ gallery/<identity>/<tracklet>/ with frames such as 0001_C6_F0099_X30823.jpg",
+    "folder": "train/<tracklet>/<frames>, and to measure retrieval query/ gallery/<identity>/<tracklet>/",
+}
+
 _MARS = {"bbox_train", "bbox_test", "train_split", "query_split", "gallery_split"}
 _DUKE = {"train", "query", "gallery"}
 _LOOKED_AT = 100  # folders beside a wrong root, and folders on the way to a first frame
