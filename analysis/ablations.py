@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 from analysis import paper
 from analysis.paper import Published
 from analysis.results import Group
-from analysis.runs import AT, Run, of_experiment, standing
+from analysis.runs import AT, Run, count, of_experiment, standing
 from analysis.statistics import compare
 from analysis.symbols import CRITERIA, symbol, value
 from analysis.typeset import MISSING, Table, mean, p_value
@@ -83,7 +84,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
             if comparable:
                 cells += _difference_cells(means, printed, at)
             label = spec.labels.get(experiment, experiment.split("/", 1)[1])
-            rows.append((label, at, str(means["rank1"].n), *cells))
+            rows.append((label, at, count(found, experiment), *cells))
             numbers.append(_numbers(experiment, at, means, printed))
     headings = [_HEADINGS[name] for name in MEASURES] + _published_headings(shown, comparable)
     return Table(
@@ -91,7 +92,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
         title=f"{spec.title}, {group.name}",
         columns=(spec.heading, "step", "runs", *headings),
         rows=tuple(rows),
-        caption=_caption(group, bool(shown), comparable)
+        caption=_caption(group, found, bool(shown), comparable)
         + (" Δ is ours minus the paper's." if comparable else ""),
         numbers=pd.DataFrame(numbers),
         left=2,
@@ -112,14 +113,14 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
     for at in AT:
         means = _means(found, "fig3/final", at, measures)
         cells = _cells(means, group, "fig3/final")
-        rows.append((f"ours, {at} step", "none", str(means["rank1"].n), *cells))
+        rows.append((f"ours, {at} step", "none", count(found, "fig3/final"), *cells))
         numbers.append(_numbers("fig3/final", at, means, paper.final_setting(group.dataset)))
     return Table(
         name=f"table{number}",
         title=f"Table {number}: against others, {group.name}",
         columns=("method", "labels", "runs", *(_HEADINGS[name] for name in measures)),
         rows=tuple(rows),
-        caption=_caption(group, True, group.is_papers_data)
+        caption=_caption(group, found, True, group.is_papers_data)
         + " Labels one: one labelled tracklet per identity. The other rows are as the paper prints them.",
         numbers=pd.DataFrame(numbers),
         left=2,
@@ -157,7 +158,7 @@ def _gains(
             if experiment == experiments[0]:
                 worth = [MISSING, MISSING]
             label = labels.get(experiment, experiment)
-            rows.append((label, at, str(means["rank1"].n), *_cells(means, group, experiment), *worth))
+            rows.append((label, at, count(found, experiment), *_cells(means, group, experiment), *worth))
             values = {"gain": gain.difference.mean, "gain_half": gain.difference.half, "p": gain.p}
             numbers.append(_numbers(experiment, at, means, None) | values)
     against = " Δ: against the first row, paired by seed (p: t test)."
@@ -166,7 +167,7 @@ def _gains(
         title=f"{title}, {group.name}",
         columns=("variant", "step", "runs", *(_HEADINGS[name] for name in MEASURES), "Δ mAP trapezoid", "p"),
         rows=tuple(rows),
-        caption=f"{_caption(group, False, False)}{against} {note}".strip(),
+        caption=f"{_caption(group, found, False, False)}{against} {note}".strip(),
         numbers=pd.DataFrame(numbers),
         left=2,
     )
@@ -221,11 +222,15 @@ def _difference_cells(means: Mapping[str, Estimate], printed: Published | None, 
     return [rank1, mean(means["mAP_trapezoid"].mean - printed.mAP, sign=True)]
 
 
-def _caption(group: Group, published: bool, comparable: bool) -> str:
+def _caption(group: Group, found: Sequence[Run], published: bool, comparable: bool) -> str:
     text = (
         f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
         "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
     )
+    if any(run.diverged for run in found):
+        text += " A run whose training diverged counts as 0 from there on."
+    if published and found and max(Counter(run.setting for run in found).values()) == 1:
+        text += " One run of each setting: no interval and no verdict (more seeds: --plan tables --seeds 5)."
     if published:
         text += " The paper's mAP is of the trapezoid kind and of the best step."
     if published and not comparable:

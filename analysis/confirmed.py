@@ -18,6 +18,7 @@ from analysis.statistics import compare
 from analysis.symbols import symbol, value
 from analysis.typeset import MISSING, Table, mean, p_value
 from dcreid.config import Config
+from study.confirm import SEARCHED
 from study.statistics import estimate
 
 _SHOWN = 5
@@ -75,8 +76,8 @@ def verdict(found: Sequence[Run], group: Group) -> str:
 
 
 def _best(found: Sequence[Run], papers: str, at: str) -> list[Run]:
-    """The best drawn configurations, and further ones that were run on fresh seeds."""
-    drawn = [run for run in found if run.trial.origin == "search" and run.setting != papers]
+    """The best configurations drawn or given, and further ones that were run on fresh seeds."""
+    drawn = [run for run in found if run.trial.origin in SEARCHED and run.setting != papers]
     drawn.sort(key=lambda run: -run.value("mAP", at))
     fresh = {run.setting for run in found if _fresh(run)}
     return [run for i, run in enumerate(drawn) if i < _SHOWN or run.setting in fresh]
@@ -116,6 +117,6 @@ def _row(found: Sequence[Run], key: str, papers: str, at: str) -> tuple[tuple[st
 
 
 def _fresh(run: Run) -> bool:
-    """Whether a search cannot have chosen by the run: neither drawn, nor the paper's on the search's seed."""
+    """Whether a search cannot have chosen by the run: not drawn, nor given, nor the paper's on its seed."""
     origin, plan = run.trial.origin, run.study.plan
-    return origin != "search" and not (origin == "paper" and run.trial.seed == plan.config.seed)
+    return origin not in SEARCHED and not (origin == "paper" and run.trial.seed == plan.config.seed)

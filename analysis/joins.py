@@ -29,9 +29,9 @@ from analysis.symbols import CRITERIA
 from analysis.typeset import MISSING, Table, mean
 from dcreid.config import MergeConfig
 from dcreid.joins import RIGHT, UNKNOWN, WRONG
-from study.joins import load_joins
 from study.statistics import estimate
 from study.storage import StorageError
+from study.trial_tables import load_joins
 
 # cause to what it is called in tables and (as mathtext) in figures
 CAUSES = {
@@ -49,7 +49,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 
 
 def judged(joins: pd.DataFrame, merging: MergeConfig) -> pd.DataFrame:
-    """A trial's joins (`study.joins`) with `cause` (a key of CAUSES, or "" where the join is not wrong).
+    """A trial's joins (`study.trial_tables`) with `cause`: a key of CAUSES, or "" where the join is right.
 
     `by_inter`, `by_intra` and `by_size` hold what each term of Eq (7) did for a wrong join, in units of
     distance; NaN where nothing was missed.

@@ -90,7 +90,7 @@ def choose(study: Study, number: int | None) -> TrialRecord:
             last = max(trial.number for trial in study.trials)
             raise ResultsError(f"--trial {number}: {study.folder} has trials 0 to {last}")
         return named[0]
-    found = runs(Group(study.name, (study,)))
+    found = [run for run in runs(Group(study.name, (study,))) if not run.diverged]
     final = [run for run in found if "fig3/final" in run.experiments]
     if not found:
         raise ResultsError(f"{study.folder}: no trial is complete; name one that has a checkpoint: --trial N")

@@ -33,7 +33,7 @@ from analysis.retrieval import by_difficulty, rank_lists
 from analysis.style import LINES, panels, save, styled
 from dcreid.data.tracklets import Ints, Split
 from dcreid.dispersion import cross_distances
-from study.joins import joins_table
+from study.trial_tables import joins_table
 
 QUERIES, CLASSES = 8, 8  # rows of a sheet
 _COLOURED = 18  # identities on the map that get a colour and marker of their own

@@ -173,14 +173,16 @@ def _failed(results: Results) -> str:
     for group in results.groups:
         for study in group.studies:
             for trial in study.trials:
-                if trial.state in ("failed", "running"):
+                if trial.state in ("failed", "diverged", "running"):
                     rows.append((study.name, str(trial.number), *_trouble(trial, group)))
     retried = sum(max(0, trial.attempts - 1) for study in results.studies for trial in study.trials)
     text = paragraph(f"Trials started again after a crash or a stop: {retried}.")
     if not rows:
-        return paragraph("Every trial that was started has ended, none has failed.") + text
+        return paragraph("Every trial that was started has ended; none has failed or diverged.") + text
     columns = ("study", "trial", "configuration", "state", "steps", "reason")
-    table = Table("failed", "Failed and unfinished trials", columns, tuple(rows), "", pd.DataFrame(), left=6)
+    table = Table(
+        "failed", "Failed, diverged and unfinished trials", columns, tuple(rows), "", pd.DataFrame(), left=6
+    )
     again = [f"python study/run.py --resume {study.folder}" for study in results.studies]
     return html_table(table) + text + paragraph("To go on:") + preformatted("\n".join(again))
 

@@ -18,14 +18,18 @@ from typing import Any
 
 import pandas as pd
 
-from dcreid.config import Config, ConfigError
+from dcreid.config import Config, ConfigError, completed
 from study.ledger import FINISHED, Ledger, TrialRecord
 from study.plan import StudyPlan
+from study.schema import StudyError, check_schema
 from study.storage import Storage
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
-_OF_TRIAL = ("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "reused", "objective")
+_OF_TRIAL = (
+    *("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "reused"),
+    *("objective", "value"),
+)
 _DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
 
 
@@ -132,12 +136,15 @@ def load_study(folder: Path) -> Study:
     """Reads one study folder. Raises ResultsError."""
     description = _description(folder)
     try:
-        plan = StudyPlan(**description["plan"])
+        check_schema(description.get("schema", 1), folder / "study.json")
+        plan = StudyPlan.from_dict(description["plan"])
         missing = [name for name in _DESCRIBED if name not in description["dataset"]]
         if missing:
             raise KeyError(missing[0])
         _ = plan.config
         trials, sessions = _trials(folder)
+    except StudyError as error:  # of a newer version, and says so
+        raise ResultsError(str(error)) from None
     except (ConfigError, KeyError, TypeError) as error:
         raise ResultsError(
             f"{folder}: written by another version of this code ({type(error).__name__}: {error}); "
@@ -147,12 +154,13 @@ def load_study(folder: Path) -> Study:
 
 
 def setting(config: Mapping[str, Any]) -> str:
-    """Names a (nested) configuration without its seed.
+    """Names a (nested) configuration without its seed, whichever version of this code has stored it.
 
     The network's file counts by its name alone: it lies elsewhere on every machine.
     """
-    network = config["model"] | {"weights": Path(config["model"]["weights"]).name}
-    content = {**config, "seed": 0, "model": network}
+    whole = completed(config)
+    network = whole["model"] | {"weights": Path(whole["model"]["weights"]).name}
+    content = {**whole, "seed": 0, "model": network}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -27,10 +27,15 @@ from analysis.style import LINES, panels
 from analysis.symbols import symbol
 from dcreid.config import Config, ConfigError
 from search_spaces.space import Space
-from study.projection import objective_curve
+from study.confirm import SEARCHED
 
 FEWEST = 4  # complete trials below which importances and contours are noise
-_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.COMPLETE,  # with the worst value, as the search was told it
+    "failed": TrialState.FAIL,
+}
 
 
 def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
@@ -50,14 +55,14 @@ def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
 
 
 def optuna_study(study: Study) -> optuna.Study:
-    """Drawn trials, and the paper's configuration on the first seed, as an in-memory Optuna study."""
+    """Trials drawn or given, and the paper's configuration on its first seed, as a study of Optuna's."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(direction="maximize", study_name=study.name)
     assert study.plan.space is not None
     space = Space.from_dict(study.plan.space).flattened()
     distributions = {symbol(name): of for name, of in space.distributions().items()}
     for trial in study.trials:
-        counted = trial.origin == "search" or (
+        counted = trial.origin in SEARCHED or (
             trial.origin == "paper" and trial.seed == study.plan.config.seed
         )
         if not counted or trial.state not in _STATES:
@@ -66,7 +71,7 @@ def optuna_study(study: Study) -> optuna.Study:
             params = space.params_of(Config.from_dict(trial.config))
         except ConfigError:  # the paper's configuration outside the space
             continue
-        curve = objective_curve(trial, study.plan.objective)
+        curve = trial.objective_curve(study.plan.objective)
         ended_with_value = curve and trial.state != "failed"
         made.add_trial(
             optuna.create_trial(
@@ -75,24 +80,25 @@ def optuna_study(study: Study) -> optuna.Study:
                 params={symbol(name): value for name, value in params.items()},
                 distributions=distributions,
                 intermediate_values=curve,
-                user_attrs={"trial": trial.number, "origin": trial.origin},
+                user_attrs={"trial": trial.number, "origin": trial.origin, "state": trial.state},
             )
         )
     return made
 
 
 def history(study: optuna.Study) -> Figure | str:
-    """Objective by trial number: complete, pruned (at the step where it ended), the best so far."""
+    """Objective by trial number: complete, pruned (at the step where it ended), diverged, the best so far."""
     if not study.trials:
         return "no trial of the search has ended yet"
     figure, (ax,) = panels(1)
-    kinds = ((TrialState.COMPLETE, "complete", LINES[0]), (TrialState.PRUNED, "pruned", LINES[1]))
-    for state, label, line in kinds:
-        ended = [t for t in study.trials if t.state == state and t.value is not None]
+    for label, line in (("complete", LINES[0]), ("pruned", LINES[1]), ("diverged", LINES[3])):
+        ended = [t for t in study.trials if t.user_attrs["state"] == label and t.value is not None]
+        if label == "diverged" and not ended:
+            continue
         ax.plot(
             [t.user_attrs["trial"] for t in ended], [100 * (t.value or math.nan) for t in ended],
             linestyle="none", marker=line.marker, color=line.color, label=label,
-            markerfacecolor=line.color if state == TrialState.COMPLETE else "none",
+            markerfacecolor=line.color if label == "complete" else "none",
         )  # fmt: skip
     complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
     best = [max(100 * (t.value or 0.0) for t in complete[: i + 1]) for i in range(len(complete))]
@@ -128,9 +134,9 @@ def curves(study: optuna.Study) -> Figure | str:
 def _look(trial: FrozenTrial) -> tuple[str, dict[str, Any]]:
     if trial.user_attrs["origin"] == "paper":
         return "the paper's setting", {"color": "black", "linewidth": 2, "zorder": 3}
-    if trial.state == TrialState.COMPLETE:
-        return "complete", {"color": LINES[0].color, "linewidth": 0.8}
-    label = "pruned" if trial.state == TrialState.PRUNED else "failed"
+    label = str(trial.user_attrs["state"])
+    if label == "complete":
+        return label, {"color": LINES[0].color, "linewidth": 0.8}
     line = LINES[1] if label == "pruned" else LINES[3]
     return label, {
         "color": line.color,

@@ -44,9 +44,9 @@ def over_steps(runs: Sequence[Run], metric: str, *, scale: float = 1.0, untraine
     """A column of the results table by merge step; untrained: with step 0 in front."""
     values: dict[int, dict[int, float]] = {}
     for run in runs:
-        for step, row in run.trial.steps.items():
-            if row.get(metric) is not None and (step > 0 or untrained):
-                values.setdefault(step, {})[run.trial.seed] = scale * float(row[metric])
+        for step, value in run.curve(metric).items():
+            if step > 0 or untrained:
+                values.setdefault(step, {})[run.trial.seed] = scale * value
     steps = sorted(values)
     return Series([float(step) for step in steps], [estimate(pd.Series(values[step])) for step in steps])
 

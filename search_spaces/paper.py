@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,37 @@ def plan(name: str, base: Config) -> list[PlanItem]:
         )
     items: dict[str, PlanItem] = {}
     for experiment, changes in PLANS[name].rows(base):
-        config = base.replace(**changes)
-        item = items.setdefault(config.digest(), PlanItem(config, (), _label(base, config)))
-        items[config.digest()] = dataclasses.replace(item, experiments=(*item.experiments, experiment))
+        made = item(base, changes, (experiment,))
+        known = items.get(made.config.digest())
+        if known is not None:
+            made = dataclasses.replace(known, experiments=(*known.experiments, experiment))
+        items[made.config.digest()] = made
     # A stable sort: only the final setting moves, to the front.
-    return sorted(items.values(), key=lambda item: item.config != base)
+    return sorted(items.values(), key=lambda one: one.config != base)
+
+
+def item(base: Config, changes: Mapping[str, Any], experiments: tuple[str, ...]) -> PlanItem:
+    """The base with some fields changed, under the label that these make."""
+    config = base.replace(**changes)
+    return PlanItem(config, experiments, _label(base, config))
+
+
+def table_settings(base: Config, fixed: Collection[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The settings of Tables 1 to 3 beside the base, as (experiments, changes), and those left out, in words.
+
+    A setting that changes a field which the user has fixed is left out.
+    """
+    settings: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    for one in plan("tables", base):
+        changes = {name: value for name, value in one.config.flat().items() if value != base.flat()[name]}
+        held = [name for name in changes if name in fixed]
+        if held:
+            symbols = ", ".join(_SYMBOLS.get(name, name) for name in held)
+            left_out.append(f"{' and '.join(one.experiments)} ({one.label}): {symbols} was given")
+        elif changes:
+            settings.append({"experiments": list(one.experiments), "changes": changes})
+    return settings, left_out
 
 
 def with_seeds(items: Iterable[PlanItem], seeds: Sequence[int]) -> list[PlanItem]:
@@ -94,7 +120,7 @@ def with_seeds(items: Iterable[PlanItem], seeds: Sequence[int]) -> list[PlanItem
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds = {list(seeds)!r}: must be one or more different numbers")
     items = list(items)
-    return [dataclasses.replace(item, config=item.config.replace(seed=s)) for s in seeds for item in items]
+    return [dataclasses.replace(one, config=one.config.replace(seed=s)) for s in seeds for one in items]
 
 
 def _label(base: Config, config: Config) -> str:
@@ -135,6 +161,11 @@ def _table3(base: Config) -> Iterator[_Row]:
     yield from _curve(base, "table3", "train.temperature", TABLE3_TEMPERATURES)
 
 
+def _tables(base: Config) -> Iterator[_Row]:
+    for rows in (_table1, _table2, _table3):
+        yield from rows(base)
+
+
 def _fig3(base: Config) -> Iterator[_Row]:
     yield "fig3/final", {}
 
@@ -148,7 +179,7 @@ def _fig5(base: Config) -> Iterator[_Row]:
 
 
 def _paper(base: Config) -> Iterator[_Row]:
-    for rows in (_table1, _table2, _table3, _fig3, _fig4, _fig5):
+    for rows in (_tables, _fig3, _fig4, _fig5):
         yield from rows(base)
 
 
@@ -202,6 +233,7 @@ class _Plan:
 
 PLANS: dict[str, _Plan] = {
     "paper": _Plan("Tables 1 to 3 and Figs 3 to 5, every configuration once", _paper),
+    "tables": _Plan("Tables 1 to 3 alone, seven settings", _tables),
     "table1": _Plan("the criterion: neither λ, λ1, λ1 and λ2", _table1),
     "table2": _Plan("memory update rate: fixed against linearly growing", _table2),
     "table3": _Plan("temperature τ", _table3),

@@ -16,12 +16,15 @@ from study.ledger import TrialRecord
 from study.plan import StudyPlan
 from study.statistics import Estimate, estimate
 
+SEARCHED = ("search", "given")  # origins of the trials among which a search chooses, the paper's apart
+
 
 def confirmation(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[PlanItem]:
     """The runs that confirm a search, seed by seed: the paper's configuration first, then the best drawn.
 
     Only complete trials are candidates, by the objective of the study; the better of equals is the
-    earlier. The fresh seeds are the next after those of the search.
+    earlier. Settings of the paper's tables that the search was given are candidates like those drawn.
+    The fresh seeds are the next after those of the search.
     """
     trials = list(trials)
     best = best_drawn(plan, trials)
@@ -39,8 +42,8 @@ def runs_to_confirm(plan: StudyPlan) -> int:
 
 
 def best_drawn(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The best `plan.confirm` trials that the search drew."""
-    ended = [t for t in trials if t.origin == "search" and t.state == "complete" and t.value is not None]
+    """The best `plan.confirm` trials that the search drew or was given."""
+    ended = [t for t in trials if t.origin in SEARCHED and t.state == "complete" and t.value is not None]
     ended.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
     distinct = {Config.from_dict(trial.config).digest(): trial for trial in reversed(ended)}
     distinct.pop(plan.config.digest(), None)
@@ -49,7 +52,7 @@ def best_drawn(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[TrialReco
 
 def fresh_seeds(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[int]:
     """`plan.seeds` seeds after the study's own, without those that drawn trials ran on."""
-    seen = {trial.seed for trial in trials if trial.origin == "search"}
+    seen = {trial.seed for trial in trials if trial.origin in SEARCHED}
     following = (seed for seed in itertools.count(plan.config.seed + 1) if seed not in seen)
     return list(itertools.islice(following, plan.seeds))
 

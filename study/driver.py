@@ -22,9 +22,17 @@ from search_spaces.samplers import adapt_space, make_sampler
 from study.console import Board
 from study.database import DatabaseProjection, check_database, open_database
 from study.estimate import print_plan
-from study.folder import StudyError, check_same, describe, locked, read_plan, write_description
+from study.folder import (
+    StudyError,
+    as_created,
+    check_same,
+    describe,
+    locked,
+    read_plan,
+    write_description,
+)
 from study.ledger import Ledger
-from study.options import command_line, overrides, resolve
+from study.options import command_line, overrides, resolve, settings_left_out
 from study.plan import StudyPlan
 from study.projection import Projection, journal
 from study.pruners import make_pruner
@@ -42,6 +50,7 @@ class Prepared:
     plan: StudyPlan
     data: TrackletDataset
     command: str
+    notes: tuple[str, ...]  # what the options mean and a user may not expect
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,11 @@ class Outcome:
 
 def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     """Resolves the options and checks data, network and storage before anything is started."""
+    notes: tuple[str, ...] = ()
     if given.resume is not None:
         plan = overrides(read_plan(given.resume, given.studies), given, argv)
     else:
-        plan = resolve(given)
+        plan, notes = _as_created(resolve(given), given)
     config = plan.config
     data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
     if len(data.train) <= joins_per_step(len(data.train), config.merge.merge_rate):
@@ -74,19 +84,33 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         Storage(plan.storage)
     if plan.optuna_storage is not None:
         check_database(plan.optuna_storage)
-    return Prepared(plan, data, command_line(argv))
+    return Prepared(plan, data, command_line(argv), notes)
+
+
+def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, tuple[str, ...]]:
+    """The plan, with the given settings of the study that is there already, and what to tell of them."""
+    created = as_created(plan)
+    if created.given != plan.given:
+        return created, (
+            f"the study was created with {len(created.given)} settings of the paper's tables beside trial 0, "
+            "and keeps to that; for another choice use another --name",
+        )
+    left_out = settings_left_out(given)
+    return created, tuple(f"left out of the paper's tables: {told}" for told in left_out)
 
 
 def dry_run(prepared: Prepared, console: Console) -> None:
     """Prints what would run and what it would cost; starts no Ray and writes nothing."""
     print_plan(prepared.plan, prepared.data, console)
+    for note in prepared.notes:
+        console.print(note, soft_wrap=True)
 
 
 def drive(prepared: Prepared, console: Console) -> Outcome:
     """Runs the session. Raises StudyError where the folder holds another study or another driver."""
     plan, data = prepared.plan, prepared.data
     with locked(plan.folder), _warnings_on(console):
-        for note in check_same(plan.folder, plan, data):
+        for note in (*check_same(plan.folder, plan, data), *prepared.notes):
             console.print(note, style="yellow", soft_wrap=True)
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")

@@ -27,7 +27,8 @@ from study.plan import StudyPlan
 from study.stages import Sharing
 
 _TIMED_FRAMES = 32
-_FIRST = 5
+_FIRST = 5  # configurations that would be drawn
+_GIVEN = 8  # runs that are given: trial 0 and the settings of the paper's tables are seven
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _print_config(config: Config, console: Console) -> None:
 def _print_search(plan: StudyPlan, console: Console) -> None:
     fixed = plan.fixed_items()
     console.print(f"runs that are given: {len(fixed)}")
-    for origin, item in fixed[:_FIRST]:
+    for origin, item in fixed[:_GIVEN]:
         console.print(f"  {origin}: {item.label}, seed {item.config.seed}", soft_wrap=True)
     space = plan.search_space
     if space is None:
@@ -159,8 +160,8 @@ def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
         torch.cuda.get_device_name() if torch.cuda.is_available() else f"{plan.cpus_per_trial:g} CPU core(s)"
     )
     trials = len(plan.fixed_items())
-    if plan.space is not None:
-        trials += plan.samples - 1 + runs_to_confirm(plan)
+    if plan.space is not None:  # what is given, and trial 0, count as samples
+        trials += max(0, plan.samples - 1 - len(plan.given)) + runs_to_confirm(plan)
     saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
     console.print(
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "

@@ -10,9 +10,11 @@ ray/              Tune's own files and TensorBoard logs, one folder per session
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import time
@@ -25,16 +27,18 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from dcreid.config import Config
+from dcreid.config import Config, ConfigError
 from dcreid.data.tracklets import TrackletDataset
 from study.plan import StudyPlan, code_version
+from study.schema import SCHEMA, StudyError, check_schema
 from study.storage import Storage
 
+__all__ = [
+    "StudyError", "as_created", "check_same", "describe", "driver_of", "find_study", "locked",
+    "read_description", "read_plan", "write_description",
+]  # fmt: skip
+
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "ray", "optuna", "pandas", "matplotlib", "pyarrow")
-
-
-class StudyError(Exception):
-    """A study that cannot be run or read; the message says what to do."""
 
 
 @contextmanager
@@ -76,6 +80,7 @@ def driver_of(folder: Path) -> str | None:
 def describe(plan: StudyPlan, data: TrackletDataset, command: str) -> dict[str, Any]:
     """What study.json tells of a session's plan and data."""
     return {
+        "schema": SCHEMA,
         "plan": plan.to_dict(),
         "dataset": {
             "name": data.name,
@@ -101,36 +106,74 @@ def check_same(folder: Path, plan: StudyPlan, data: TrackletDataset) -> list[str
     path = folder / "study.json"
     if not path.is_file():
         return []
-    try:
-        old = json.loads(path.read_text())
-        before = StudyPlan(**old["plan"]).identity()
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: not readable ({error}); restore it, or use another --name") from None
-    now = json.loads(json.dumps(plan.identity()))
-    differing = [name for name in now if before.get(name) != now[name]]
+    old, before = _read(path, "use another --name")
+    differing = _differences(before.identity(), plan.identity())
     if differing:
+        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise StudyError(
-            f"{folder} holds another study: {_difference(before, now, differing)}; use another --name"
+            f"{folder} holds another study: {', '.join(differing[:3])}{more}; use another --name"
         )
     if old["dataset"]["fingerprint"] != data.fingerprint():
         raise StudyError(
             f"{folder} was made on other data (fingerprint {old['dataset']['fingerprint']}, here "
             f"{data.fingerprint()}): frames, tracklets or labels have changed; use another --name"
         )
-    if old["code"] != code_version():
-        return ["the code of dcreid has changed since the study began; old and new trials may differ by that"]
+    if old.get("code") != code_version():
+        return [
+            "the code of dcreid has changed since the study began: finished trials count as they are, and "
+            "trials under way go on from their checkpoints, so that old and new ones may differ by the "
+            "change; shared stages and --reuse take nothing over from the older code"
+        ]
     return []
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any], differing: list[str]) -> str:
-    if "base" in differing:
-        old, new = Config.from_dict(before["base"]).flat(), Config.from_dict(now["base"]).flat()
-        changed = [f"{name} {old[name]} there, {new[name]} here" for name in new if old[name] != new[name]]
-        return ", ".join(changed[:3])
-    name = differing[0]
-    if name == "space":
-        return "another search space"
-    return f"{name} {before.get(name)} there, {now[name]} here"
+def as_created(plan: StudyPlan) -> StudyPlan:
+    """The plan with the settings that its study was created with, where the folder holds one already."""
+    path = plan.folder / "study.json"
+    if not path.is_file():
+        return plan
+    return dataclasses.replace(plan, given=_read(path, "use another --name")[1].given)
+
+
+def _read(path: Path, mend: str) -> tuple[dict[str, Any], StudyPlan]:
+    """A study.json and the plan in it. Raises StudyError, naming a field that this code cannot take."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not a description")
+        check_schema(content.get("schema", 1), path)
+        plan = StudyPlan.from_dict(content["plan"])
+        _ = content["dataset"]["fingerprint"], plan.config, plan.identity()
+    except ConfigError as error:
+        raise StudyError(
+            f"{path}: this code cannot run what the study was made with: {error}; go on with the code of "
+            f"commit {content.get('git') or 'its day'}, or {mend}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: not readable ({error}); restore it, or {mend}") from None
+    return content, plan
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Every field that two identities differ in, from what to what."""
+    standard, told = Config().flat(), []
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if name == "base":
+            there, here = standard | before[name], standard | now[name]
+            told += [f"{f} {there[f]} there, {here[f]} here" for f in standard if there[f] != here[f]]
+        elif name == "space" and old and new:
+            told.append(f"another search space ({old['name']} there, {new['name']} here)")
+        else:
+            kind = {"space": "a search", "experiments": "no plan"}.get(name, "none")
+            told.append(f"{name} {_short(old, kind)} there, {_short(new, kind)} here")
+    return told
+
+
+def _short(value: Any, none: str) -> str:
+    return none if value is None else str(value["name"] if isinstance(value, dict) else value)
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
@@ -161,13 +204,30 @@ def read_description(name: str, studies: str, option: str) -> tuple[StudyPlan, d
             f"{option} {name}: no study.json in {path.parent}; "
             f"studies in {studies}: {', '.join(known) or 'none'}"
         )
-    # The folder may have been moved since.
-    place = {"studies": str(path.parent.parent), "name": path.parent.name}
     try:
-        description = json.loads(path.read_text())
-        return StudyPlan(**{**description["plan"], **place}), description
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{option} {name}: {path} is not readable ({error}); restore it") from None
+        description, plan = _read(path, "start another study")
+    except StudyError as error:
+        raise StudyError(f"{option} {name}: {error}") from None
+    # The folder may have been moved since.
+    return dataclasses.replace(plan, studies=str(path.parent.parent), name=path.parent.name), description
+
+
+def find_study(plan: StudyPlan) -> str | None:
+    """The name of the study that the same options made before, under a name made from them.
+
+    Such a name depends on the fields that the code had then; so it is found by what it holds.
+    """
+    named = re.compile(rf"{re.escape(plan.config.data.dataset)}-[0-9a-f]{{6}}")
+    wanted = plan.identity()
+    for path in sorted(Path(plan.studies).glob("*/study.json")):
+        if named.fullmatch(path.parent.name):
+            try:
+                found = _read(path, "")[1]
+            except (StudyError, OSError):
+                continue
+            if found.identity() == wanted and found.root == plan.root:
+                return path.parent.name
+    return None
 
 
 def hardware() -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Optuna's study, the results table and the console are projections of it. Four events make a trial:
 `trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` tell of
 crashes and warnings on the way. A line that was cut by a crash is passed over; all others count.
+Every `session` carries the schema's version (`study/schema.py`). Configurations are completed as they
+are read: fields that they did not have yet get their defaults.
 """
 
 from __future__ import annotations
@@ -13,11 +15,17 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dcreid.config import completed
+from study.schema import SCHEMA, check_schema
+
 # A training that diverges is a result of its configuration; a failure is one of the machine or the code.
 FINISHED = ("complete", "pruned", "diverged")
+# What a training that diverged is worth: there is no network left to rank anybody with.
+DIVERGED_VALUE = 0.0
 
 
 @dataclass
@@ -27,7 +35,7 @@ class TrialRecord:
     number: int
     config: dict[str, Any]  # of dcreid.config.Config, nested
     digest: str  # of configuration, data and code
-    origin: str  # paper, search, plan or confirm
+    origin: str  # paper, given, search, plan or confirm
     labels: tuple[str, ...]  # experiments of a plan it belongs to
     params: dict[str, Any]  # what the sampler drew
     distributions: dict[str, str]  # Optuna's JSON for each of them
@@ -60,10 +68,37 @@ class TrialRecord:
         """Merge steps the trial has when it is complete; None before its first report."""
         return next((row["total_steps"] for row in self.steps.values()), None)
 
+    @property
+    def measured(self) -> bool:
+        """Whether retrieval was measured at all: not where the data have no labels."""
+        return any(row.get("mAP") is not None for row in self.steps.values())
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The merge step whose training diverged; None where none did."""
+        return max(self.last_step, 0) + 1 if self.state == "diverged" else None
+
     def curve(self, metric: str = "mAP") -> dict[int, float]:
         """Merge step to value, where it was measured; the untrained network's is left out."""
-        rows = sorted(self.steps.items())
-        return {step: row[metric] for step, row in rows if step > 0 and row.get(metric) is not None}
+        rows = ((step, row.get(metric)) for step, row in sorted(self.steps.items()) if step > 0)
+        return {step: value for step, value in rows if value is not None and math.isfinite(value)}
+
+    def objective_curve(self, objective: str) -> dict[int, float]:
+        """What the study maximises, by merge step: mAP, or for `best` the best mAP so far.
+
+        A training that diverged has DIVERGED_VALUE at the step where it did.
+        """
+        curve = self.curve()
+        if self.diverged_at is not None and self.measured:
+            curve[self.diverged_at] = DIVERGED_VALUE
+        if objective == "last":
+            return curve
+        return dict(zip(curve, accumulate(curve.values(), max), strict=True))
+
+    def objective_value(self, objective: str) -> float | None:
+        """The objective at the newest step that has one."""
+        curve = self.objective_curve(objective)
+        return curve[max(curve)] if curve else None
 
     @property
     def seconds(self) -> float:
@@ -79,7 +114,8 @@ def row_seconds(row: dict[str, Any]) -> float:
 class Ledger:
     """Events in memory and on disk; `append` returns when they are on disk.
 
-    read_only: for looking at a study, also while its driver writes.
+    read_only: for looking at a study, also while its driver writes. Raises StudyError for a ledger of a
+    newer schema.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False):
@@ -117,7 +153,7 @@ class Ledger:
         """Writes events that belong together in one go: after a crash all of them are there, or none."""
         if self._file is None:
             raise ValueError(f"{self.path} was opened for reading")
-        entries = [_plain({"event": event, "time": time.time(), **content}) for event, content in events]
+        entries = [_plain(_stamped(event) | content) for event, content in events]
         text = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
         written = 0
         try:
@@ -146,12 +182,14 @@ class Ledger:
             return
         try:
             self._apply(json.loads(line))
-        except (ValueError, KeyError, TypeError):  # not JSON, or of a trial whose first line is damaged
+        # Not JSON, or of a trial whose first line is damaged.
+        except (ValueError, KeyError, TypeError, AttributeError):
             self.damaged_lines += 1
 
     def _apply(self, entry: dict[str, Any]) -> None:
         event = entry["event"]
         if event == "session":
+            check_schema(entry.get("schema", 1), self.path)
             self.sessions.append(entry)
         elif event == "session_end" and self.sessions:
             self.sessions[-1] |= {
@@ -162,7 +200,7 @@ class Ledger:
         elif event == "trial":
             names = ("number", "config", "digest", "origin", "params", "distributions")
             self.trials[entry["number"]] = TrialRecord(
-                **{name: entry[name] for name in names},
+                **{name: entry[name] for name in names} | {"config": completed(entry["config"])},
                 labels=tuple(entry["labels"]),
                 created=entry["time"],
                 reused=entry.get("reused"),
@@ -187,6 +225,11 @@ class Ledger:
         else:
             trial.state, trial.reason = entry["state"], entry.get("reason")
             trial.value, trial.ended = entry.get("value"), entry["time"]
+
+
+def _stamped(event: str) -> dict[str, Any]:
+    stamp = {"event": event, "time": time.time()}
+    return stamp | {"schema": SCHEMA} if event == "session" else stamp
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,10 @@ def add_method_options(top: argparse.ArgumentParser) -> None:
     """Adds an option per config field, without a default, so that what was given is known."""
     data = top.add_argument_group("data")
     data.add_argument(
-        "--data-root", metavar="DIR", help="folder of the data set (the same path on every node)"
+        "--data-root",
+        metavar="DIR",
+        help="folder of the data set, the same path on every node "
+        "[$DCREID_DATA/<data set>, else data/<data set>]",
     )
     groups: dict[str, argparse._ArgumentGroup] = {"data": data}
     for name, field in fields().items():

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from dcreid.config import fields, preset
+from dcreid.config import Config, fields, preset
+from dcreid.data.layout import LAYOUTS
 from search_spaces.optuna import load_space
-from study.folder import read_plan
+from search_spaces.paper import table_settings
+from study.folder import find_study, read_plan
 from study.method_options import add_method_options, option_name
 from study.plan import StudyPlan, default_name
 from study.ranks import ProcessesError, processes_of_trial
@@ -23,11 +27,13 @@ from study.study_options import NO_GPUS, add_study_options
 __all__ = ["OptionError", "command_line", "option_name", "overrides", "parser", "resolve"]
 
 _DEFAULT_SAMPLES = {"synthetic": 6}
+# From so many samples on a search begins with the settings of the paper's tables.
+TABLES_FROM = 20
 # Of which a session may have others than the one before.
 _SESSION_OPTIONS = (
     *("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial"),
     *("processes_per_trial", "concurrency", "time_budget", "address", "max_failures", "share"),
-    *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm"),
+    *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm", "checkpoint_activations"),
 )
 
 
@@ -51,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
     """The plan that the options mean. Raises OptionError or ConfigError."""
-    chosen = {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+    chosen = _chosen(given)
     dataset = chosen.pop("data.dataset", "synthetic")
     base = preset(dataset).replace(**chosen)
     weights = base.model.weights
@@ -98,23 +104,63 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         reuse=_reused(given),
         optuna_storage=given.optuna_storage,
         confirm=given.confirm,
+        given=[] if given.plan is not None else _tables(given, base, samples, chosen)[0],
+        checkpoint_activations=given.checkpoint_activations,
     )
     _check_budget(plan)
     _check_confirm(plan)
     _check_processes(plan)
-    return dataclasses.replace(
-        plan, name=given.name or default_name(dataset, plan.identity() | {"root": plan.root})
-    )
+    _check_activations(plan)
+    if given.name is not None:
+        return dataclasses.replace(plan, name=given.name)
+    named = default_name(dataset, plan.identity() | {"root": plan.root})
+    if not (Path(plan.studies) / named).is_dir():
+        named = find_study(plan) or named
+    return dataclasses.replace(plan, name=named)
+
+
+def settings_left_out(given: argparse.Namespace) -> list[str]:
+    """Settings of the paper's tables that a search leaves out because their field was given, in words."""
+    if given.resume is not None or given.plan is not None:
+        return []
+    chosen = _chosen(given)
+    dataset = chosen.pop("data.dataset", "synthetic")
+    samples = given.samples if given.samples is not None else _DEFAULT_SAMPLES.get(dataset, 50)
+    return _tables(given, preset(dataset).replace(**chosen), samples, chosen)[1]
+
+
+def _chosen(given: argparse.Namespace) -> dict[str, Any]:
+    """The method options on the command line, by field."""
+    return {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+
+
+def _tables(
+    given: argparse.Namespace, base: Config, samples: int, chosen: Collection[str]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The settings of the paper's tables that the search begins with, and those left out."""
+    if not given.tables or given.space != "default" or samples < TABLES_FROM:
+        return [], []
+    return table_settings(base, chosen)
 
 
 def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
+    """The data set's folder: --data-root, else $DCREID_DATA/<data set>, else data/<data set> here."""
     if dataset == "synthetic":
         if given.data_root is not None:
             raise OptionError("--data-root: the synthetic data set is drawn, not read; add --dataset mars, …")
         return None
-    if given.data_root is None:
-        raise OptionError(f"--dataset {dataset} needs --data-root, the folder in which it lies")
-    return Path(given.data_root).expanduser().resolve()
+    if given.data_root is not None:
+        return Path(given.data_root).expanduser().resolve()
+    everywhere, here = os.environ.get("DCREID_DATA"), Path("data", dataset)
+    places = [Path(everywhere, dataset).expanduser()] if everywhere else []
+    for place in (*places, here):
+        if place.is_dir():
+            return place.resolve()
+    told = str(places[0]) if places else f"$DCREID_DATA/{dataset} (DCREID_DATA is not set)"
+    raise OptionError(
+        f"--dataset {dataset}: not found in {told}, nor in {here.resolve()}; put or link it there, or say "
+        f"where it lies: --data-root FOLDER\n  below it: {LAYOUTS[dataset]}"
+    )
 
 
 def _lasting(option: str, given: str) -> str:
@@ -141,6 +187,11 @@ def _check_processes(plan: StudyPlan) -> None:
         processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, plan.gpus_per_trial)
     except ProcessesError as error:
         raise OptionError(str(error)) from None
+
+
+def _check_activations(plan: StudyPlan) -> None:
+    if plan.checkpoint_activations and plan.config.train.compile:
+        raise OptionError("--checkpoint-activations does not go with --compile; leave one of them out")
 
 
 def _check_confirm(plan: StudyPlan) -> None:
@@ -182,6 +233,7 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
     _check_budget(plan)
     _check_confirm(plan)
     _check_processes(plan)
+    _check_activations(plan)
     return plan
 
 
@@ -197,9 +249,12 @@ embedded synthetic data, in a few minutes on a laptop.
 
   python study/run.py                                    # see it work
   python study/run.py --dataset mars --data-root MARS    # the paper's data
+  python study/run.py --dataset mars --samples 50        # the same, found in data/mars
   python study/run.py --dataset mars --data-root MARS --plan table1 --seeds 3
   python study/run.py --resume STUDY                     # go on
 
-Trial 0 is always the paper's configuration. The same command again continues
-the study. An option of the method that is given is held fixed; the rest of
-the space is searched. Defaults stand in brackets: those for MARS first."""
+Trial 0 is always the paper's configuration; a search of 20 samples or more
+begins with the seven settings of the paper's Tables 1 to 3. The same command
+again continues the study. An option of the method that is given is held
+fixed; the rest of the space is searched. Defaults stand in brackets: those for
+MARS first."""

@@ -10,12 +10,13 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcreid.config import Config
-from search_spaces.paper import PlanItem, plan, with_seeds
+from dcreid.config import Config, ConfigError
+from search_spaces.paper import PlanItem, item, plan, with_seeds
 from search_spaces.samplers import adapt_space
 from search_spaces.space import Space
 from study.storage import joined
@@ -44,6 +45,8 @@ _PER_SESSION = (
     "root",
     "name",
     "seeds",
+    "given",
+    "checkpoint_activations",
 )
 
 
@@ -79,6 +82,10 @@ class StudyPlan:
     confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with the paper's
     optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder
     processes_per_trial: int | None = None  # None = one for each whole GPU
+    # Settings of the paper's tables that a search begins with, beside trial 0: their experiments, and the
+    # fields that they change. Decided when the study is created.
+    given: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    checkpoint_activations: bool = False
 
     @property
     def folder(self) -> Path:
@@ -106,25 +113,50 @@ class StudyPlan:
         return None if self.space is None else adapt_space(Space.from_dict(self.space), self.sampler)
 
     def identity(self) -> dict[str, Any]:
-        """What makes it this study and no other."""
-        values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in _PER_SESSION}
+        """What makes it this study and no other.
+
+        Fields at their default are left out, those of the configuration too, so that what an older
+        version of this code has stored compares equal.
+        """
+        standard = {field.name: field.default for field in dataclasses.fields(self)}
+        values = dataclasses.asdict(self) | {"base": self.config.difference()}
+        if self.space is not None:
+            values["space"] = Space.from_dict(self.space).to_dict()
+        kept = {name: value for name, value in values.items() if name not in _PER_SESSION}
+        return {name: value for name, value in kept.items() if value != standard[name]}
 
     def fixed_items(self) -> list[tuple[str, PlanItem]]:
         """(origin, item) of the runs that nobody draws: the paper's configuration first, then the plan's.
 
         The paper's configuration runs on every seed; in a search only its first seed is one of the
-        `samples`, and with `confirm` the others are those of the confirmation.
+        `samples`, with the settings that are given, and with `confirm` the others are those of the
+        confirmation.
         """
         seeds = [self.config.seed + i for i in range(1 if self.confirm else self.seeds)]
         if self.experiments is not None:
             return [("plan", item) for item in with_seeds(plan(self.experiments, self.config), seeds)]
         paper = PlanItem(config=self.config, experiments=("paper",), label="paper")
-        return [("paper", item) for item in with_seeds([paper], seeds)]
+        papers = [("paper", run) for run in with_seeds([paper], seeds)]
+        return [*papers[:1], *(("given", run) for run in self._given_items()), *papers[1:]]
+
+    def _given_items(self) -> list[PlanItem]:
+        return [item(self.config, row["changes"], tuple(row["experiments"])) for row in self.given]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; inverse of `StudyPlan(**…)`."""
+        """Plain values for JSON; inverse of `from_dict`."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StudyPlan:
+        """Rebuilds a plan; fields that an older version did not have get their defaults.
+
+        Raises ConfigError for a field that this code does not have, TypeError for one that is missing.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError(f"plan.{name} = {value!r}: this code has no such field")
+        return cls(**values)
 
 
 def trial_digest(config: Config, fingerprint: str, code: str) -> str:

@@ -2,8 +2,10 @@
 
 Whatever a crash kept from Optuna's storage is filled in here, so that its history, the samplers that
 read it and optuna-dashboard see every trial in its true state: complete, pruned or failed, with the
-whole curve. Where the two cannot be reconciled the study is written anew. A trial whose work is
-interrupted stays RUNNING until the study is resumed.
+whole curve. A training that diverged is complete, with the worst value: samplers are to learn from it,
+and they pass over what Optuna calls failed. Its attribute `state` says diverged. Where the two cannot be
+reconciled the study is written anew. A trial whose work is interrupted stays RUNNING until the study is
+resumed.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ _STATES = {
     "running": TrialState.RUNNING,
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
-    "diverged": TrialState.FAIL,
+    "diverged": TrialState.COMPLETE,  # with the value of a network that has learned nothing
     "failed": TrialState.FAIL,
 }
 _log = logging.getLogger("dcreid.study")
@@ -55,18 +57,6 @@ def _drop_cut_line(path: Path) -> None:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
-
-
-def objective_curve(trial: TrialRecord, objective: str) -> dict[int, float]:
-    """What Optuna maximises, by merge step: mAP, or for `best` the best mAP so far."""
-    curve, best = trial.curve(), -1.0
-    if objective == "last":
-        return curve
-    running = {}
-    for step, value in curve.items():
-        best = max(best, value)
-        running[step] = best
-    return running
 
 
 class Projection:
@@ -144,12 +134,13 @@ class Projection:
         number = self._numbers.pop(trial.number, None)
         if number is None:
             return
-        if trial.reason:
-            self.storage.set_trial_user_attr(self._id(number), "reason", trial.reason)
+        for name, told in self._attributes(trial).items():
+            self.storage.set_trial_user_attr(self._id(number), name, told)
+        state, value = self._ended(trial)
+        if trial.state == "diverged":  # the step that it did not reach, for pruners
+            self._fill_in_curve(trial, self.storage.get_trial(self._id(number)))
         # A pruned trial's value is its last report, which Optuna takes itself.
-        complete = trial.state == "complete" and trial.value is not None
-        state = TrialState.FAIL if trial.state == "complete" and not complete else _STATES[trial.state]
-        self.study.tell(number, trial.value if complete else None, state=state)
+        self.study.tell(number, value if state == TrialState.COMPLETE else None, state=state)
 
     # --- draws
 
@@ -184,37 +175,46 @@ class Projection:
             if number not in ledger or number in seen:
                 return False
             seen.add(number)
-            trial, curve = ledger[number], objective_curve(ledger[number], self.objective)
+            trial, curve = ledger[number], ledger[number].objective_curve(self.objective)
             if frozen.params != trial.params:
                 return False
             if frozen.state.is_finished():
-                if self._frozen(trial).state != frozen.state or frozen.intermediate_values != curve:
+                if self._ended(trial)[0] != frozen.state or frozen.intermediate_values != curve:
                     return False
             elif any(curve.get(step, value) != value for step, value in frozen.intermediate_values.items()):
                 return False
         return True
 
-    def _fill_in(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
-        for step, value in objective_curve(trial, self.objective).items():
+    def _fill_in_curve(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
+        for step, value in trial.objective_curve(self.objective).items():
             if step not in frozen.intermediate_values:
                 self.storage.set_trial_intermediate_value(self._id(frozen.number), step, value)
+
+    def _fill_in(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
+        self._fill_in_curve(trial, frozen)
         if trial.state != "running":
             self.tell(trial)
 
-    def _frozen(self, trial: TrialRecord) -> FrozenTrial:
-        curve = objective_curve(trial, self.objective)
-        state, value = _STATES[trial.state], trial.value
-        if trial.state == "pruned" and curve:
-            value = curve[max(curve)]
+    def _ended(self, trial: TrialRecord) -> tuple[TrialState, float | None]:
+        """Optuna's state of a trial, and its value where that state has one."""
+        state, value = _STATES[trial.state], trial.objective_value(self.objective)
         if state == TrialState.COMPLETE and value is None:  # nothing was measured
-            state = TrialState.FAIL
+            return TrialState.FAIL, None
+        return state, value if state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+
+    def _attributes(self, trial: TrialRecord) -> dict[str, str]:
+        told = {"reason": trial.reason} if trial.reason else {}
+        return told | ({"state": "diverged"} if trial.state == "diverged" else {})
+
+    def _frozen(self, trial: TrialRecord) -> FrozenTrial:
+        state, value = self._ended(trial)
         return optuna.create_trial(
             state=state,
-            value=value if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+            value=value,
             params=trial.params,
             distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
-            user_attrs={"trial": trial.number} | ({"reason": trial.reason} if trial.reason else {}),
-            intermediate_values=curve,
+            user_attrs={"trial": trial.number} | self._attributes(trial),
+            intermediate_values=trial.objective_curve(self.objective),
         )
 
     def _id(self, number: int) -> int:

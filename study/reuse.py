@@ -16,7 +16,7 @@ from typing import Any
 from dcreid.config import Config
 from study.ledger import Ledger, TrialRecord
 from study.plan import StudyPlan, code_version, trial_digest
-from study.projection import objective_curve
+from study.schema import StudyError
 
 RESULTS = ("complete", "diverged")  # states in which nothing is left to compute
 
@@ -30,8 +30,8 @@ class Found:
 
     def events(self, number: int, objective: str) -> list[tuple[str, dict[str, Any]]]:
         """The events of the ledger by which trial `number` comes to the same."""
-        trial, curve = self.trial, objective_curve(self.trial, objective)
-        value = curve[max(curve)] if curve and trial.state == "complete" else None
+        trial = self.trial
+        value = trial.objective_value(objective)
         end = {"trial": number, "state": trial.state, "reason": trial.reason, "value": value}
         steps = [("step", {"trial": number, "row": trial.steps[step]}) for step in sorted(trial.steps)]
         return [*steps, ("end", end)]
@@ -51,7 +51,7 @@ class Library:
                 description = json.loads((folder / "study.json").read_text())
                 ledger = Ledger(folder / "ledger.jsonl", read_only=True)
                 same_data = description["dataset"]["fingerprint"] == fingerprint
-            except (OSError, ValueError, KeyError, TypeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, StudyError) as error:
                 self.notes.append(f"--reuse {folder}: not readable ({error}); nothing is taken over from it")
                 continue
             ended = [trial for trial in ledger.trials.values() if trial.state in RESULTS]

@@ -85,7 +85,7 @@ class SessionScheduler(_Hook, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Records the report; STOP when the trial has ended or the session is stopping."""
         row = {name: value for name, value in result.items() if name not in _TUNES_OWN and "/" not in name}
-        if "step" not in row and "failed" not in row:
+        if not row.keys() & {"step", "failed", "diverged"}:
             return str(TrialScheduler.CONTINUE)  # Tune's own closing report
         goes_on = self._safely(self.session.result, trial.trial_id, row)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)

@@ -8,6 +8,7 @@ is cut off anywhere loses at most the merge steps under way.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -17,9 +18,9 @@ from typing import Any
 
 from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
-from study.ledger import Ledger, TrialRecord
+from study.ledger import FINISHED, Ledger, TrialRecord
 from study.plan import StudyPlan
-from study.projection import Projection, objective_curve
+from study.projection import Projection
 from study.worklist import NothingToDo, WorkList
 
 _log = logging.getLogger("dcreid.study")
@@ -63,7 +64,8 @@ class Session:
         """A crash may have come between the last step of a trial and its end."""
         for trial in self.ledger.trials.values():
             if trial.state == "running" and trial.last_step >= (trial.total_steps or 1):
-                self.ledger.append("end", trial=trial.number, state="complete", value=self._value(trial))
+                value = trial.objective_value(self.plan.objective)
+                self.ledger.append("end", trial=trial.number, state="complete", value=value)
 
     # --- what goes out
 
@@ -101,6 +103,7 @@ class Session:
             "cpus": self.plan.cpus_per_trial,
             "gpus": self.gpus_per_trial,
             "processes": self.processes_per_trial,
+            "checkpoint_activations": self.plan.checkpoint_activations,
         }
 
     # --- what comes in
@@ -123,9 +126,10 @@ class Session:
         for text in row.pop("notes", ()):
             self.ledger.append("note", trial=trial.number, text=text)
             _log.warning("trial %d: %s", trial.number, text)
-        if "failed" in row:
-            self._end(tune_id, str(row.get("state", "failed")), str(row["failed"]))
-            return False
+        for state in ("failed", "diverged"):
+            if state in row:
+                self._end(tune_id, state, str(row[state]))
+                return False
         if row["step"] not in trial.steps:
             job.times.append(time.time())
             verdict = self._verdict(trial, row)
@@ -188,8 +192,8 @@ class Session:
             self.durations.append(time.time() - job.started)
         trial = self.ledger.trials[job.number]
         end = {"trial": trial.number, "state": state, "reason": reason}
-        if state in ("complete", "pruned"):
-            end["value"] = self._value(trial, row)
+        if state in FINISHED:
+            end["value"] = self._value(trial, state, row)
         step = [] if row is None else [("step", {"trial": trial.number, "row": row})]
         self.ledger.append_all(*step, ("end", end))
         self.work.latest.append(trial)
@@ -198,14 +202,10 @@ class Session:
             self._guard(lambda: told.tell(trial))
         self.on_change(state, trial)
 
-    def _value(self, trial: TrialRecord, row: dict[str, Any] | None = None) -> float | None:
-        """The objective at the last merge step, `row` included."""
-        curve = objective_curve(trial, self.plan.objective)
-        value = curve[max(curve)] if curve else None
-        last = None if row is None else _measured(row)
-        if last is None or value is None:
-            return value if last is None else last
-        return max(value, last) if self.plan.objective == "best" else last
+    def _value(self, trial: TrialRecord, state: str, row: dict[str, Any] | None) -> float | None:
+        """The objective with which a trial ends in `state`, its last merge step being `row`."""
+        steps = trial.steps if row is None else trial.steps | {int(row["step"]): row}
+        return dataclasses.replace(trial, state=state, steps=steps).objective_value(self.plan.objective)
 
     def _guard(self, call: Callable[[], Any]) -> Any:
         """Optuna's storage may fail where the ledger did not: the next session fills it in."""

@@ -90,6 +90,13 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         help=f"what is searched: {', '.join(SPACES)}, or a TOML file [default]; options given are held fixed",
     )
     search.add_argument(
+        "--tables",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="begin a search of 20 samples or more in the default space with the settings of the paper's "
+        "Tables 1 to 3 [yes]",
+    )
+    search.add_argument(
         "--plan",
         choices=PLANS,
         help="run the paper's experiments instead of a search",
@@ -143,6 +150,13 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         type=_number(int, 1),
         metavar="N",
         help="processes that share a trial's batches, each with its own GPU or cores [one per whole GPU]",
+    )
+    where.add_argument(
+        "--checkpoint-activations",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="compute activations again in the backward pass: a fraction of the GPU memory, more time, the "
+        "same weights [no]",
     )
     where.add_argument(
         "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"

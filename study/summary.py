@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from study.confirm import confirmed
-from study.ledger import TrialRecord
+from study.ledger import DIVERGED_VALUE, TrialRecord
 from study.plan import StudyPlan
 from study.session import Session
 from study.stages import saved_seconds
@@ -21,8 +21,10 @@ _BEST = 5
 def summary(session: Session, console: Console) -> None:
     """Prints it; 80 columns are enough."""
     plan, trials = session.plan, list(session.ledger.trials.values())
+    # Of a plan every run is told; the best of a search have not diverged.
+    states = ("complete",) if plan.experiments is None else ("complete", "diverged")
     ended = sorted(
-        (t for t in trials if t.state == "complete" and t.curve() and t.origin != "confirm"),
+        (t for t in trials if t.state in states and t.curve() and t.origin != "confirm"),
         key=lambda t: (-(t.value or 0.0), t.number),
     )
     if ended:
@@ -70,10 +72,13 @@ def _print_ranking(ended: list[TrialRecord], plan: StudyPlan, console: Console) 
         last = trial.steps[max(curve)]
         table.add_row(
             f"{trial.number}{'*' if _is_papers(trial) else ''}",
-            *(percent(last[name]) for name in ("mAP", "mAP_trapezoid", "rank1")),
+            *(
+                percent(DIVERGED_VALUE if trial.state == "diverged" else last[name])
+                for name in ("mAP", "mAP_trapezoid", "rank1")
+            ),
             percent(curve[best]),
             str(best),
-            parameters(trial, plan),
+            parameters(trial, plan) + (" (diverged)" if trial.state == "diverged" else ""),
         )
     console.print(table)
     if papers:

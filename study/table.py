@@ -11,7 +11,7 @@ import pandas as pd
 
 from dcreid.algorithm import MergeStep
 from dcreid.config import Config, fields
-from study.ledger import Ledger, TrialRecord
+from study.ledger import FINISHED, Ledger, TrialRecord
 from study.storage import Storage
 
 _TYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str"}
@@ -26,7 +26,8 @@ _MEASURED: dict[str, type] = {
 def results_table(name: str, trials: list[TrialRecord], objective: str) -> pd.DataFrame:
     """One row per trial and merge step; step 0 is the untrained network.
 
-    A trial that ended before it reported anything has one row, without a step.
+    `value` is what the trial has come to by the study's objective: 0 where its training diverged. A trial
+    that ended before it reported anything has one row, without a step.
     """
     rows = [row for trial in trials for row in _rows(name, trial, objective)]
     return pd.DataFrame(rows, columns=None if rows else list(_column_types())).astype(_column_types())
@@ -51,6 +52,7 @@ def _rows(name: str, trial: TrialRecord, objective: str) -> Iterator[dict[str, A
             "digest": trial.digest,
             "reused": trial.reused,
             "objective": objective,
+            "value": trial.objective_value(objective) if trial.state in FINISHED else None,
             **dict.fromkeys(_MEASURED) | {key: row[key] for key in _MEASURED if key in row},
             "total_steps": row.get("total_steps"),
             "best_mAP": None if best is None else best[0],
@@ -64,7 +66,7 @@ def _column_types() -> dict[str, str]:
     told = ("study", "state", "reason", "origin", "labels", "digest", "reused", "objective")
     hints = {f"config.{name}": type(field.default) for name, field in fields().items()}
     counted = {**_MEASURED, "total_steps": int, "best_mAP": float, "best_step": int}
-    kinds = {**dict.fromkeys(told, str), **counted, **hints}
+    kinds = {**dict.fromkeys(told, str), "value": float, **counted, **hints}
     return {name: _TYPES[kind] for name, kind in kinds.items()} | dict.fromkeys(("trial", "seed"), "int64")
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ray import tune
 
@@ -25,13 +26,14 @@ from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.metrics import RetrievalMetrics
 from dcreid.parallel import ALONE, Ranks
+from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 from study.checkpoints import load_newest, save_checkpoint
 from study.heartbeat import Heartbeat
-from study.joins import save_joins
 from study.ranks import device_of, trial_ranks
 from study.stages import SharedStages
 from study.storage import Storage, StorageError
+from study.trial_tables import save_joins, save_queries
 
 
 class NodeError(RuntimeError):
@@ -52,7 +54,7 @@ def run_trial(job: dict[str, Any]) -> None:
             for row in trial_rows(job, heartbeat.epoch, ranks):
                 tune.report(row | notes.take())
     except DivergedError as error:
-        tune.report({"failed": str(error), "state": "diverged"} | notes.take())
+        tune.report({"diverged": str(error)} | notes.take())
     except torch.cuda.OutOfMemoryError as error:
         tune.report({"failed": f"GPU out of memory (smaller --batch-size, or fewer trials a GPU): {error}"})
     except (OSError, RuntimeError, MemoryError, StorageError) as error:
@@ -100,14 +102,23 @@ def trial_rows(
         torch.set_num_threads(max(1, int(job["cpus"] / ranks.size)))
     data, device = _load(config, job), device_of(job, ranks.rank)
     algorithm = Algorithm(
-        config, data, device=device, cache=Path(job["cache"]), on_epoch=on_epoch, ranks=ranks
+        config,
+        data,
+        device=device,
+        cache=Path(job["cache"]),
+        on_epoch=on_epoch,
+        checkpoint_activations=job["checkpoint_activations"],
+        ranks=ranks,
     )
     state = ranks.from_first(lambda: load_newest(storage))
     if state is not None:
         algorithm.load_state_dict(state)
     recorded = int(job["recorded"])
+    untrained = algorithm.untrained()  # anew where a trial was cut before its first checkpoint
     if recorded < 0:
-        yield _untrained_row(algorithm.untrained(), algorithm)
+        if ranks.rank == 0:
+            save_queries(storage, algorithm.queries, data)
+        yield _untrained_row(untrained, algorithm)
     for step in algorithm.history[max(0, recorded) :]:
         yield _row(step, algorithm)
     shared = SharedStages(job["stages"], job["shared_stages"], algorithm)
@@ -115,7 +126,9 @@ def trial_rows(
         shared.train()
         step = algorithm.merge()
         if ranks.rank == 0:
-            save_joins(storage, algorithm.joins)  # before the checkpoint, which a cut trial goes on from
+            # Before the checkpoint, which a cut trial goes on from.
+            save_joins(storage, algorithm.joins)
+            save_queries(storage, algorithm.queries, data)
             save_checkpoint(storage, step.step, algorithm.state_dict(), _best_step(algorithm.history))
         if step.step > recorded:
             yield _row(step, algorithm)
@@ -148,6 +161,7 @@ def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> di
         "step": 0,
         **measured,
         "classes_after": len(algorithm.store),
+        "labels_after": partition_name(np.arange(len(algorithm.store))),
         "total_steps": algorithm.total_steps,
         "problems": list(algorithm.problems),
     }

@@ -47,9 +47,9 @@ class WorkList:
         self._fixed = self._missing_given()
         self._points: list[dict[str, Any]] | None = None  # of a grid, the paper's own left out
         if plan.sampler == "grid" and self.space is not None:
-            held = self.config.flat()
+            held = [Config.from_dict(config).flat() for _, _, config in self._given]
             points = grid_points(self.space)
-            self._points = [p for p in points if any(held[name] != value for name, value in p.items())]
+            self._points = [p for p in points if not any(p.items() <= flat.items() for flat in held)]
         self._grid = self._missing_points()
         self._confirming = False
         self.sharing = Sharing(plan, [item.config for _, item, _ in self._given])
@@ -64,8 +64,8 @@ class WorkList:
         """Finished trials that make the study complete."""
         if self.space is None:
             return len(self._given)
-        given = sum(origin != "confirm" for origin, _, _ in self._given)
-        return self._samples() + given - 1 + self._to_confirm
+        papers = sum(origin == "paper" for origin, _, _ in self._given)  # its first seed is a sample
+        return self._samples() + papers - 1 + self._to_confirm
 
     @property
     def _to_confirm(self) -> int:
@@ -116,16 +116,22 @@ class WorkList:
         for i, number in enumerate(self.resumable):
             if not self._waits(self.ledger.trials[number], running):
                 return self.resumable.pop(i)
-        for i, (_, item) in enumerate(self._fixed):
+        for i, (origin, item) in enumerate(self._fixed):
+            if origin == "given" and self._enough_samples():  # of a study that was created with more
+                continue
             if not self.sharing.blocked(item.config, running):
                 return self._add_given(*self._fixed.pop(i))
         if self.space is None:
             return None
-        wanted = [t for t in self._counted((*FINISHED, "running")) if self._is_sample(t)]
-        if len(wanted) >= self._samples():
+        if self._enough_samples():
             return self._next(under_way) if self._confirm() else None
         self._stop_if_all_fail(("failed", "diverged"))
         return self._draw(running)
+
+    def _enough_samples(self) -> bool:
+        """Whether no further sample is wanted, if those under way finish."""
+        begun = [t for t in self._counted((*FINISHED, "running")) if self._is_sample(t)]
+        return self.space is not None and len(begun) >= self._samples()
 
     def _confirm(self) -> bool:
         """Once the search is complete, adds the runs that confirm it to those given; whether it just did."""
@@ -152,7 +158,9 @@ class WorkList:
             raise NothingToDo(f"the last {_IN_A_ROW} trials all {states[-1]}: {self.latest[-1].reason}")
 
     def _samples(self) -> int:
-        return self.plan.samples if self._points is None else min(self.plan.samples, len(self._points) + 1)
+        if self._points is None:
+            return self.plan.samples
+        return min(self.plan.samples, len(self._points) + 1 + len(self.plan.given))
 
     def _draw(self, running: list[TrialRecord]) -> int | None:
         """A new configuration from the sampler; one that was computed before is told again, not run."""
@@ -192,12 +200,13 @@ class WorkList:
         return self._add_to_search(config, "search", (), self.space.params_of(config))
 
     def _add_given(self, origin: str, item: PlanItem) -> int:
-        if origin == "paper" and item.config.seed == self.config.seed and self.space is not None:
+        if self._counts_as_sample(origin, item.config.seed) and self.space is not None:
             try:
                 params = self.space.params_of(item.config)
                 return self._add_to_search(item.config, origin, item.experiments, params)
             except ConfigError as error:
-                _log.warning("the sampler does not learn from trial 0, outside its space: %s", error)
+                told = "trial 0" if origin == "paper" else item.label
+                _log.warning("the sampler does not learn from %s, outside its space: %s", told, error)
         return self._add(item.config, origin, item.experiments, {}, {})
 
     def _add_to_search(
@@ -256,8 +265,11 @@ class WorkList:
         return trial.ended is None or trial.ended >= self._since
 
     def _is_sample(self, trial: TrialRecord) -> bool:
-        """Whether a trial is one of the `samples`: drawn, or the paper's configuration on its first seed."""
-        return trial.origin == "search" or (trial.origin == "paper" and trial.seed == self.config.seed)
+        return self._counts_as_sample(trial.origin, trial.seed)
+
+    def _counts_as_sample(self, origin: str, seed: int) -> bool:
+        """Whether such a trial is one of the `samples`: of the paper's configuration the first seed is."""
+        return origin in ("search", "given") or (origin == "paper" and seed == self.config.seed)
 
     def _counted(self, states: tuple[str, ...]) -> list[TrialRecord]:
         """Trials in these states that count towards the target: all drawn, one for each given run."""

@@ -16,9 +16,9 @@ from analysis.results import load
 from analysis.runs import runs
 from dcreid.config import Config
 from dcreid.joins import RIGHT, UNKNOWN, WRONG, Joins
-from study.joins import joins_table as table_of
-from study.joins import load_joins, save_joins
 from study.storage import Storage
+from study.trial_tables import joins_table as table_of
+from study.trial_tables import load_joins, save_joins
 
 NAN = math.nan
 # inter, intra, size, right, one camera, the missed join's inter, intra, size

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from analysis.results import load
-from analysis.runs import of_experiment, runs, standing
+from analysis.runs import count, of_experiment, runs, standing
+from analysis.series import over_steps
 
 
 def test_best_and_last_step(make):
@@ -57,6 +62,35 @@ def test_unfinished_pruned_and_failed_trials_do_not_count(make):
     assert len(runs(group)) == 1
     assert standing(group, "table2/fixed") == "1 not finished, 1 failed, 1 pruned"
     assert standing(group, "table3/0.3") == "not run"
+
+
+def test_a_run_that_diverged_is_a_result_of_no_worth_from_there_on(make):
+    study = make("duke")
+    hot = study.base.replace(**{"train.temperature": 0.3})
+    study.trial(hot, lambda config, step: {0: 0.2, 1: 0.4}[step], state="diverged", steps=1)
+    study.trial(hot.replace(seed=1), lambda config, step: 0.3, state="diverged", steps=0)
+    late, first = runs(load([study.folder]).groups[0])
+    assert late.curve("mAP") == {0: 0.2, 1: 0.4, 2: 0.0, 3: 0.0}
+    assert [late.value("mAP", at) for at in ("untrained", "best", "last")] == [20.0, 40.0, 0.0]
+    assert [late.value("rank1", at) for at in ("best", "last")] == [pytest.approx(60.0), 0.0]
+    assert first.curve("mAP") == {0: 0.3, 1: 0.0, 2: 0.0, 3: 0.0}
+    assert [first.value("mAP", at) for at in ("best", "last")] == [0.0, 0.0]
+    assert count([late, first], "table3/0.3") == "2, 2 diverged" and count([late], "table3/0.1") == "0"
+    assert late.curve("classes_after") == {0: 100.0, 1: 80.0}  # nothing was merged any more
+
+
+def test_curves_over_steps_fall_to_nothing_where_a_run_diverges(make):
+    study = make("duke")
+    study.trial(study.base, lambda config, step: 0.4)
+    study.trial(study.base.replace(seed=1), lambda config, step: 0.4, state="diverged", steps=1)
+    series = over_steps(runs(load([study.folder]).groups[0]), "mAP", scale=100)
+    assert series.x == [1, 2, 3] and series.mean == [40.0, 20.0, 20.0]
+
+
+def test_without_labels_a_run_that_diverged_counts_for_nothing(make):
+    study = make("duke")
+    study.trial(study.base, lambda config, step: math.nan, state="diverged", steps=1)
+    assert runs(load([study.folder]).groups[0]) == []
 
 
 def test_a_label_that_no_plan_has_any_more_still_counts(make):

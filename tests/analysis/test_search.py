@@ -50,6 +50,17 @@ def test_every_trial_has_every_parameter_under_the_papers_symbol(searched):
     assert list(pruned.intermediate_values) == [1]
 
 
+def test_given_settings_are_part_of_the_search_and_diverged_trials_have_the_worst_value(searched):
+    given = searched.base.replace(**{"train.temperature": 0.05})
+    searched.trial(given, rising, origin="given", labels=("table3/0.05",))
+    hot = searched.base.replace(**{"train.temperature": 0.3})
+    searched.trial(hot, rising, origin="search", state="diverged", steps=1)
+    *_, one, other = optuna_study(load([searched.folder]).studies[0]).trials
+    assert one.params["τ"] == 0.05 and one.value == pytest.approx(rising(given, 3))
+    assert (other.state, other.value) == (TrialState.COMPLETE, 0.0)
+    assert other.user_attrs["state"] == "diverged" and other.intermediate_values[2] == 0.0
+
+
 def test_the_study_folder_is_left_as_it_is(searched):
     before = {path: path.stat().st_mtime_ns for path in searched.folder.rglob("*")}
     list(search_figures(load([searched.folder]).groups[0]))

@@ -14,6 +14,7 @@ from analysis.results import load
 from analysis.runs import runs
 from analysis.tables import main, tables
 from analysis.typeset import csv, html_table, latex, markdown, mean, p_value
+from search_spaces.paper import plan, table_settings
 
 
 def named(study, *more) -> dict:
@@ -33,6 +34,40 @@ def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
     numbers = pd.read_csv(io.StringIO(csv(found["table1"])))
     assert numbers.loc[0, "mAP"] == pytest.approx(33.1) and numbers.loc[0, "paper_mAP"] == 63.6
     assert "gallery of 12 rows" in found["table1"].caption
+
+
+def test_a_search_that_was_given_the_settings_fills_tables_1_to_3(make, lambdas_space):
+    """The rest of the search does not come into it; the settings stand on one run each, and that is said."""
+    search = make("duke", space=lambdas_space)
+    settings, left_out = table_settings(search.base, ())
+    assert len(settings) == 6 and not left_out
+    search.trial(search.base, origin="paper", labels=("paper",))
+    for row in settings:
+        search.trial(search.base.replace(**row["changes"]), labels=tuple(row["experiments"]), origin="given")
+    search.trial(search.base.replace(**{"merge.lambda1": 0.5}), origin="search")
+    for name, table in named(search).items():
+        if name in ("table1", "table2", "table3"):
+            assert {row[2] for row in table.rows} == {"1"}, name
+            assert "One run of each setting" in table.caption and "more seeds: --plan tables" in table.caption
+    claims = named(search)["claims"]
+    told = {row[0]: row[3] for row in claims.rows}
+    assert told["λ1 helps"] == "not enough seeds (1 of at least 3)"
+
+
+def test_diverged_runs_are_averaged_as_nothing_and_counted(make):
+    study = make("duke", experiments="table3")
+    for seed in range(3):
+        for item in plan("table3", study.base):
+            config = item.config.replace(seed=seed)
+            bad = config.train.temperature == 0.3 and seed < 2
+            state, steps = ("diverged", 1) if bad else ("complete", 3)
+            study.trial(config, lambda config, step: 0.3, state=state, steps=steps, labels=item.experiments)
+    table = named(study)["table3"]
+    rows = {(row[0], row[1]): row for row in table.rows}
+    assert rows["0.3", "last"][2] == "3, 2 diverged" and rows["0.1", "last"][2] == "3"
+    values = table.numbers.set_index(["experiment", "at"]).mAP
+    assert values["table3/0.3", "last"] == pytest.approx(10.0)
+    assert "diverged counts as 0" in table.caption
 
 
 def test_what_was_not_run_is_said(make):

@@ -12,6 +12,7 @@ from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, PLANS, PlanItem, pla
 PRESETS = [preset("mars"), preset("duke"), preset("synthetic")]
 SIZES = {
     "paper": 20,
+    "tables": 7,
     "table1": 3,
     "table2": 2,
     "table3": 4,

@@ -128,7 +128,7 @@ def in_memory(session: Session) -> dict[int, tuple]:
 def check(url: str, session: Session) -> None:
     """The database says what the ledger says, and nothing is left running."""
     found = kept(url)
-    states = {"complete": "COMPLETE", "pruned": "PRUNED", "diverged": "FAIL", "failed": "FAIL"}
+    states = {"complete": "COMPLETE", "pruned": "PRUNED", "diverged": "COMPLETE", "failed": "FAIL"}
     assert {n: state.name for n, (state, *_) in found.items()} == {
         n: states[trial.state] for n, trial in session.ledger.trials.items()
     }
@@ -143,7 +143,7 @@ def test_complete_pruned_and_failed_trials(url: str, plan_of, open_session, fake
                 if job["trial"] == 2 and row["step"] == 1:
                     yield {"failed": "GPU out of memory"}
                 if job["trial"] == 3 and row["step"] == 1:
-                    yield {"failed": "loss is nan", "state": "diverged"}
+                    yield {"diverged": "loss is nan"}
                 yield row
 
     session = open_session(plan_of(*SAMPLES, "--optuna-storage", url))

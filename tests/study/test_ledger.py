@@ -44,6 +44,15 @@ def test_a_trial_is_read_back(path: Path):
     assert trial.seconds == 6.0
 
 
+def test_seconds_are_those_spent_here_and_gpu_seconds_those_of_its_share(path: Path):
+    ledger = Ledger(path)
+    ledger.append("start", trial=0, gpus=0.25)
+    parts = {"seconds_features": 1.0, "seconds_merge": None, "saved_seconds": 60.0, "frames_per_second": 9.0}
+    ledger.append("step", trial=0, row=row(3, **parts))
+    trial = ledger.trials[0]
+    assert trial.seconds == 3 * 2.0 + 3.0 and trial.gpu_seconds == 0.25 * 3.0
+
+
 def test_memory_and_file_tell_the_same(tmp_path: Path):
     ledger = Ledger(tmp_path / "l")
     ledger.append("trial", **TRIAL)

@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from optuna.trial import FixedTrial
 
 from dcreid.checked import allowed
 from dcreid.config import fields, paper, small
 from study import run
-from study.options import OptionError, option_name, overrides, parser, resolve
+from study.options import OptionError, option_name, overrides, parser, resolve, settings_left_out
 from study.plan import StudyPlan
 
 TOP = parser()
@@ -84,7 +85,6 @@ def test_values_that_cannot_be_used(argv: list[str], said: str, capsys: pytest.C
         (["--weights", "nofile"], "--weights nofile: no such file"),
         (["--reuse", "nothing"], "--reuse nothing: no study.json in"),
         (["--gpu-hours", "5", "--gpus-per-trial", "0"], "--gpu-hours 5: the trials use no GPU"),
-        (["--dataset", "mars"], "--dataset mars needs --data-root"),
         (["--data-root", "/tmp"], "--data-root: the synthetic data set is drawn, not read"),
         (["--dataset", "mars", "--data-root", "/nonexistent/x"], "/nonexistent/x"),
         (["--space", "defualt"], "did you mean default?"),
@@ -108,6 +108,93 @@ def test_options_that_do_not_go_together(
     error = capsys.readouterr().err
     assert error.startswith("study/run.py: error: ") and said in error and len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+class TestWhereTheDataAreFound:
+    @pytest.fixture(autouse=True)
+    def _elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("DCREID_DATA", raising=False)
+        self.monkeypatch, self.here = monkeypatch, tmp_path
+
+    def made(self, *names: str) -> str:
+        """A folder below the test's own; its path."""
+        folder = self.here.joinpath(*names)
+        folder.mkdir(parents=True)
+        return str(folder)
+
+    @pytest.mark.parametrize("dataset", ["mars", "duke", "folder"])
+    def test_in_data_below_the_current_folder(self, dataset: str):
+        root = self.made("data", dataset)
+        assert plan("--dataset", dataset).root == root
+
+    def test_dcreid_data_comes_before_it_and_the_option_before_both(self):
+        here, everywhere, given = self.made("data", "mars"), self.made("all", "mars"), self.made("given")
+        assert plan("--dataset", "mars").root == here
+        self.monkeypatch.setenv("DCREID_DATA", str(self.here / "all"))
+        assert plan("--dataset", "mars").root == everywhere
+        assert plan("--dataset", "mars", "--data-root", "given").root == given
+        Path(everywhere).rmdir()
+        assert plan("--dataset", "mars").root == here
+
+    def test_where_it_was_looked_for_and_what_should_lie_there_is_told(
+        self, capsys: pytest.CaptureFixture[str]
+    ):
+        assert run.main(["--dataset", "mars", "--samples", "50"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("study/run.py: error: --dataset mars: not found in $DCREID_DATA/mars")
+        for told in ("DCREID_DATA is not set", str(self.here / "data" / "mars"), "--data-root FOLDER"):
+            assert told in error
+        assert "bbox_train/ bbox_test/ info/" in error and "train_split/" in error
+        self.monkeypatch.setenv("DCREID_DATA", "/nowhere")
+        assert run.main(["--dataset", "duke"]) == 2
+        error = capsys.readouterr().err
+        assert "not found in /nowhere/duke" in error and "gallery/<identity>/<tracklet>/" in error
+        assert len(error.splitlines()) == 2 and not list(self.here.iterdir())
+
+
+class TestTheSettingsOfThePapersTables:
+    def given(self, *argv: str) -> dict[str, dict[str, object]]:
+        """What the search begins with beside trial 0, by its first experiment."""
+        rows = plan("--samples", "20", *argv).given
+        return {row["experiments"][0]: row["changes"] for row in rows}
+
+    def test_they_are_the_papers_own_six_beside_the_final_setting(self):
+        mars = ("--dataset", "mars", "--data-root", ".")
+        assert self.given(*mars) == {
+            "table1/baseline": {"merge.lambda1": 0.0, "merge.lambda2": 0.0},
+            "table1/lambda1": {"merge.lambda2": 0.0},
+            "table2/fixed": {"train.alpha_schedule": "fixed"},
+            "table3/0.05": {"train.temperature": 0.05},
+            "table3/0.08": {"train.temperature": 0.08},
+            "table3/0.3": {"train.temperature": 0.3},
+        }
+
+    def test_all_of_them_lie_in_the_default_space(self):
+        made = plan("--samples", "20")
+        space = made.search_space
+        assert space is not None and len(made.fixed_items()) == 7
+        for _, item in made.fixed_items():
+            held = item.config.flat()
+            assert space.draw(FixedTrial(space.params_of(item.config))) == {f: held[f] for f in space.fields}
+
+    @pytest.mark.parametrize(
+        "argv",
+        [("--samples", "19"), ("--no-tables",), ("--space", "method"), ("--plan", "table1")],
+    )
+    def test_other_searches_keep_trial_0(self, argv: tuple[str, ...]):
+        assert plan("--samples", "20", *argv).given == []
+
+    def test_what_changes_a_field_that_the_user_fixed_is_left_out_and_named(self):
+        argv = ["--samples", "20", "--lambda1", "0.1", "--temperature", "0.2"]
+        assert set(self.given(*argv)) == {"table1/lambda1", "table2/fixed"}
+        told = settings_left_out(TOP.parse_args(argv))
+        assert any(one.startswith("table1/baseline") and "λ1 was given" in one for one in told)
+        assert sum("τ was given" in one for one in told) == 4 and len(told) == 5
+
+    def test_they_are_no_part_of_the_studys_name(self):
+        names = {plan("--samples", n, *argv).name for n in ("19", "20") for argv in ((), ("--no-tables",))}
+        assert len(names) == 1
 
 
 def test_the_data_sets_preset_is_the_base():

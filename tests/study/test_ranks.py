@@ -97,6 +97,7 @@ def job(plan_of, tmp_path: Path) -> dict[str, Any]:
         "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
         "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 2.0, "gpus": 0.0, "processes": 2,
         "stages": str(tmp_path / "stages"), "shared_stages": 2, "hang_timeout": 1800.0,
+        "checkpoint_activations": False,
         "fingerprint": load_dataset(plan.config.data, None).fingerprint(),
     }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,19 @@ def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune)
     assert paper.state == "complete" and paper.last_step == paper.total_steps
     assert "pruned" in {t.state for t in session.ledger.trials.values()}
     check_projection(session)
+
+
+def test_of_two_bad_trials_the_draw_is_pruned_and_the_paper_goes_on(plan_of, open_session):
+    session = open_session(plan_of("--samples", "6", "--grace", "1"))
+    jobs = {name: session.suggest(name) for name in ("paper", "good", "better", "bad")}
+    assert jobs["paper"]["trial"] == 0
+    goes_on = {}
+    for name, value in (("good", 0.5), ("better", 0.6), ("bad", 0.1), ("paper", 0.1)):
+        session.started(name)
+        goes_on[name] = session.result(name, {"step": 1, "mAP": value, "total_steps": 5})
+    assert goes_on == {"good": True, "better": True, "bad": False, "paper": True}
+    assert session.ledger.trials[jobs["bad"]["trial"]].state == "pruned"
+    assert session.ledger.trials[0].state == "running"
 
 
 def test_a_paper_configuration_outside_the_space_runs_without_teaching_the_sampler(
@@ -245,7 +259,7 @@ class TestDiverged:
             def rows(self, job):
                 for row in super().rows(job):
                     if row["step"] == 2 and self.bad(job):
-                        yield {"failed": "loss is nan in epoch 1 of stage 2", "state": "diverged"}
+                        yield {"diverged": "loss is nan in epoch 1 of stage 2"}
                     yield row
 
         return Diverging
@@ -254,12 +268,51 @@ class TestDiverged:
         session = open_session(plan_of("--samples", "4", "--pruner", "none"))
         diverging(session).run()
         trial = session.ledger.trials[1]
-        assert (trial.state, trial.value, trial.last_step) == ("diverged", None, 1)
+        assert (trial.state, trial.value, trial.last_step) == ("diverged", 0.0, 1)
         assert len(session.ledger.trials) == 4 and session.work.complete
         frozen = in_optuna(session)[1]
-        assert frozen.state == TrialState.FAIL and frozen.user_attrs["reason"].startswith("loss is nan")
+        assert frozen.state == TrialState.COMPLETE and frozen.value == 0.0
+        assert frozen.intermediate_values == {1: trial.curve()[1], 2: 0.0}
+        assert frozen.user_attrs["state"] == "diverged"
+        assert frozen.user_attrs["reason"].startswith("loss is nan")
         again = open_session(plan_of("--samples", "4"))
         assert again.work.outlook() == "4 done, 0 resumed, 0 new"
+
+    def test_the_best_step_before_it_counts_where_the_study_maximises_that(
+        self, plan_of, open_session, diverging
+    ):
+        session = open_session(plan_of("--samples", "4", "--pruner", "none", "--objective", "best"))
+        diverging(session).run()
+        trial = session.ledger.trials[1]
+        assert trial.value == in_optuna(session)[1].value == trial.curve()[1] > 0
+
+    def test_without_labels_it_is_worth_nothing_to_anybody(self, plan_of, open_session, diverging):
+        class Blind(diverging):
+            def rows(self, job):
+                for row in super().rows(job):
+                    yield row if "step" not in row else row | {"mAP": None}
+
+        session = open_session(plan_of("--samples", "3"))
+        Blind(session).run()
+        trial = session.ledger.trials[1]
+        assert (trial.state, trial.value) == ("diverged", None)
+        assert in_optuna(session)[1].state == TrialState.FAIL
+
+    def test_the_sampler_learns_to_keep_away(self, plan_of, open_session, fake_tune):
+        """τ below 0.06 diverges: of the draws of a model less than half as many go there as by chance."""
+
+        class Cliff(fake_tune):
+            def rows(self, job):
+                for row in super().rows(job):
+                    if row["step"] == 1 and job["config"]["train"]["temperature"] < 0.06:
+                        yield {"diverged": "loss is nan in epoch 1 of stage 1"}
+                    yield row
+
+        session = open_session(plan_of("--samples", "90", "--space", "temperature", "--pruner", "none"))
+        Cliff(session, slots=2).run()
+        drawn = [t.config["train"]["temperature"] < 0.06 for t in session.ledger.trials.values()][11:]
+        by_chance = math.log(0.06 / 0.03) / math.log(0.3 / 0.03)
+        assert len(drawn) == 79 and sum(drawn) / len(drawn) < by_chance / 2
 
     def test_a_plan_goes_on(self, plan_of, open_session, diverging):
         session = open_session(plan_of("--plan", "table3"))
@@ -401,6 +454,16 @@ def test_a_time_budget_stops_between_steps_and_the_next_session_goes_on(
     monkeypatch.undo()
     again = play(plan_of("--samples", "3"))
     assert again.work.complete and told(again) == told(play(plan_of("--samples", "3", "--name", "other")))
+
+
+def test_a_time_budget_is_that_of_one_session(plan_of, open_session):
+    options = ("--samples", "3", "--time-budget", "60s")
+    open_session(plan_of(*options)).ledger.close()
+    session = open_session(plan_of(*options))
+    session.ledger.sessions[0]["time"] -= 3600.0  # the study is an hour old
+    assert isinstance(session.suggest("t"), dict) and session.stopping is None
+    session.began -= 61.0
+    assert session.suggest("u") == "FINISHED" and session.stopping == "the time budget is spent"
 
 
 def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open_session, fake_tune):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,46 @@ def test_later_stages_are_named_by_merges_and_by_what_acts_between():
     assert stage_key(_BASE, where="data code cpu") != stage_key(_BASE, where="data code cuda")
 
 
+def test_a_stage_is_named_by_every_merge_before_it():
+    """The first merge decided what the second stage was trained on, whatever the second merge made of it."""
+    newest = torch.tensor([0, 0, 0, 1])
+    first, other = (torch.tensor(labels) for labels in ([0, 0, 1, 2], [0, 1, 1, 2]))
+    assert stage_key(_BASE, [first, newest]) != stage_key(_BASE, [other, newest])
+    assert stage_key(_BASE, [first, newest]) == stage_key(_BASE, [first.clone(), newest])
+
+
+class StandIn:
+    """An algorithm that trains nothing, on any kind of device."""
+
+    def __init__(self, device: str = "cpu", data: str = "data", processes: int = 1):
+        self.config, self.steps_done, self.labels_history = _BASE, 0, []
+        self.device, self.data = torch.device(device), SimpleNamespace(fingerprint=lambda: data)
+        self.ranks = SimpleNamespace(rank=0, size=processes, from_first=lambda call: call())
+        self.trained, self.adopted = 0, []
+
+    def train(self) -> None:
+        self.trained += 1
+
+    def shared_state(self) -> dict[str, Any]:
+        return {"pooled": torch.ones(2)}
+
+    def adopt(self, state: dict[str, Any]) -> None:
+        self.adopted.append(state["pooled"].tolist())
+
+
+@pytest.mark.parametrize("other", [{"device": "cuda"}, {"data": "other"}, {"processes": 2}])
+def test_a_stage_is_taken_over_on_the_same_kind_of_device_and_data_only(
+    tmp_path: Path, other: dict[str, Any]
+):
+    def trained(**how: Any) -> StandIn:
+        algorithm = StandIn(**how)
+        SharedStages(str(tmp_path), 2, algorithm).train()  # type: ignore[arg-type]
+        return algorithm
+
+    assert (trained().trained, trained().adopted) == (1, [[1.0, 1.0]])
+    assert (trained(**other).trained, trained(**other).adopted) == (1, [[1.0, 1.0]])
+
+
 @pytest.fixture
 def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
     plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
@@ -59,7 +100,7 @@ def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
         "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
         "fingerprint": data.fingerprint(),
         "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
-        "stages": str(tmp_path / "stages"), "shared_stages": 0,
+        "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
     }  # fmt: skip
 
 
@@ -122,6 +163,25 @@ def test_who_shares(plan_of):
     assert Sharing(everything, [everything.config]).stages(everything.config) == 0
     off = plan_of("--plan", "table1", "--no-share")
     assert Sharing(off, [off.config, off.config.replace(**{"merge.lambda1": 0.0})]).stages(off.config) == 0
+
+
+def test_how_many_can_take_stages_over(plan_of):
+    def taking(*options: str) -> int:
+        plan = plan_of(*options)
+        return Sharing(plan, [item.config for _, item in plan.fixed_items()]).taken_over()
+
+    assert taking("--plan", "table1", "--seeds", "2") == 2 * (3 - 1)  # three of each seed, one trains
+    assert taking("--plan", "table3") == 0 == taking("--plan", "table1", "--no-share")
+    method = ("--temperature", "0.1", "--alpha", "0.5", "--alpha-schedule", "linear")
+    assert taking("--samples", "9", *method) == 9 - 1 and taking("--samples", "9") == 0
+
+
+@pytest.mark.parametrize(("recorded", "waits"), [(-1, True), (0, True), (1, True), (2, False)])
+def test_nobody_waits_longer_than_for_the_stages_that_are_shared(plan_of, recorded: int, waits: bool):
+    plan = plan_of("--plan", "table1")
+    configs = [item.config for _, item in plan.fixed_items()]
+    under_way = SimpleNamespace(config=configs[1].to_dict(), last_step=recorded)
+    assert Sharing(plan, configs).blocked(configs[0], [under_way]) == waits  # type: ignore[list-item]
 
 
 def test_no_stage_is_computed_by_two_at_a_time(plan_of, open_session, fake_tune):

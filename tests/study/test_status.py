@@ -168,7 +168,7 @@ def test_a_plan_of_given_runs(plan_of, play, data, capsys):
     [
         (["status", "other"], "STUDY other: no study.json in"),
         (["status", "study", "--trial", "9"], "--trial 9: the study has 4 trials"),
-        (["status", "broken"], "is not readable"),
+        (["status", "broken"], "not readable"),
     ],
 )
 def test_what_is_not_there(halfway, tmp_path, capsys, argv: list[str], said: str):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from dcreid.backbone import Backbone
 from dcreid.training import DivergedError
 from study import trainable
 from study.checkpoints import checkpoint_steps
-from study.joins import load_joins
 from study.storage import Storage
 from study.trainable import run_trial, trial_rows
+from study.trial_tables import load_joins, load_queries
 
 # Of a row, what a second run measures anew.
 _CLOCKS = (
@@ -32,7 +35,7 @@ def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
         "fingerprint": data.fingerprint(),
         "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
         "hang_timeout": 1800.0,
-        "stages": str(tmp_path / "stages"), "shared_stages": 0,
+        "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
     }  # fmt: skip
 
 
@@ -44,6 +47,8 @@ def test_rows_are_the_untrained_network_and_every_step(job):
     rows = list(trial_rows(job))
     assert [row["step"] for row in rows] == list(range(rows[0]["total_steps"] + 1))
     assert rows[0]["mAP"] is not None and "loss" not in rows[0] and rows[1]["loss"] > 0
+    for before, after in itertools.pairwise(rows):
+        assert before["labels_after"] == after["labels_before"] != after["labels_after"]
     json.dumps(rows)
 
 
@@ -56,6 +61,42 @@ def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
     ours, theirs = (load_joins(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     assert len(ours) == whole[0]["classes_after"] - whole[-1]["classes_after"]
+
+
+def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
+    rows = list(trial_rows(job))
+    table = load_queries(Storage(job["storage"]))
+    assert table is not None and sorted(set(table.step)) == [row["step"] for row in rows]
+    for row in rows:
+        queries = table[table.step == row["step"]]
+        assert len(queries) == row["queries"]
+        assert queries.average_precision.mean() == pytest.approx(row["mAP"], abs=1e-12)
+        assert queries.average_precision_trapezoid.mean() == pytest.approx(row["mAP_trapezoid"], abs=1e-12)
+        assert (queries.first_match <= 5).mean() == pytest.approx(row["rank5"], abs=1e-12)
+        assert np.array_equal(queries.identity, data.test.identities[data.query[queries["query"]]])
+        assert np.array_equal(queries.camera, data.test.cameras[data.query[queries["query"]]])
+
+
+@pytest.mark.parametrize("reports", [1, 3])
+def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, reports: int):
+    """Cut before the first checkpoint, and behind the second."""
+    list(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    rows = trial_rows(job)
+    for _ in range(reports):
+        next(rows)
+    rows.close()
+    list(trial_rows(job | {"recorded": reports - 1}))
+    ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pytest.MonkeyPatch):
+    told = []
+    monkeypatch.setattr(Backbone, "checkpoint_activations", lambda self: told.append(self))
+    next(trial_rows(job))
+    assert not told
+    next(trial_rows(job | {"checkpoint_activations": True}))
+    assert len(told) == 1
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
@@ -91,7 +132,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 def test_divergence_is_told_as_such(job, told, monkeypatch):
     raising(monkeypatch, DivergedError("loss is nan in epoch 1 of stage 2"))
     run_trial(job)
-    assert told[-1] == {"failed": "loss is nan in epoch 1 of stage 2", "state": "diverged"}
+    assert told[-1] == {"diverged": "loss is nan in epoch 1 of stage 2"}
 
 
 def test_warnings_go_with_the_next_row_once(job, told, monkeypatch):
