@@ -27,7 +27,8 @@ def trial_seconds(rates: Rates, config: Config | None = None, steps: int | None 
 
     Counts what `Algorithm` does: every stage trains on `frames` of each tracklet per epoch; the
     untrained network's and every stage's features take all training frames, and every evaluation
-    all test frames, `eval_frames` of each tracklet at most. Assumes that the rates hold all along,
+    all test frames, `eval_frames` of each tracklet at most; the untrained network and the last step are
+    measured on all. Assumes that the rates hold all along,
     that reading frames, checkpoints and reports hide behind the network, and MARS's counts.
     """
     config = config or paper("mars")
@@ -40,7 +41,7 @@ def trial_seconds(rates: Rates, config: Config | None = None, steps: int | None 
     own = min(FRAMES, most * TRACKLETS) if most else FRAMES
     test = min(TEST_FRAMES, most * TEST_TRACKLETS) if most else TEST_FRAMES
     evaluations = steps // config.evaluate.eval_every
-    tested = (evaluations + 1) * test  # and the untrained network's
+    tested = evaluations * test + TEST_FRAMES  # the untrained network's
     if steps == total:  # the last evaluation always takes place, on all frames
         tested += TEST_FRAMES - test * (steps % config.evaluate.eval_every == 0)
         evaluations += steps % config.evaluate.eval_every != 0

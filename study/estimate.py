@@ -55,6 +55,8 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     splits = [data.train] + ([] if data.test is None else [data.test])
     per_pass = [int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
     feature_frames = (steps + 1) * sum(per_pass)
+    if data.test is not None:  # the untrained network and the last step are measured on all frames
+        feature_frames += 2 * (int(data.test.lengths.sum()) - per_pass[1])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = build_backbone(
         config.model.backbone,

@@ -21,7 +21,8 @@ def test_frames_are_counted(plan_of, data):
     n, steps = len(data.train), merge_steps(len(data.train), config.merge)
     assert cost.steps == steps
     assert cost.train_frames == (3 + 2 * (steps - 1)) * n * 5
-    assert cost.feature_frames == (steps + 1) * 2 * (n + len(data.test))
+    measured_on_all = 2 * int(data.test.lengths.sum())  # the untrained network, and the last step
+    assert cost.feature_frames == (steps + 1) * 2 * n + (steps - 1) * 2 * len(data.test) + measured_on_all
     assert cost.seconds > 0 and cost.checkpoint_bytes > 100_000
     assert 0 < cost.first_stages_seconds < cost.seconds
     frames = int(data.train.lengths.sum() + data.test.lengths.sum())
