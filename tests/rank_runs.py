@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jaxtyping
 import torch
@@ -15,6 +17,7 @@ with jaxtyping.install_import_hook("dcreid", "beartype.beartype"):  # spawned pr
     from dcreid.algorithm import Algorithm
     from dcreid.config import Config, small
     from dcreid.data import load_dataset
+    from dcreid.data.loading import augment
     from dcreid.parallel import ALONE, Ranks, joined, synchronise_batch_norm
 
 CPU = torch.device("cpu")
@@ -96,6 +99,67 @@ def runs(ranks: Ranks, variants: list[str], cut: dict[str, Any] | None = None) -
         run.load_state_dict(cut)
         list(run)
         states["continued"] = run.state_dict()
+    return states
+
+
+# --- two steps at the paper's rate
+
+# Two batches of nine tracklets: 4 + 5 on two ranks.
+_TWO_STEPS: dict[str, Any] = {
+    "model.backbone": "shufflenet_v2_x0_5",
+    "train.batch_size": 9,
+    "train.first_epochs": 1,
+    "train.lr": 0.1,
+}
+
+
+def _halved_on_one_rank(ranks: Ranks, weights: Iterable[nn.Parameter]) -> None:
+    weights = list(weights)
+    _scale([] if ranks.rank == 0 else weights, 0.5)
+    _add_gradients(ranks, weights)
+
+
+def _averaged(ranks: Ranks, weights: Iterable[nn.Parameter]) -> None:
+    weights = list(weights)
+    _add_gradients(ranks, weights)
+    _scale(weights, 1 / ranks.size)
+
+
+def _scale(weights: list[nn.Parameter], factor: float) -> None:
+    for weight in weights:
+        if weight.grad is not None:
+            weight.grad *= factor
+
+
+def _varied_as_the_first(frames: Tensor, *rest: Any, share: slice, **named: Any) -> Tensor:
+    return _augment(frames, *rest, share=slice(0, share.stop - share.start), **named)
+
+
+_add_gradients, _augment = Ranks.add_gradients, augment
+FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {  # what is replaced, and by what
+    "gradients of one rank halved": ("dcreid.parallel.Ranks.add_gradients", _halved_on_one_rank),
+    "gradients averaged": ("dcreid.parallel.Ranks.add_gradients", _averaged),
+    "batch norm of every share alone": ("dcreid.algorithm.synchronise_batch_norm", lambda *_: None),
+    "every share varied as the first": ("dcreid.training.augment", _varied_as_the_first),
+}
+
+
+def two_steps(ranks: Ranks, faults: list[str]) -> dict[str, dict[str, Tensor]]:
+    """The network at the "start", after two steps at rate 0.1 ("end"), and by name with each of the faults.
+
+    In float64: in two such steps of random weights, batch norm over few samples makes of the last bit's
+    rounding a hundred thousand to ten million times as much.
+    """
+    made = small().replace(**(_TINY | _TWO_STEPS))
+    states: dict[str, dict[str, Tensor]] = {}
+    for name in ["end", *faults]:
+        with mock.patch(*FAULTS[name]) if name in FAULTS else contextlib.nullcontext():
+            run = Algorithm(made, load_dataset(made.data, None), ranks=ranks)
+            run.backbone.double()
+            run.backbone.register_forward_pre_hook(lambda _, frames: (frames[0].double(),))
+            states["start"] = {key: value.clone() for key, value in run.backbone.state_dict().items()}
+            run.train()
+            states[name] = run.backbone.state_dict()
     return states
 
 

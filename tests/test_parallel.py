@@ -165,6 +165,24 @@ def test_two_ranks_equal_one_and_one_goes_on_from_two(tmp_path: Path) -> None:
     check_same(continued.state_dict(), whole["batch norm"], algorithm("batch norm").backbone.state_dict())
 
 
+def test_two_steps_at_the_papers_rate_equal_one_process_and_faults_are_noticed(tmp_path: Path) -> None:
+    one, other = on_ranks(2, tmp_path / "two", rank_runs.two_steps, list(rank_runs.FAULTS))
+    check_equal(one["end"], other["end"])
+    whole = rank_runs.two_steps(ALONE, [])
+    check_equal(one["start"], whole["start"])
+    weights = [name for name in one["start"] if "running" not in name and "tracked" not in name]
+    changed = norm([whole["end"][name] - whole["start"][name] for name in weights])
+    apart = {
+        came_to: norm([one[came_to][name] - whole["end"][name] for name in weights]) / changed
+        for came_to in ["end", *rank_runs.FAULTS]
+    }
+    assert changed > 1.0
+    assert apart.pop("end") < 1e-6
+    assert min(apart.values()) > 0.1
+    for name in one["end"].keys() - weights:
+        torch.testing.assert_close(one["end"][name], whole["end"][name], rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_equal_one_in_every_variant_and_go_on_from_one(tmp_path: Path, size: int) -> None:
