@@ -99,7 +99,7 @@ class Pictures:
 
 
 def tracklets() -> list[np.ndarray]:
-    """Random pictures of eight patches; the frames of a tracklet differ from each other in every pixel."""
+    """Random pictures of eight patches; the frames of a tracklet are noisy versions of one."""
     rng = np.random.default_rng(0)
     drawn = []
     for length in _LENGTHS:
