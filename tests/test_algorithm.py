@@ -82,6 +82,8 @@ def test_the_loop_counts_as_algorithm_1_does() -> None:
         assert step.classes_after == before - m
         assert step.alpha == pytest.approx(min(1.0, i * 0.2) * 0.5)
         assert step.class_size_max >= step.class_size_median >= 1
+        frames = (2 if i == 1 else 1) * n * config.data.frames
+        assert step.frames_per_second == pytest.approx(frames / step.seconds_train)
         assert step.mAP is not None and 0 <= step.mAP_trapezoid <= step.mAP <= 1  # type: ignore[operator]
         before = step.classes_after
     assert before <= m
@@ -133,6 +135,71 @@ def test_every_query_is_kept_at_every_measured_step_and_adds_up_to_the_row() -> 
         assert float(found.average_precision.mean()) == pytest.approx(row.mAP, abs=1e-12)
         assert float((found.first_match == 1).double().mean()) == pytest.approx(row.rank1, abs=1e-12)
     assert len({tuple(found.average_precision.tolist()) for found in algorithm.queries.values()}) > 1
+
+
+_MERGING: dict[str, dict[str, Any]] = {
+    "distances alone": {"merge.lambda1": 0.0, "merge.lambda2": 0.0},
+    "as printed": {},
+    "pairs": {"merge.intra": "pairs"},
+    "squared": {"merge.distance": "squared"},
+    "exact": {"merge.method": "exact"},
+    "exact, pairs": {"merge.method": "exact", "merge.intra": "pairs"},
+}
+
+
+def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of features that were drawn, so that every option tells."""
+    drawn = np.random.default_rng(5).normal(size=(18, 4))
+    monkeypatch.setattr(Algorithm, "_pooled", lambda algorithm: torch.from_numpy(drawn).float())
+    v = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+    untrained = {"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9}
+    found = {}
+    for name, changes in _MERGING.items():
+        options = {"merge.lambda1": 0.3, "merge.lambda2": 0.02, "merge.merge_rate": 0.2} | changes
+        config = tiny(**untrained | options)
+        algorithm, merging = Algorithm(config, dataset(config)), config.merge
+        distances = reference.distances(v) ** (2 if merging.distance == "squared" else 1)
+        labels, told = list(range(len(v))), []
+        for _ in range(4):
+            algorithm.step()
+            weights = merging.lambda1, merging.lambda2, merging.intra
+            if merging.method == "exact":
+                labels = reference.merge_exact(distances, labels, algorithm.m, *weights)
+            else:
+                cost = reference.merge_cost(distances, labels, *weights)
+                labels = reference.merge(labels, cost, algorithm.m)
+            assert algorithm.labels.tolist() == labels, name
+            told.append(tuple(labels))
+        found[name] = tuple(told)
+    assert len(set(found.values())) == len(found), found
+
+
+@pytest.mark.parametrize("kind", ["members", "zeros", "previous_rows"])
+def test_memory_rows_after_a_merge(kind: str) -> None:
+    leaks = {"train.leak_audit": True} if kind == "previous_rows" else {}
+    config = tiny(**{"train.memory_init": kind} | leaks)
+    algorithm = Algorithm(config, dataset(config))
+    algorithm.train()
+    assert algorithm.memory is not None
+    before = algorithm.memory.rows.clone()
+    algorithm.merge()
+    pooled = pooled_features(algorithm.backbone, algorithm.store, torch.device("cpu"))
+    v = unit(pooled)[torch.from_numpy(algorithm.order)]
+    means = torch.stack([v[algorithm.labels == c].mean(dim=0) for c in range(algorithm.n_classes)])
+    expected = {
+        "members": unit(means),
+        "zeros": torch.zeros_like(means),
+        "previous_rows": before[: algorithm.n_classes],
+    }
+    torch.testing.assert_close(algorithm.memory.rows, expected[kind], rtol=1e-4, atol=1e-5)
+
+
+def test_tracklets_keep_their_order_where_that_is_asked_for() -> None:
+    kept, shuffled = tiny(**{"data.shuffle_tracklets": False}), tiny()
+    n = len(dataset(kept).train)
+    assert Algorithm(kept, dataset(kept)).order.tolist() == list(range(n))
+    order = Algorithm(shuffled, dataset(shuffled)).order.tolist()
+    assert sorted(order) == list(range(n)) != order
 
 
 def test_retrieval_is_that_of_the_reference_on_unit_features() -> None:
@@ -232,6 +299,21 @@ def test_all_that_was_told_of_a_cut_run_is_told_by_the_one_that_goes_on() -> Non
         assert torch.equal(continued.queries[step].average_precision, found.average_precision)
     made = continued.merge()
     assert made.seconds_train == spent > 0 and made.saved_seconds == 90.0
+
+
+def test_what_a_stage_that_is_taken_over_had_cost_is_told_as_saved() -> None:
+    config = tiny(**{"merge.max_steps": 2})
+    data = dataset(config)
+    first = Algorithm(config, data)
+    first.train()
+    shared = first.shared_state() | {"seconds": {"train": 100.0, "features": 20.0, "evaluate": 3.0}}
+    # Where no retrieval is due yet, none is taken over.
+    for changes, saved in (({}, 123.0), ({"evaluate.eval_every": 2}, 120.0)):
+        other = Algorithm(config.replace(**changes), data)
+        other.adopt(shared)
+        step = other.merge()
+        assert step.saved_seconds == saved and (step.mAP is None) == bool(changes)
+        assert step.seconds_train == step.seconds_features == 0.0
 
 
 def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:

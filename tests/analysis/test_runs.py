@@ -19,6 +19,25 @@ def test_best_and_last_step(make):
     assert [run.value("mAP", at) for at in ("untrained", "best", "last")] == [90.0, 50.0, 40.0]
 
 
+def test_of_equal_steps_the_first_is_the_best(make):
+    study = make("duke")
+    study.trial(study.base, lambda config, step: {0: 0.9, 1: 0.3, 2: 0.5, 3: 0.5}[step])
+    (run,) = runs(load([study.folder]).groups[0])
+    assert (run.best_step, run.last_step) == (2, 3)
+
+
+def test_what_was_computed_counts_rather_than_what_was_taken_over(make):
+    taking, computing = make("duke", "taking"), make("duke", "computing")
+    taking.trial(taking.base, lambda config, step: 0.3)
+    path = taking.folder / "ledger.jsonl"
+    reused = '"origin": "plan", "reused": "study computing, trial 0"'
+    path.write_text(path.read_text().replace('"origin": "plan"', reused))
+    computing.trial(computing.base, lambda config, step: 0.4)
+    for order in ((taking, computing), (computing, taking)):
+        (run,) = runs(load([study.folder for study in order]).groups[0])
+        assert (run.study.name, run.value("mAP", "last")) == ("computing", 40.0)
+
+
 def test_a_run_of_the_papers_setting_serves_every_table(make, lambdas_space):
     search = make("duke", space=lambdas_space)
     search.trial(search.base, labels=("paper",), origin="paper")
@@ -69,7 +88,9 @@ def test_a_run_that_diverged_is_a_result_of_no_worth_from_there_on(make):
     hot = study.base.replace(**{"train.temperature": 0.3})
     study.trial(hot, lambda config, step: {0: 0.2, 1: 0.4}[step], state="diverged", steps=1)
     study.trial(hot.replace(seed=1), lambda config, step: 0.3, state="diverged", steps=0)
-    late, first = runs(load([study.folder]).groups[0])
+    found = runs(load([study.folder]).groups[0])
+    assert [run.trial.number for run in found] == [0, 1]
+    late, first = found
     assert late.curve("mAP") == {0: 0.2, 1: 0.4, 2: 0.0, 3: 0.0}
     assert [late.value("mAP", at) for at in ("untrained", "best", "last")] == [20.0, 40.0, 0.0]
     assert [late.value("rank1", at) for at in ("best", "last")] == [pytest.approx(60.0), 0.0]

@@ -31,6 +31,7 @@ def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
     # mAP of seeds 0 and 1 at step 3: 33.0 and 33.2; trapezoid 2 below
     assert row["mAP"] == "33.1 ± 1.3" and row["mAP trapezoid"] == "31.1 ± 1.3"
     assert row["paper Duke mAP"] == "63.6" and row["Δ mAP"] == "−32.5"
+    assert (row["rank-1"], row["paper Duke rank-1"], row["Δ rank-1"]) == ("53.1 ± 1.3", "70.8", "−17.7")
     numbers = pd.read_csv(io.StringIO(csv(found["table1"])))
     assert numbers.loc[0, "mAP"] == pytest.approx(33.1) and numbers.loc[0, "paper_mAP"] == 63.6
     assert "gallery of 12 rows" in found["table1"].caption

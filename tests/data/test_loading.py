@@ -53,6 +53,14 @@ def test_segments_draw_one_frame_from_each_part() -> None:
         assert set(drawn[:, part]) == set(range(10 * part, 10 * part + 10))
 
 
+@pytest.mark.parametrize("sampling", ["segments", "random"])
+def test_every_tracklet_draws_for_itself(sampling: str) -> None:
+    drawn = sample_frames(np.full(2000, 40), 4, sampling, np.random.default_rng(0))
+    assert len(np.unique(drawn, axis=0)) > 1500
+    # 8,000 frames of 40: 200 times each, give or take four deviations of 14.
+    assert np.abs(np.bincount(drawn.ravel(), minlength=40) - 200).max() < 56
+
+
 def test_unknown_sampling_is_refused() -> None:
     with pytest.raises(ValueError, match="segments or random"):
         sample_frames(np.array([3]), 2, "first", np.random.default_rng(0))
@@ -99,6 +107,17 @@ def test_an_epoch_shows_every_tracklet_once_with_its_own_frames() -> None:
     assert sorted(seen) == list(range(7)) and seen != list(range(7))
 
 
+@pytest.mark.parametrize("sampling", ["segments", "random"])
+def test_many_epochs_show_every_frame(sampling: str) -> None:
+    store, rng, seen = numbered_store([3, 1, 9, 5]), np.random.default_rng(0), set()
+    for _ in range(40):
+        for frames, _ in training_batches(
+            store, batch_size=2, frames=2, sampling=sampling, rng=rng, device=CPU
+        ):
+            seen |= set(frames[:, :, 0, 0, 0].flatten().tolist())
+    assert seen == set(range(18))
+
+
 def test_runs_cover_the_rows_in_order() -> None:
     store = numbered_store([3, 1, 5, 2])
     rows = np.array([0, 1, 2, 3, 7, 8, 10])
@@ -130,6 +149,21 @@ def test_augmentation_moves_and_mirrors_whole_tracklets() -> None:
         assert torch.equal(tracklet[0], tracklet[1])
         assert any(torch.equal(tracklet[0], window) for window in windows)
     assert len({tracklet.numpy().tobytes() for tracklet in moved}) > 3
+
+
+def test_every_shift_and_its_mirror_image_come_equally_often() -> None:
+    h, w, n = 10, 6, 6000
+    picture = torch.arange(h * w, dtype=torch.uint8).view(1, 1, h, w, 1).expand(n, 1, h, w, 3)
+    moved = augment(picture, flip=0.5, shift=0.2, rng=np.random.default_rng(0))
+    counts: dict[tuple[int, int, bool], int] = {}
+    for (shown,) in moved[..., 0].numpy():
+        mirrored = bool(shown[4, 2] > shown[4, 3])
+        centre = divmod(int(shown[4, 3 if mirrored else 2]), w)  # row and column that came to (4, 2)
+        key = (centre[0] - 4, centre[1] - 2, mirrored)
+        counts[key] = counts.get(key, 0) + 1
+    # Two rows and one column each way: 5 * 3 * 2 pictures, 200 times each, give or take four deviations.
+    assert set(counts) == {(y, x, m) for y in range(-2, 3) for x in (-1, 0, 1) for m in (False, True)}
+    assert max(abs(count - n / 30) for count in counts.values()) < 56
 
 
 @pytest.mark.parametrize("channels_last", [True, False])

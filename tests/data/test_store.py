@@ -50,6 +50,24 @@ def test_memory_and_disk_agree_at_any_size(tmp_path: Path) -> None:
         assert packed.frames.shape[1:3] == size
 
 
+def test_frames_read_in_several_chunks_lie_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = make_split(tmp_path, [3, 4], broken={1: b"", 5: b"\xff\xd8"})
+    monkeypatch.setattr("dcreid.data.store._FRAMES_AT_ONCE", 2)
+    for cache in (tmp_path / "cache", None):
+        store = open_store(split, 16, 8, cache)
+        assert store.starts.tolist() == [0, 2] and store.lengths.tolist() == [2, 3]
+        assert [int(frame.float().mean().round()) for frame in store.frames] == [0, 20, 30, 40, 60]
+
+
+def test_sizes_of_one_height_have_stores_of_their_own(tmp_path: Path) -> None:
+    split = make_split(tmp_path, [2])
+    for width in (12, 8):
+        packed, kept = open_store(split, 16, width, tmp_path / "cache"), open_store(split, 16, width, None)
+        assert torch.equal(packed.frames, kept.frames)
+
+
 def test_unreadable_frames_are_left_out_and_told(tmp_path: Path) -> None:
     split = make_split(tmp_path, [3, 2], broken={1: b""})
     data = (tmp_path / "0004.jpg").read_bytes()
@@ -70,6 +88,14 @@ def test_a_mended_frame_comes_back(tmp_path: Path) -> None:
     write_jpeg(torch.full((3, 16, 8), 10, dtype=torch.uint8), str(tmp_path / "0001.jpg"), quality=100)
     store = open_store(split, 16, 8, tmp_path / "cache")
     assert store.lengths.tolist() == [3, 2] and not store.problems
+
+
+def test_of_several_frames_left_out_a_single_mended_one_comes_back(tmp_path: Path) -> None:
+    split = make_split(tmp_path, [3, 3], broken={1: b"", 4: b""})
+    assert open_store(split, 16, 8, tmp_path / "cache").lengths.tolist() == [2, 2]
+    write_jpeg(torch.full((3, 16, 8), 10, dtype=torch.uint8), str(tmp_path / "0001.jpg"), quality=100)
+    store = open_store(split, 16, 8, tmp_path / "cache")
+    assert store.lengths.tolist() == [3, 2] and "1 of 6 frames" in store.problems[0]
 
 
 def test_a_tracklet_without_a_readable_frame_is_an_error(tmp_path: Path) -> None:
@@ -112,6 +138,16 @@ def test_changed_frames_get_a_store_of_their_own(tmp_path: Path) -> None:
     open_store(split, 16, 8, tmp_path / "cache")
     other = make_split(tmp_path, [3, 2])
     assert open_store(other, 16, 8, tmp_path / "cache").lengths.tolist() == [3, 2]
+
+
+def test_other_frames_of_the_same_tracklets_get_a_store_of_their_own(tmp_path: Path) -> None:
+    for colour, name in ((90, "one"), (30, "two")):
+        (tmp_path / name).mkdir()
+        split = make_split(tmp_path / name, [2, 3])
+        noise = torch.randint(0, colour, (3, 16, 8), dtype=torch.uint8)
+        write_jpeg(noise, str(tmp_path / name / "0002.jpg"), quality=colour)  # of another size in bytes
+        packed = open_store(split, 16, 8, tmp_path / "cache")
+        assert torch.equal(packed.frames, open_store(split, 16, 8, None).frames)
 
 
 def test_reordering_moves_tracklets_not_frames(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from dcreid.config import ConfigError
 from search_spaces.optuna import SPACES
@@ -72,6 +75,16 @@ def test_weight_is_a_switch_and_a_value_or_one_value_with_a_strip_for_zero() -> 
     assert WEIGHT.suggest(optuna.trial.FixedTrial({name: 0.003}), True) == 0.003
 
 
+@pytest.mark.parametrize(("flat", "zeros"), [(False, 1 / 2), (True, 1 / 6)])
+def test_a_weight_is_log_uniform_above_zero_and_zero_as_often_as_is_said(flat: bool, zeros: float) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = np.array([WEIGHT.suggest(study.ask(), flat) for _ in range(1500)])
+    assert np.mean(drawn == 0.0) == pytest.approx(zeros, abs=4 * math.sqrt(zeros * (1 - zeros) / 1500))
+    span = math.log(1.0 / 0.003)
+    logs = np.log(drawn[drawn > 0] / 0.003) / span
+    assert logs.min() >= 0.0 and stats.kstest(logs, "uniform").pvalue > 0.01
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("flat", [False, True])
 @given(data=st.data())
@@ -90,6 +103,13 @@ def test_params_is_the_inverse_of_suggest(flat: bool, data: st.DataObject) -> No
         assert distribution._contains(distribution.to_internal_repr(param))
     assert prior.contains(value)
     assert prior.suggest(optuna.trial.FixedTrial(params), flat) == value
+
+
+def test_grid_points_are_evenly_spaced_in_the_scale_of_the_prior() -> None:
+    steps = np.diff(np.log(np.array(WEIGHT.points()[1:])))
+    np.testing.assert_allclose(steps, math.log(1.0 / 0.003) / 4)
+    even = Prior("train.momentum", "float", 0.1, 0.9).points()
+    np.testing.assert_allclose(even, [0.1, 0.3, 0.5, 0.7, 0.9])
 
 
 def test_grid_points_default_to_five_and_zero() -> None:

@@ -72,3 +72,13 @@ def test_steps_made_again_after_damage_do_not_fall_to_later_damaged_ones(storage
     save_checkpoint(storage, 2, state(2), best_step=1)
     found = load_newest(storage)
     assert found is not None and found["step"] == 2
+
+
+def test_damaged_ones_of_later_steps_do_not_push_the_new_one_out(storage: Storage):
+    for step in (4, 5):
+        save_checkpoint(storage, step, state(step), best_step=2)
+    for step in (4, 5):
+        file(storage, step).write_bytes(b"")
+    save_checkpoint(storage, 3, state(3), best_step=2)
+    found = load_newest(storage)
+    assert found is not None and found["step"] == 3 and checkpoint_steps(storage) == [2, 3, 4, 5]

@@ -96,6 +96,17 @@ def test_with_every_sampler(
     assert len(trials) == len(set(configs)) == 24
 
 
+def test_a_grid_that_is_run_to_its_end_has_every_point_once(
+    plan_of: Callable[..., StudyPlan], play: Callable[..., Session]
+) -> None:
+    fixed = ("--temperature", "0.1", "--alpha", "0.5", "--alpha-schedule", "linear")
+    session = play(plan_of("--samples", "99", "--sampler", "grid", "--pruner", "none", *fixed))
+    trials = list(session.ledger.trials.values())
+    points = {(t.config["merge"]["lambda1"], t.config["merge"]["lambda2"]) for t in trials}
+    assert session.work.complete and len(trials) == len(points) == 7 * 5
+    assert [t.origin for t in trials[:4]] == ["paper", "given", "given", "search"]
+
+
 def test_further_seeds_of_the_paper_come_after_them_and_beside_the_samples(
     plan_of: Callable[..., StudyPlan], play: Callable[..., Session]
 ) -> None:

@@ -53,6 +53,14 @@ def test_seconds_are_those_spent_here_and_gpu_seconds_those_of_its_share(path: P
     assert trial.seconds == 3 * 2.0 + 3.0 and trial.gpu_seconds == 0.25 * 3.0
 
 
+def test_what_another_study_has_spent_is_not_spent_here(tmp_path: Path):
+    ledger = Ledger(tmp_path / "l")
+    ledger.append("trial", **TRIAL, reused="study other, trial 3")
+    ledger.append("step", trial=0, row=row(1))
+    assert ledger.trials[0].steps[1]["seconds_train"] == 2.0
+    assert ledger.trials[0].seconds == ledger.trials[0].gpu_seconds == 0.0
+
+
 def test_memory_and_file_tell_the_same(tmp_path: Path):
     ledger = Ledger(tmp_path / "l")
     ledger.append("trial", **TRIAL)
@@ -138,6 +146,20 @@ def test_a_full_disk_leaves_no_half_line_and_no_event(path: Path, monkeypatch: p
     assert path.read_bytes() == whole and ledger.trials[0].state == "running"
     ledger.append("end", trial=0, state="complete")
     assert Ledger(path).trials[0].state == "complete" and not Ledger(path).damaged_lines
+
+
+def test_a_reader_that_looks_again_reads_what_was_added_and_nothing_twice(path: Path):
+    reader, writer = Ledger(path, read_only=True), Ledger(path)
+    for attempt in (2, 3):
+        writer.append("start", trial=0)
+        writer.append("retry", trial=0, reason="its node died")
+        assert not reader.refresh() and reader.trials[0].attempts == attempt
+    assert reader.trials == writer.trials and reader.damaged_lines == 0
+    path.write_bytes(path.read_bytes() + b'{"event": "note", ')
+    assert reader.refresh()
+    with path.open("ab") as file:
+        file.write(b'"time": 1.0, "trial": 0, "text": "whole now"}\n')
+    assert not reader.refresh() and reader.trials[0].notes == ["whole now"] and reader.damaged_lines == 0
 
 
 def test_a_read_only_ledger_writes_nothing(path: Path):

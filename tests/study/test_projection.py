@@ -118,6 +118,15 @@ def test_halving_keeps_the_best_third_at_rungs_only():
     assert not decision(pruner, *others, {1: 0.9, 2: 0.0, 6: 0.0})  # alone on the second rung
 
 
+def test_every_rung_is_three_times_as_far_as_the_one_before_and_compared_there():
+    pruner = SuccessiveHalving(2)
+    assert not decision(pruner, {2: 0.5, 4: 0.9}, {2: 0.6, 4: 0.1})  # 4 is no rung
+    assert decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6, 6: 0.1})
+    assert not decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6})  # where the other stands since is not asked
+    assert not decision(pruner, {18: 0.9, 20: 0.1}, {2: 0.5, 17: 0.9, 19: 0.95})
+    assert decision(pruner, {2: 0.1, 18: 0.9}, {2: 0.5, 17: 0.95, 18: 0.8})
+
+
 def test_halving_takes_the_next_measured_step_for_a_rung():
     pruner = SuccessiveHalving(2)
     assert decision(pruner, {3: 0.5}, {3: 0.4})

@@ -12,6 +12,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from study.driver import Prepared, prepare
 from study.folder import StudyError, check_same, read_plan
 from study.ledger import Ledger
 from study.options import parser
+from study.plan import StudyPlan
 from study.schema import SCHEMA
 from study.session import Session
 from study.table import results_table
@@ -153,6 +155,21 @@ def test_an_option_that_came_later_with_its_default_orphans_nothing(folder: Path
     assert made.plan.folder == folder and len(check_same(folder, made.plan, made.data)) == 1
 
 
+def test_fields_at_their_default_are_no_part_of_a_studys_identity(plan_of: Any) -> None:
+    """So neither the comparison nor the name of a study changes when one is added."""
+
+    @dataclass(frozen=True)
+    class Later(StudyPlan):
+        split: str = "all"
+
+    plan = plan_of("--lambda1", "0.2")
+    values = plan.to_dict()
+    assert Later(**values).identity() == plan.identity()
+    assert Later(**values, split="half").identity() == plan.identity() | {"split": "half"}
+    assert plan.identity()["base"] == plan.config.difference()
+    assert "merge.lambda1" in plan.identity()["base"] and "merge.lambda2" not in plan.identity()["base"]
+
+
 def test_a_study_keeps_to_what_it_was_created_with(folder: Path) -> None:
     made = prepared(folder, "--samples", "20")
     assert made.plan.folder == folder and made.plan.given == []
@@ -174,9 +191,9 @@ def test_a_newer_schema_is_refused_by_every_command(
 ) -> None:
     rewrite(folder / file, lambda entry: entry.update(schema=SCHEMA + 1))
     for main, *argv in (
-        (run.main, "--resume", str(folder)),
         (study_main.main, "status", str(folder)),
         (tables.main, str(folder)),
+        (run.main, "--resume", str(folder)),
     ):
         error = refused(capsys, main, *argv)
         assert f"{file}: written by a newer version" in error and f"schema {SCHEMA + 1}" in error

@@ -74,6 +74,12 @@ def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune)
     check_projection(session)
 
 
+def test_a_trial_has_a_row_of_every_step_and_of_the_untrained_network(plan_of, open_session, fake_tune):
+    session = open_session(plan_of("--samples", "2", "--pruner", "none"))
+    fake_tune(session).run()
+    assert [sorted(t.steps) for t in session.ledger.trials.values()] == [list(range(6))] * 2
+
+
 def test_of_two_bad_trials_the_draw_is_pruned_and_the_paper_goes_on(plan_of, open_session):
     session = open_session(plan_of("--samples", "6", "--grace", "1"))
     jobs = {name: session.suggest(name) for name in ("paper", "good", "better", "bad")}
@@ -519,6 +525,15 @@ def test_the_table_equals_the_ledger(plan_of, play):
     assert [(row.trial, row.step) for row in table.itertuples()] == list(rows)
     for row in table.itertuples():
         assert row.mAP == rows[row.trial, row.step]["mAP"]
+
+
+def test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one(plan_of, play):
+    trial = play(plan_of("--samples", "1")).ledger.trials[0]
+    for step, value in enumerate((0.9, 0.4, 0.5, 0.3, 0.5, 0.1)):
+        trial.steps[step] |= {"mAP": value}
+    table = results_table("study", [trial], "last").set_index("step")
+    assert table.best_step.fillna(-1).tolist() == [-1, 1, 2, 2, 2, 2]
+    assert table.best_mAP.fillna(-1).tolist() == [-1, 0.4, 0.5, 0.5, 0.5, 0.5]
 
 
 def test_plans_are_values(plan_of):

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,11 @@ def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pyte
     assert not told
     next(trial_rows(job | {"checkpoint_activations": True}))
     assert len(told) == 1
+
+
+def test_the_checkpoint_kept_as_the_best_is_the_first_of_equals():
+    history = [SimpleNamespace(step=i, mAP=value) for i, value in enumerate((0.3, 0.5, None, 0.5, 0.4), 1)]
+    assert trainable._best_step(history) == 2 and trainable._best_step(history[2:3]) is None
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):

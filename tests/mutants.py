@@ -1,0 +1,56 @@
+"""Faults that a colleague could make, one line each, and which tests have to notice them.
+
+    python tests/mutants.py                     # all of them, two at a time; some minutes
+    python tests/mutants.py merging claims      # those of these areas, or with these words in their names
+    python tests/mutants.py --check             # that each is a fault of meaning: types, the embedded study
+    python tests/mutants.py --list
+
+They are stated in `faults_method.py`, `faults_study.py` and `faults_analysis.py`: an area, a file and its
+tests, then name, text and replacement of each. How they are run, and what counts as killed, is in
+`mutation.py`. A mutant whose line has been rewritten fails the run: state the same fault in the new code.
+One that survives tells of a test that is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from faults_analysis import ANALYSIS
+from faults_method import METHOD
+from faults_study import STUDY
+from forked import import_heavy
+from mutation import Mutant, run
+from mutation_check import check
+
+MUTANTS: tuple[Mutant, ...] = (*METHOD, *STUDY, *ANALYSIS)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = every mutant is killed (with --check: is a fault of meaning)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("wanted", nargs="*", help="areas, or words of names [all]")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time [2]")
+    parser.add_argument("--list", action="store_true", help="print names, areas, files and tests")
+    parser.add_argument(
+        "--check", action="store_true", help="mypy, and the embedded study, instead of the tests"
+    )
+    given = parser.parse_args(argv)
+    chosen = [m for m in MUTANTS if not given.wanted or any(w == m.area or w in m.name for w in given.wanted)]
+    if not chosen:
+        parser.error(f"no mutant called {', '.join(given.wanted)}")
+    if given.list:
+        for mutant in chosen:
+            print(f"{mutant.name}  [{mutant.area}, {mutant.file}: {' '.join(mutant.tests)}]")
+        return 0
+    import_heavy()
+    with tempfile.TemporaryDirectory(prefix="dcreid-mutants-") as scratch:
+        work = check if given.check else run
+        return work(chosen, Path(__file__).resolve().parents[1], Path(scratch), jobs=given.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
