@@ -18,6 +18,28 @@ ANALYSIS: list[Mutant] = [
     ),
     *of(
         "tables",
+        "study/summary.py",
+        "tests/study/test_confirm.py::test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it",
+        (
+            "the worst come first",
+            "key=lambda t: (-(t.value or 0.0), t.number),",
+            "key=lambda t: ((t.value or 0.0), t.number),",
+        ),
+        ("the first step for the last", "last = trial.steps[max(curve)]", "last = trial.steps[min(curve)]"),
+    ),
+    *of(
+        "tables",
+        "analysis/search.py",
+        "tests/analysis/test_search.py::"
+        "test_the_best_trial_is_the_one_of_highest_value_and_the_history_rises_to_it",
+        (
+            "Optuna's plots of a minimum",
+            'direction="maximize", study_name',
+            'direction="minimize", study_name',
+        ),
+    ),
+    *of(
+        "tables",
         "analysis/runs.py",
         "tests/analysis/test_runs.py",
         (

@@ -67,6 +67,12 @@ METHOD: list[Mutant] = [
             "total += loss.detach() * train.batch_size",
         ),
         (
+            "frames of one epoch for all",
+            "epochs * len(store) * data.frames)",
+            "len(store) * data.frames)",
+            "tests/test_algorithm.py::test_the_loop_counts_as_algorithm_1_does",
+        ),
+        (
             "the rate falls an epoch early",
             "if epoch > train.lr_decay_epoch",
             "if epoch >= train.lr_decay_epoch",
@@ -127,6 +133,38 @@ METHOD: list[Mutant] = [
         ),
         ("memory shares the rows it is given", "rows.float().clone()", "rows.float()"),
         ("class sums are not normalised", "return functional.normalize(sums, dim=1)", "return sums"),
+    ),
+    *of(
+        "memory",
+        "dcreid/algorithm.py",
+        "tests/test_algorithm.py::test_memory_rows_after_a_merge",
+        ("rows never start at zero", 'if kind == "zeros" else rows', 'if kind == "" else rows'),
+        (
+            "rows of the last classes are taken over",
+            "self.memory.rows[: self.n_classes]",
+            "self.memory.rows[-self.n_classes :]",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/algorithm.py",
+        "tests/test_algorithm.py::test_merges_by_every_option_are_the_references",
+        ("distances never squared", 'squared=merging.distance == "squared"', "squared=False"),
+    ),
+    *of(
+        "criterion",
+        "dcreid/joins.py",
+        "tests/test_algorithm.py::test_merges_by_every_option_are_the_references",
+        (
+            "Eq (3) always as printed",
+            "merging.lambda1, merging.lambda2, merging.intra)",
+            'merging.lambda1, merging.lambda2, "samples")',
+        ),
+        (
+            "sizes have no part in a merge",
+            "merging.lambda1, merging.lambda2, merging.intra)",
+            "merging.lambda1, 0.0, merging.intra)",
+        ),
     ),
     *of(
         "criterion",
@@ -395,6 +433,12 @@ METHOD: list[Mutant] = [
         "dcreid/algorithm.py",
         "tests/test_algorithm.py::test_a_state_of_other_tracklets_is_refused",
         ("one order of tracklets for all seeds", 'generator(config.seed, "order")', 'generator(0, "order")'),
+        (
+            "tracklets are shuffled all the same",
+            "if not config.data.shuffle_tracklets:",
+            "if config.seed < 0:",
+            "tests/test_algorithm.py::test_tracklets_keep_their_order_where_that_is_asked_for",
+        ),
         (
             "the last step takes a few frames",
             "0 if last else self.config.data.eval_frames",

@@ -110,6 +110,40 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "searcher",
+        "study/plan.py",
+        "tests/study/test_reuse.py::test_results_are_known_for_the_same_configuration_data_and_code_only",
+        ("results of other code are known", '{fingerprint} {code}".encode()', '{fingerprint}".encode()'),
+        ("results of other data are known", "{config.digest()} {fingerprint} ", "{config.digest()} "),
+    ),
+    *of(
+        "searcher",
+        "study/reuse.py",
+        "tests/study/test_reuse.py::test_of_what_failed_nothing_is_known",
+        (
+            "what failed is known",
+            't.digest == digest and t.state != "failed"',
+            "t.digest == digest",
+        ),
+        (
+            "the last study counts",
+            "self._found.setdefault(trial.digest, Found(source, trial))",
+            "self._found.update({trial.digest: Found(source, trial)})",
+            "tests/study/test_reuse.py::test_the_first_study_that_has_a_result_counts",
+        ),
+    ),
+    *of(
+        "searcher",
+        "study/session.py",
+        "tests/study/test_session.py::"
+        "test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end",
+        (
+            "a trial takes as long as its rest",
+            "if job.started and job.resumed_from < 0 and",
+            "if job.started and",
+        ),
+    ),
+    *of(
         "Optuna's side",
         "study/projection.py",
         "tests/study/test_session.py::TestDiverged",
@@ -131,6 +165,18 @@ STUDY: list[Mutant] = [
             "value = max([value, *trial.curve().values()])",
             "value = max([value])",
             "tests/study/test_session.py::test_the_objective_is_what_optuna_holds",
+        ),
+    ),
+    *of(
+        "Optuna's side",
+        "study/projection.py",
+        "tests/study/test_projection.py::test_running_trials_of_other_parameters_are_made_again "
+        "tests/study/test_projection.py::test_a_storage_that_says_something_else_is_made_again",
+        ("other parameters of a trial stay", "if frozen.params != trial.params:", "if not frozen.params:"),
+        (
+            "a trial may stand there twice",
+            "if number not in ledger or number in seen:",
+            "if number not in ledger:",
         ),
     ),
     *of(
@@ -299,6 +345,18 @@ STUDY: list[Mutant] = [
             "first epochs in every stage",
             "max(0, steps - 1) * config.train.later_epochs",
             "max(0, steps - 1) * config.train.first_epochs",
+        ),
+        (
+            "training at the rate of features",
+            "train_frames / train_rate + feature_frames / feature_rate,",
+            "train_frames / feature_rate + feature_frames / train_rate,",
+            "tests/study/test_estimate.py::test_a_trial_takes_its_frames_at_the_rate_of_each_kind",
+        ),
+        (
+            "what is shared costs more",
+            "trials * cost.seconds - saved",
+            "trials * cost.seconds + saved",
+            "tests/study/test_estimate.py::test_what_shared_stages_save_is_taken_off_the_cost_of_the_study",
         ),
     ),
 ]

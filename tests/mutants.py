@@ -5,10 +5,9 @@
     python tests/mutants.py --check             # that each is a fault of meaning: types, the embedded study
     python tests/mutants.py --list
 
-They are stated in `faults_method.py`, `faults_study.py` and `faults_analysis.py`: an area, a file and its
-tests, then name, text and replacement of each. How they are run, and what counts as killed, is in
-`mutation.py`. A mutant whose line has been rewritten fails the run: state the same fault in the new code.
-One that survives tells of a test that is missing.
+They are stated in `faults_*.py`: an area, a file and its tests, then name, text and replacement of each.
+How they are run, and what counts as killed, is in `mutation.py`. A mutant whose line has been rewritten
+fails the run: state the same fault in the new code. One that survives tells of a test that is missing.
 """
 
 from __future__ import annotations
@@ -21,12 +20,13 @@ from pathlib import Path
 
 from faults_analysis import ANALYSIS
 from faults_method import METHOD
+from faults_records import RECORDS
 from faults_study import STUDY
 from forked import import_heavy
 from mutation import Mutant, run
 from mutation_check import check
 
-MUTANTS: tuple[Mutant, ...] = (*METHOD, *STUDY, *ANALYSIS)
+MUTANTS: tuple[Mutant, ...] = (*METHOD, *STUDY, *RECORDS, *ANALYSIS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,15 +36,18 @@ def check(
     copy(repository, base)
     complaints = [line for layer in _layers(mutants, base) for line in _mypy(layer, base, scratch)]
     say("\n".join(complaints) or "mypy: no complaint with any mutant")
-    programs = [in_copy(base, _embedded)]
-    programs += [on_mutant(mutant, base, scratch, _embedded) for mutant in mutants]
+    # First without any mutant, alone: what it compiles in the base serves in all copies.
+    for _, outcome in forked([in_copy(base, _embedded)], 1, limit):
+        if outcome.error is not None:
+            say(f"the embedded study breaks without any mutant: {outcome.error}")
+            return 1
+    programs = [on_mutant(mutant, base, scratch, _embedded) for mutant in mutants]
     broken = 0
     for i, outcome in forked(programs, jobs, limit):
         if outcome.error is not None:
             broken += 1
-            name = "without any mutant" if i == 0 else mutants[i - 1].name
-            say(f"the embedded study breaks, {name}: {outcome.error}")
-    say(f"the embedded study: {len(programs) - broken} of {len(programs)} completed")
+            say(f"{mutants[i].name}: the embedded study breaks: {outcome.error}")
+    say(f"the embedded study: {len(mutants) - broken} of {len(mutants)} completed")
     return 1 if complaints or broken else 0
 
 

@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AREAS = (
     *("training", "memory", "criterion", "merging", "metrics", "frame sampling", "store", "stages", "state"),
     *("searcher", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
+    *("schema", "the paper's tables", "queries"),
 )
 
 
@@ -173,8 +174,8 @@ def test_faults_of_type_and_broken_programs_are_told_by_the_check(little: Path):
     assert done.returncode == 1
     complaints = [line for line in done.stdout.splitlines() if "error:" in line]
     assert len(complaints) == 1 and complaints[0].endswith("[wrong type]")
-    assert "the embedded study breaks, wide: RuntimeError: too wide" in done.stdout
-    assert "the embedded study: 3 of 4 completed" in done.stdout
+    assert "wide: the embedded study breaks: RuntimeError: too wide" in done.stdout
+    assert "the embedded study: 2 of 3 completed" in done.stdout
 
 
 # --- all of them

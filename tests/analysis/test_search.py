@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from analysis.results import load
-from analysis.search import optuna_study, search_figures
+from analysis.search import history, optuna_study, search_figures
 from search_spaces.optuna import load_space
 
 
@@ -59,6 +59,15 @@ def test_given_settings_are_part_of_the_search_and_diverged_trials_have_the_wors
     assert one.params["τ"] == 0.05 and one.value == pytest.approx(rising(given, 3))
     assert (other.state, other.value) == (TrialState.COMPLETE, 0.0)
     assert other.user_attrs["state"] == "diverged" and other.intermediate_values[2] == 0.0
+
+
+def test_the_best_trial_is_the_one_of_highest_value_and_the_history_rises_to_it(searched):
+    rebuilt = optuna_study(load([searched.folder]).studies[0])
+    values = [trial.value for trial in rebuilt.trials if trial.state == TrialState.COMPLETE]
+    assert rebuilt.best_value == max(values) > values[0]
+    (ax,) = history(rebuilt).axes
+    (line,) = (line for line in ax.lines if line.get_label() == "best complete so far")
+    assert list(line.get_ydata()) == pytest.approx([100 * max(values[: i + 1]) for i in range(len(values))])
 
 
 def test_the_study_folder_is_left_as_it_is(searched):

@@ -141,6 +141,23 @@ def test_means_over_fresh_seeds_are_told_with_their_interval(plan_of, play, text
     assert "optimistic" not in told
 
 
+def test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it(plan_of, play, text_of):
+    session = play(plan_of(*SEARCH))
+    session.gpus_per_trial = 0.5
+    trials = session.ledger.trials
+    trials[1].steps[1]["saved_seconds"] = 7200.0
+    told = text_of(session)
+    rows = [line.split() for line in told.splitlines() if line.strip()[:1].isdigit()]
+    ranked = sorted(trials.values(), key=lambda trial: -trial.value)
+    assert [int(row[0].rstrip("*")) for row in rows] == [trial.number for trial in ranked]
+    for row, trial in zip(rows, ranked, strict=True):
+        curve = trial.curve()
+        best = max(curve, key=curve.get)
+        expected = [f"{100 * curve[5]:.1f}"] * 3 + [f"{100 * curve[best]:.1f}", str(best)]
+        assert row[1:6] == expected
+    assert "1 trials took over 2:00:00 of trial time from others, 1.0 GPU-hours" in told
+
+
 def test_a_search_says_how_to_confirm_it(plan_of, play, text_of):
     session = play(plan_of(*SEARCH))
     told = " ".join(text_of(session).split())

@@ -8,7 +8,7 @@ import pytest
 
 from dcreid.algorithm import merge_steps
 from study import run
-from study.estimate import estimate
+from study.estimate import Cost, estimate
 
 TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 
@@ -27,6 +27,25 @@ def test_frames_are_counted(plan_of, data):
     assert 0 < cost.first_stages_seconds < cost.seconds
     frames = int(data.train.lengths.sum() + data.test.lengths.sum())
     assert cost.store_bytes == frames * config.data.height * config.data.width * 3
+
+
+def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("study.estimate._rates", lambda *_: (10.0, 100.0))
+    cost = estimate(plan_of().config, data)
+    assert cost.seconds == pytest.approx(cost.train_frames / 10 + cost.feature_frames / 100)
+
+
+def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    cost = Cost(5, 1, 1, seconds=7200.0, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1)
+    monkeypatch.setattr("study.estimate.estimate", lambda *_: cost)
+    options = [*TINY, "--studies", str(tmp_path), "--dry-run"]
+    assert run.main([*options, "--plan", "table1", "--seeds", "2"]) == 0
+    # Six trials of two hours; two of each seed take an hour over.
+    assert "6 trials, 8.0 h of trial time without pruning, 4.0 h being saved" in capsys.readouterr().out
+    assert run.main([*options, "--samples", "5", "--confirm", "1", "--seeds", "3"]) == 0
+    assert f"{5 + 2 * 3} trials, 22.0 h of trial time without pruning\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

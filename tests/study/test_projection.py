@@ -78,6 +78,42 @@ def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, mon
     assert (state, value) == (TrialState.COMPLETE, 0.5) and len(curve) == 5
 
 
+def test_a_storage_that_says_something_else_is_made_again(plan_of, play, open_session, options, caplog):
+    """Another's parameters, and one trial of the ledger twice."""
+    before = content(play(plan_of(*options)))
+    study = open_session(plan_of(*options)).projection.study
+    other = next(trial for trial in study.trials if trial.user_attrs["trial"] == 2)
+    for attributes in ({"trial": 2}, {"trial": 99}):
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.COMPLETE,
+                value=other.value,
+                params=other.params,
+                distributions=other.distributions,
+                user_attrs=attributes,
+                intermediate_values=other.intermediate_values,
+            )
+        )
+        caplog.clear()
+        again = open_session(plan_of(*options))
+        assert content(again) == before and len(again.projection.study.trials) == len(before)
+        assert "does not fit the ledger" in caplog.text
+        study = again.projection.study
+
+
+def test_running_trials_of_other_parameters_are_made_again(plan_of, open_session, options, cut):
+    (number,) = (n for n, t in cut.ledger.trials.items() if t.state == "running")
+    cut.projection.discard(cut.projection.ask(999))  # behind it in the storage
+    path = cut.ledger.path
+    drawn = cut.ledger.trials[number].params
+    name = next(name for name, value in drawn.items() if isinstance(value, float))
+    path.write_text(
+        path.read_text().replace(f'"{name}": {drawn[name]!r}', f'"{name}": {drawn[name] * 0.99!r}')
+    )
+    again = open_session(plan_of(*options))
+    assert content(again)[number][2] == again.ledger.trials[number].params != drawn
+
+
 def test_trials_that_only_optuna_knows_are_told_as_failed(plan_of, open_session, options, cut):
     asked = cut.projection.ask(999)  # the driver died between Optuna's storage and the ledger
     again = open_session(plan_of(*options))

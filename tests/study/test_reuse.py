@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dcreid.config import Config
 from study.__main__ import main
 from study.folder import StudyError, describe, write_description
 from study.ledger import Ledger
-from study.reuse import Library
+from study.reuse import KnownResults, Library
 from study.status import Status
 from study.table import results_table
 
@@ -105,6 +106,36 @@ def test_other_code_or_data_does_not_fit_and_is_told(finished, data):
     assert "other code of dcreid than abc, so that nothing fits" in code
     (other,) = Library([folder], "other", finished.work.known.code).notes
     assert "made on other data, so that nothing fits" in other
+
+
+def test_results_are_known_for_the_same_configuration_data_and_code_only(finished, data):
+    plan, ledger = finished.plan, finished.ledger
+    config = Config.from_dict(ledger.trials[1].config)
+    known = KnownResults(plan, ledger, data.fingerprint())
+    found = known.find(config)
+    assert found is not None and found.trial.number == 1
+    assert known.find(config.replace(seed=9)) is None
+    assert KnownResults(plan, ledger, "other data").find(config) is None
+    known.code = "other code"
+    assert known.find(config) is None
+
+
+def test_of_what_failed_nothing_is_known(finished, data):
+    known = KnownResults(finished.plan, finished.ledger, data.fingerprint())
+    trial = finished.ledger.trials[1]
+    trial.state = "failed"
+    config = Config.from_dict(trial.config)
+    assert known.twin(config) is None and known.find(config) is None
+
+
+def test_the_first_study_that_has_a_result_counts(finished, plan_of, play, data):
+    other = plan_of("--plan", "table1", "--name", "other")
+    write_description(other.folder, describe(other, data, "c"))
+    play(other)
+    folders, digest = [str(finished.plan.folder), str(other.folder)], finished.ledger.trials[0].digest
+    for named in (folders, folders[::-1]):
+        found = Library(named, data.fingerprint(), finished.work.known.code).find(digest)
+        assert found is not None and found.source == f"study {Path(named[0]).name}, trial 0"
 
 
 def test_a_study_that_is_gone_since_costs_nothing_but_its_results(finished, plan_of, open_session):
