@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from pictures import Pictures
 from torch import Tensor, nn
 
 import dcreid.algorithm
 from dcreid.algorithm import Algorithm
 from dcreid.backbone import Backbone
 from dcreid.config import Config
-from dcreid.data.tracklets import Ints, Split, TrackletDataset
+from dcreid.data.tracklets import Split, TrackletDataset
 from dcreid.memory import FeatureMemory
 
 HEIGHT, WIDTH, FRAMES = 32, 16, 6
@@ -59,25 +60,6 @@ def tracklet(person: tuple[tuple[str, int], ...], rng: np.random.Generator) -> n
         light = 128 + rng.normal(0, LIGHT, 3)
         frames.append(light + clothes + rng.normal(0, NOISE, (HEIGHT, WIDTH, 3)))
     return np.clip(np.stack(frames), 0, 255).astype(np.uint8)
-
-
-class Pictures:
-    """A frame source in memory."""
-
-    def __init__(self, frames: np.ndarray):
-        self.frames = frames
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def read(self, frames: Ints, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.frames[frames], np.ones(len(frames), dtype=np.bool_)
-
-    def name(self, frame: int) -> str:
-        return f"frame {frame}"
-
-    def fingerprint(self) -> str:
-        return "pictures"
 
 
 def planted(seed: int) -> TrackletDataset:

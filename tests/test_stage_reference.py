@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pictures import Pictures
 from reference_training import BLOCKS, ReferenceRun
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from dcreid.algorithm import Algorithm
 from dcreid.backbone import Backbone, EmbeddingHead
 from dcreid.config import Config
 from dcreid.data.store import FrameStore
-from dcreid.data.tracklets import Ints, Split, TrackletDataset
+from dcreid.data.tracklets import Split, TrackletDataset
 from dcreid.memory import FeatureMemory
 
 TOLERANCE = 1e-4  # of a quantity's norm
@@ -77,25 +78,6 @@ def config(variant: str) -> Config:
 
 
 # --- data and network
-
-
-class Pictures:
-    """A frame source in memory."""
-
-    def __init__(self, frames: np.ndarray):
-        self.frames = frames
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def read(self, frames: Ints, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.frames[frames], np.ones(len(frames), dtype=np.bool_)
-
-    def name(self, frame: int) -> str:
-        return f"frame {frame}"
-
-    def fingerprint(self) -> str:
-        return "pictures"
 
 
 def tracklets() -> list[np.ndarray]:
