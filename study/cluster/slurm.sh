@@ -64,14 +64,15 @@ done
 
 # --- the driver, beside the head; nodes that are slower to come join it
 
-stopped=
+stopped='' early='' driver=''
 stop() {
   stopped=yes signalled=yes
-  kill -TERM "$driver" 2>/dev/null || true
+  if [ -n "$driver" ]; then kill -TERM "$driver" 2>/dev/null || true; else early=yes; fi
 }
 trap stop TERM
 python study/run.py --address "$address" --cache "$cache" "$@" &
 driver=$!
+[ -z "$early" ] || kill -TERM "$driver" 2>/dev/null || true # the signal came before its number was known
 signalled=yes
 while [ -n "$signalled" ]; do # a signal ends the wait, not the driver
   signalled='' status=0

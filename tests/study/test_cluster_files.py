@@ -241,6 +241,13 @@ def test_a_driver_that_dies_of_the_signal_is_queued_again(slurm, tmp_path: Path)
     assert script.wait(60) != 0 and "scontrol requeue 4711" in calls(tmp_path)
 
 
+def test_a_signal_as_the_driver_starts_is_passed_on(slurm, tmp_path: Path):
+    """Before the script knows the driver's number, or just after: both are queued again."""
+    for times in range(1, 6):
+        script = slurm('kill -TERM "$PPID"; exec sleep 60')
+        assert script.wait(60) != 0 and calls(tmp_path).count("scontrol requeue 4711") == times
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck")
 def test_shellcheck_has_nothing_to_say():
     subprocess.run(["shellcheck", str(CLUSTER / "slurm.sh")], check=True)
