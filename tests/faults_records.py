@@ -14,9 +14,9 @@ RECORDS: list[Mutant] = [
         "tests/test_config.py",
         ("a field of its default tells of itself", "if value != standard[name]}", "if value is not None}"),
         (
-            "what is stored gives way to the defaults",
-            "name: values.get(name, default) for name",
-            "name: default for name",
+            "what this code does not know is dropped in silence",
+            "return whole | {name: value for name, value in values.items() if name not in standard}",
+            "return whole",
         ),
         (
             "groups that are stored are not completed",
@@ -196,7 +196,7 @@ RECORDS: list[Mutant] = [
         (
             "queries of a cut run are lost",
             'for step, found in state.get("queries", {}).items()}',
-            "for step, found in {}.items()}",
+            'for step, found in state.get("none", {}).items()}',
         ),
     ),
     *of(
