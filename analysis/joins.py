@@ -49,7 +49,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 
 
 def judged(joins: pd.DataFrame, merging: MergeConfig) -> pd.DataFrame:
-    """A trial's joins (`study.trial_tables`) with `cause`: a key of CAUSES, or "" where the join is right.
+    """A trial's joins (`study.trial_tables`) with `cause`: a key of CAUSES, or "" where it is not wrong.
 
     `by_inter`, `by_intra` and `by_size` hold what each term of Eq (7) did for a wrong join, in units of
     distance; NaN where nothing was missed.

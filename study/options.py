@@ -74,7 +74,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         space = load_space(given.space).without(chosen)
         if not space.priors:
             raise OptionError(f"--space {given.space}: every parameter in it was given as an option")
-    samples = given.samples if given.samples is not None else _DEFAULT_SAMPLES.get(dataset, 50)
+    samples = _samples(given, dataset)
     plan = StudyPlan(
         name="",
         base=base.to_dict(),
@@ -125,13 +125,16 @@ def settings_left_out(given: argparse.Namespace) -> list[str]:
         return []
     chosen = _chosen(given)
     dataset = chosen.pop("data.dataset", "synthetic")
-    samples = given.samples if given.samples is not None else _DEFAULT_SAMPLES.get(dataset, 50)
-    return _tables(given, preset(dataset).replace(**chosen), samples, chosen)[1]
+    return _tables(given, preset(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
 
 
 def _chosen(given: argparse.Namespace) -> dict[str, Any]:
     """The method options on the command line, by field."""
     return {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+
+
+def _samples(given: argparse.Namespace, dataset: str) -> int:
+    return _DEFAULT_SAMPLES.get(dataset, 50) if given.samples is None else int(given.samples)
 
 
 def _tables(

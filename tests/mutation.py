@@ -75,6 +75,19 @@ def gone(mutants: Iterable[Mutant], repository: Path) -> list[str]:
     return told
 
 
+def base_of(
+    mutants: Sequence[Mutant], repository: Path, scratch: Path, say: Callable[[str], None]
+) -> Path | None:
+    """A copy without any mutant; None where a mutant's line is gone, which is said."""
+    lost = gone(mutants, repository)
+    if lost:
+        say("\n".join(lost))
+        return None
+    base = scratch / "as-it-is"
+    copy(repository, base)
+    return base
+
+
 def run(
     mutants: Sequence[Mutant],
     repository: Path,
@@ -85,12 +98,9 @@ def run(
     say: Callable[[str], None] = print,
 ) -> int:
     """0 if every mutant is killed; else 1, saying which lines are gone, which tests are red, who survived."""
-    lost = gone(mutants, repository)
-    if lost:
-        say("\n".join(lost))
+    base = base_of(mutants, repository, scratch, say)
+    if base is None:
         return 1
-    base = scratch / "as-it-is"
-    copy(repository, base)
     red = _red(mutants, base, jobs, limit)
     if red:
         say("the suite is red without any mutant:")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from forked import Outcome, check_place, forked, in_copy
-from mutation import Mutant, copy, gone, on_mutant
+from mutation import Mutant, base_of, on_mutant
 
 
 def check(
@@ -28,12 +28,9 @@ def check(
     say: Callable[[str], None] = print,
 ) -> int:
     """0 if every mutant passes mypy and completes the embedded study."""
-    lost = gone(mutants, repository)
-    if lost:
-        say("\n".join(lost))
+    base = base_of(mutants, repository, scratch, say)
+    if base is None:
         return 1
-    base = scratch / "as-it-is"
-    copy(repository, base)
     complaints = [line for layer in _layers(mutants, base) for line in _mypy(layer, base, scratch)]
     say("\n".join(complaints) or "mypy: no complaint with any mutant")
     # First without any mutant, alone: what it compiles in the base serves in all copies.

@@ -88,6 +88,14 @@ def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path)
         assert told in text, told
 
 
+def test_a_run_that_diverged_stands_on_the_page_with_its_reason(make):
+    study = make("duke", experiments="fig3")
+    study.trial(study.base, state="diverged", steps=1, reason="the loss is nan", labels=("fig3/final",))
+    assert main([str(study.folder)]) == 0
+    text = (study.folder / "analysis" / "report.html").read_text()
+    assert "1 diverged" in text and "the loss is nan" in text and "none has failed" not in text
+
+
 def test_a_study_in_which_everything_failed_still_gets_its_page(make):
     study = make("duke")
     study.trial(study.base, state="failed", steps=0, reason="no memory")

@@ -35,6 +35,7 @@ def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
     numbers = pd.read_csv(io.StringIO(csv(found["table1"])))
     assert numbers.loc[0, "mAP"] == pytest.approx(33.1) and numbers.loc[0, "paper_mAP"] == 63.6
     assert "gallery of 12 rows" in found["table1"].caption
+    assert "One run of each setting" not in found["table1"].caption
 
 
 def test_a_search_that_was_given_the_settings_fills_tables_1_to_3(make, lambdas_space):

@@ -53,6 +53,8 @@ def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(
     [
         ((), "6 finished trials, sampler tpe, pruner asha"),
         (("--sampler", "grid"), "sampler grid"),
+        (("--samples", "20"), "runs that are given: 7"),
+        (("--samples", "20", "--seeds", "2"), "the study: 21 trials"),
         (("--plan", "table1", "--seeds", "2"), "runs that are given: 6"),
         (("--plan", "table1"), "being saved by shared stages"),
     ],

@@ -173,6 +173,7 @@ def test_fields_at_their_default_are_no_part_of_a_studys_identity(plan_of: Any) 
 def test_a_study_keeps_to_what_it_was_created_with(folder: Path) -> None:
     made = prepared(folder, "--samples", "20")
     assert made.plan.folder == folder and made.plan.given == []
+    assert len(made.notes) == 1
     (note,) = made.notes
     assert "created with 0 settings of the paper's tables" in note and "--name" in note
 
