@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.results import ResultsError
-from dcreid.backbone import BackboneError
+from analysis.data.results import ResultsError
 from dcreid.config import ConfigError
 from dcreid.data.tracklets import DataError
+from dcreid.network.backbone import BackboneError
 
 
 def parser(script: str, about: str | None, *, several: bool = True) -> argparse.ArgumentParser:

@@ -22,17 +22,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import command
-from analysis.classes import classes_figure
-from analysis.joins import final_joins_figure
-from analysis.results import Group, load
-from analysis.runs import AT, Run, of_experiment, runs
-from analysis.search import search_figures
-from analysis.series import Series, over_parameter, over_steps, printed_points
-from analysis.statistics import FEWEST_SEEDS
-from analysis.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled
-from analysis.symbols import symbol
+from analysis.data.results import Group, load
+from analysis.data.runs import AT, Run, of_experiment, runs
+from analysis.data.symbols import symbol
+from analysis.figures.classes import classes_figure
+from analysis.figures.joins import final_joins_figure
+from analysis.figures.search import search_figures
+from analysis.figures.series import Series, over_parameter, over_steps, printed_points
+from analysis.figures.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled
+from analysis.stats.tests import FEWEST_SEEDS
 from analysis.tables import file_name
-from study.statistics import estimate
+from study.record.intervals import estimate
 
 # plan, name of the file, title, field on the axis
 SWEEPS = (

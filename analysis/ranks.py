@@ -25,15 +25,15 @@ from PIL import Image
 from torch import Tensor
 
 from analysis import command
-from analysis.joins import joins_figure, judged
-from analysis.network import Rebuilt, rebuild
-from analysis.pictures import class_sheet, rank_sheet
-from analysis.results import load
-from analysis.retrieval import by_difficulty, rank_lists
-from analysis.style import LINES, panels, save, styled
+from analysis.data.results import load
+from analysis.figures.joins import joins_figure, judged
+from analysis.figures.style import LINES, panels, save, styled
+from analysis.people.network import Rebuilt, rebuild
+from analysis.people.pictures import class_sheet, rank_sheet
+from analysis.people.rank_lists import by_difficulty, rank_lists
+from dcreid.clustering.dispersion import cross_distances
 from dcreid.data.tracklets import Ints, Split
-from dcreid.dispersion import cross_distances
-from study.trial_tables import joins_table
+from study.record.trial_tables import joins_table
 
 QUERIES, CLASSES = 8, 8  # rows of a sheet
 _COLOURED = 18  # identities on the map that get a colour and marker of their own

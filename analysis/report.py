@@ -21,21 +21,21 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
 import pandas as pd
 
 from analysis import command
-from analysis.ablations import departures
-from analysis.claims import CLAIMS, judge
-from analysis.confirmed import describe, verdict
 from analysis.curves import figures
-from analysis.page import facts, page, paragraph, picture, plot, preformatted
-from analysis.reproduce import recipes
-from analysis.results import Group, Results, Study, load
-from analysis.runs import AT, of_experiment, runs
-from analysis.spent import spent
-from analysis.style import styled
+from analysis.data.results import Group, Results, Study, load
+from analysis.data.runs import AT, of_experiment, runs
+from analysis.figures.style import styled
+from analysis.page.html import facts, page, paragraph, picture, plot, preformatted
+from analysis.page.reproduce import recipes
+from analysis.page.spent import spent
+from analysis.page.typeset import MISSING, Table, html_table, mean
+from analysis.stats.ablations import departures
+from analysis.stats.claims import CLAIMS, judge
+from analysis.stats.confirmed import describe, verdict
 from analysis.tables import tables
-from analysis.typeset import MISSING, Table, html_table, mean
 from dcreid.config import Config
-from study.ledger import TrialRecord
-from study.statistics import estimate
+from study.record.intervals import estimate
+from study.record.ledger import TrialRecord
 
 # Pictures of analysis/ranks.py in the order in which they are shown, and what they are called.
 _PICTURES = {

@@ -19,13 +19,20 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis import command
-from analysis.ablations import ABLATIONS, ablation_table, choices_table, departures, leak_table, others_table
-from analysis.claims import claims_table
-from analysis.confirmed import search_table
-from analysis.joins import joins_table
-from analysis.results import Group, load
-from analysis.runs import runs
-from analysis.typeset import FORMATS, Table
+from analysis.data.results import Group, load
+from analysis.data.runs import runs
+from analysis.figures.joins import joins_table
+from analysis.page.typeset import FORMATS, Table
+from analysis.stats.ablations import (
+    ABLATIONS,
+    ablation_table,
+    choices_table,
+    departures,
+    leak_table,
+    others_table,
+)
+from analysis.stats.claims import claims_table
+from analysis.stats.confirmed import search_table
 
 
 def tables(group: Group) -> Iterator[Table]:

@@ -21,8 +21,8 @@ from measure import exponent, options, peak_bytes, set_up, table, timed, write_j
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.data.mars import read_query_rows, read_tracks
-from dcreid.metrics import RetrievalMetrics, evaluate
+from dcreid.data.readers.mars import read_query_rows, read_tracks
+from dcreid.evaluation.retrieval import RetrievalMetrics, evaluate
 
 Ints = NDArray[np.int64]
 NAMES = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")

@@ -26,9 +26,9 @@ from scipy.spatial.distance import squareform
 from torch import Tensor
 from torch.nn import functional
 
-from dcreid.blocked import merge_blocked
-from dcreid.dispersion import cross_distances, pairwise_distances
-from dcreid.merging import merge, merge_cost, merge_exact
+from dcreid.clustering.blocked import merge_blocked
+from dcreid.clustering.dispersion import cross_distances, pairwise_distances
+from dcreid.clustering.merging import merge, merge_cost, merge_exact
 
 LAMBDA1, LAMBDA2 = 0.06, 0.003
 _LARGE = 5000

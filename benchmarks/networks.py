@@ -14,7 +14,6 @@ from torchvision.io import write_jpeg
 
 from dcreid import features, training
 from dcreid.algorithm import _set_precision
-from dcreid.backbone import build_backbone
 from dcreid.config import Config, DataConfig, SyntheticConfig, preset
 from dcreid.data import load_dataset
 from dcreid.data.loading import batches_of, training_batches
@@ -22,6 +21,7 @@ from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Split
 from dcreid.features import pooled_features
 from dcreid.memory import FeatureMemory
+from dcreid.network.backbone import build_backbone
 from dcreid.training import train_stage
 
 PER_PERSON = 6  # tracklets of a drawn person

@@ -14,13 +14,13 @@ from rich.console import Console
 from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.console import Board
-from study.driver import _projection
-from study.ledger import Ledger
-from study.options import parser, resolve
+from study.command.driver import _projection
+from study.command.options import parser, resolve
+from study.decide.session import Session
 from study.plan import StudyPlan
-from study.session import Session
-from study.table import write_results
+from study.record.ledger import Ledger
+from study.record.results import write_results
+from study.show.console import Board
 
 # 24 training tracklets, at the paper's 5% a step; nothing is ever drawn of them.
 SMALL = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.05")
@@ -51,7 +51,7 @@ def small_plan(folder: Path, *options: str) -> tuple[StudyPlan, TrackletDataset]
 
 
 def open_session(plan: StudyPlan, data: TrackletDataset) -> Session:
-    """As `study.driver.drive` opens it."""
+    """As `study.command.driver.drive` opens it."""
     ledger = Ledger(plan.folder / "ledger.jsonl")
     ledger.append("session", command="benchmark", pid=0)
     return Session(plan, data, ledger, _projection(plan, data, ledger))

@@ -69,7 +69,7 @@ def tune_costs(at_once: int, trials: int) -> dict[str, Any]:
 def _run_made_up(at_once: int, trials: int, reports: int) -> dict[str, float]:
     import ray
 
-    from study.tuning import _connect, run_session
+    from study.on_ray.loop import _connect, run_session
 
     with tempfile.TemporaryDirectory() as folder:
         plan, data = small_plan(

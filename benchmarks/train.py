@@ -47,11 +47,11 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from dcreid.backbone import Backbone, build_backbone
+from dcreid.clustering.dispersion import cross_distances, pairwise_distances
 from dcreid.config import Config
-from dcreid.dispersion import cross_distances, pairwise_distances
+from dcreid.evaluation.retrieval import evaluate
 from dcreid.features import autocast
-from dcreid.metrics import evaluate
+from dcreid.network.backbone import Backbone, build_backbone
 
 QUERIES = 1_980  # of MARS
 _BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}

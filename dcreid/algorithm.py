@@ -24,15 +24,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcreid import state
-from dcreid.backbone import EmbeddingHead, build_backbone
+from dcreid.clustering.dispersion import cross_distances, pairwise_distances
 from dcreid.config import Config, ConfigError
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
-from dcreid.dispersion import cross_distances, pairwise_distances
+from dcreid.evaluation.joins import Joins, merge_and_record
+from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
 from dcreid.features import pooled_features, unit
-from dcreid.joins import Joins, merge_and_record
 from dcreid.memory import FeatureMemory, class_means, update_rate
-from dcreid.metrics import QueryResults, RetrievalMetrics, evaluate_queries
+from dcreid.network.backbone import EmbeddingHead, build_backbone
 from dcreid.parallel import ALONE, Ranks, synchronise_batch_norm
 from dcreid.steps import Clock, MergeStep, Partition, TrainedStage, joins_per_step, merge_steps
 from dcreid.training import DivergedError, generator, torch_seed, train_stage

@@ -26,7 +26,7 @@ from dcreid.checked import ConfigError as ConfigError
 
 @dataclass(frozen=True)
 class SyntheticConfig(Checked):
-    """The embedded data set of drawn pedestrians (`dcreid.data.synthetic`)."""
+    """The embedded data set of drawn pedestrians (`dcreid.data.synthetic.dataset`)."""
 
     shape: str = setting(
         "even",

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from dcreid.backbone import Backbone
 from dcreid.data.loading import evenly_spaced, frame_runs, normalise
 from dcreid.data.store import FrameStore
+from dcreid.network.backbone import Backbone
 from dcreid.parallel import ALONE, Ranks
 
 

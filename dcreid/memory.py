@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from dcreid.dispersion import full_float32
+from dcreid.clustering.dispersion import full_float32
 
 
 def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:

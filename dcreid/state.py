@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dcreid.joins import Joins
-from dcreid.metrics import QueryResults, RetrievalMetrics
+from dcreid.evaluation.joins import Joins
+from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics
 from dcreid.steps import MergeStep, TrainedStage
 from dcreid.training import StageResult
 

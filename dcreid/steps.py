@@ -19,7 +19,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from dcreid.config import MergeConfig
-from dcreid.metrics import ClusteringQuality, QueryResults, clustering_quality
+from dcreid.evaluation.retrieval import ClusteringQuality, QueryResults, clustering_quality
 from dcreid.parallel import Ranks
 from dcreid.training import StageResult
 

@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from dcreid.backbone import Backbone
 from dcreid.config import Config, TrainConfig
 from dcreid.data.loading import augment, normalise, training_batches
 from dcreid.data.store import FrameStore
 from dcreid.features import autocast, unit
 from dcreid.memory import FeatureMemory
+from dcreid.network.backbone import Backbone
 from dcreid.parallel import ALONE, Ranks
 
 _STREAMS = {"order": 0, "network": 1, "stage": 2}

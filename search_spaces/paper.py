@@ -25,8 +25,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from dcreid.backbone import stage_count
 from dcreid.config import Config, ConfigError
+from dcreid.network.backbone import stage_count
 
 TABLE3_TEMPERATURES = (0.05, 0.08, 0.1, 0.3)
 FIG4_LAMBDA1 = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.6)

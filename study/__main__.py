@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from study.folder import StudyError
-from study.status import Status, as_dict
-from study.status_text import print_status, print_trial
+from study.record.folder import StudyError
+from study.show.status import Status, as_dict
+from study.show.status_text import print_status, print_trial
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser().parse_args(argv)
     try:
         if given.command == "dashboard":
-            from study.dashboard import serve  # its extra need not be installed
+            from study.show.dashboard import serve  # its extra need not be installed
 
             serve(given.study, given.studies, given.host, given.port)
         else:

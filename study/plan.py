@@ -17,9 +17,9 @@ from typing import Any
 
 from dcreid.config import Config, ConfigError
 from search_spaces.paper import PlanItem, item, plan, with_seeds
-from search_spaces.samplers import adapt_space
 from search_spaces.space import Space
-from study.storage import joined
+from study.record.storage import joined
+from study.search.samplers import adapt_space
 
 # What may change between sessions of one study. Checkpoints stay where they are.
 _PER_SESSION = (

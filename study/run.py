@@ -16,13 +16,13 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
 
 from rich.console import Console
 
-from dcreid.backbone import BackboneError
 from dcreid.config import ConfigError
 from dcreid.data.tracklets import DataError
-from study.driver import drive, dry_run, prepare
-from study.folder import StudyError
-from study.options import OptionError, parser
-from study.storage import StorageError
+from dcreid.network.backbone import BackboneError
+from study.command.driver import drive, dry_run, prepare
+from study.command.options import OptionError, parser
+from study.record.folder import StudyError
+from study.record.storage import StorageError
 
 # Ends by a user's or the machine's wish, resumable: as a shell reports SIGINT.
 _INTERRUPTED = 130
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(file=sys.stdout, highlight=False, markup=False)
     try:
         if given.address is not None and given.address.startswith("ray://"):
-            from study.client import run_there
+            from study.remote.client import run_there
 
             return run_there(given.address, argv)
         prepared = prepare(given, argv)

@@ -28,7 +28,7 @@ from pathlib import Path
 import pandas as pd
 
 if __package__ in (None, ""):  # run as a script
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    sys.path.insert(0, str(Path(__file__).resolve().parent / "helpers"))
 
 from ray_nodes import Cluster, until
 

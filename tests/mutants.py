@@ -5,8 +5,8 @@
     python tests/mutants.py --check             # that each is a fault of meaning: types, the embedded study
     python tests/mutants.py --list
 
-They are stated in `faults_*.py`: an area, a file and its tests, then name, text and replacement of each.
-How they are run, and what counts as killed, is in `mutation.py`. A mutant whose line has been rewritten
+They are stated in `mutation/faults_*.py`: an area, a file and its tests, then name, text and replacement.
+How they are run, and what counts as killed, is in `mutation/run.py`. A mutant whose line has been rewritten
 fails the run: state the same fault in the new code. One that survives tells of a test that is missing.
 """
 
@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from faults_analysis import ANALYSIS
-from faults_method import METHOD
-from faults_records import RECORDS
-from faults_study import STUDY
-from forked import import_heavy
-from mutation import Mutant, run
-from mutation_check import check
+from mutation.check import check
+from mutation.faults_analysis import ANALYSIS
+from mutation.faults_method import METHOD
+from mutation.faults_records import RECORDS
+from mutation.faults_study import STUDY
+from mutation.forked import import_heavy
+from mutation.run import Mutant, run
 
 MUTANTS: tuple[Mutant, ...] = (*METHOD, *STUDY, *RECORDS, *ANALYSIS)
 

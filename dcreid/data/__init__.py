@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcreid.config import DataConfig
-from dcreid.data.duke import load_duke
-from dcreid.data.folder import load_folder
-from dcreid.data.layout import check_layout
-from dcreid.data.mars import load_mars
+from dcreid.data.readers.duke import load_duke
+from dcreid.data.readers.folder import load_folder
+from dcreid.data.readers.layout import check_layout
+from dcreid.data.readers.mars import load_mars
+from dcreid.data.readers.walk import check_root
 from dcreid.data.tracklets import DataError, Split, TrackletDataset
-from dcreid.data.walk import check_root
 
 __all__ = ["DataError", "Split", "TrackletDataset", "load_dataset"]
 
@@ -24,7 +24,7 @@ def load_dataset(config: DataConfig, root: Path | None) -> TrackletDataset:
     or folder and what to do about it, for whatever cannot be used.
     """
     if config.dataset == "synthetic":
-        from dcreid.data.synthetic import load_synthetic
+        from dcreid.data.synthetic.dataset import load_synthetic
 
         return load_synthetic(config.synthetic).with_gallery(config.gallery)
     if root is None:

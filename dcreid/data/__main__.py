@@ -19,10 +19,10 @@ from typing import Any
 from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
 from dcreid.data.inspection import check_frames, report
-from dcreid.data.layout import check_layout, guess_layout
+from dcreid.data.readers.layout import check_layout, guess_layout
+from dcreid.data.readers.walk import check_root, first_few
 from dcreid.data.sheet import write_sheet
 from dcreid.data.tracklets import GALLERIES
-from dcreid.data.walk import check_root, first_few
 
 _READ_AS = {
     "mars": "read as MARS, for the folders in it",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcreid.data.jpeg import explain, explain_all
+from dcreid.data.readers.walk import first_few
 from dcreid.data.tracklets import DISTRACTOR, JUNK, Ints, JpegFrames, Split, TrackletDataset
-from dcreid.data.walk import first_few
 
 _AT_ONCE = 4096  # frames between two progress calls
 _HEADER = ("split", "tracklets", "identities", "cameras", "frames", "length min", "median", "max")

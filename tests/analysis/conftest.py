@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dcreid.config import Config, preset
-from search_spaces.optuna import load_space
 from search_spaces.paper import plan, with_seeds
-from study.ledger import Ledger
+from search_spaces.spaces import load_space
 from study.plan import StudyPlan
+from study.record.ledger import Ledger
 
 STEPS = 3
 # (configuration, merge step) to mAP, a fraction
@@ -148,7 +148,9 @@ class Made:
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]:
     """make(dataset, name=…, base=…, **plan fields): an empty study folder."""
 
-    monkeypatch.setattr("study.ledger.os.fsync", lambda file: None)  # hundreds of lines, all thrown away
+    monkeypatch.setattr(
+        "study.record.ledger.os.fsync", lambda file: None
+    )  # hundreds of lines, all thrown away
 
     def build(dataset: str = "duke", name: str = "study", base: Config | None = None, **changes: Any) -> Made:
         return Made(tmp_path / name, base or preset(dataset), **changes)

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.curves import figures, main
-from analysis.results import load
-from analysis.runs import runs
-from analysis.series import over_parameter, over_steps, printed_points
+from analysis.data.results import load
+from analysis.data.runs import runs
+from analysis.figures.series import over_parameter, over_steps, printed_points
 
 
 @pytest.fixture(autouse=True)

@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from analysis.network import choose, rebuild
+from analysis.data.results import ResultsError, load
+from analysis.people.network import choose, rebuild
+from analysis.people.rank_lists import rank_lists
 from analysis.ranks import main, members, most_mixed, principal_plane
-from analysis.results import ResultsError, load
-from analysis.retrieval import rank_lists
 from dcreid.algorithm import Algorithm
+from dcreid.clustering.dispersion import cross_distances
 from dcreid.config import preset
 from dcreid.data import load_dataset
-from dcreid.dispersion import cross_distances
-from study.checkpoints import save_checkpoint
-from study.storage import Storage
+from study.record.storage import Storage
+from study.worker.checkpoints import save_checkpoint
 
 TINY = preset("synthetic").replace(
     **{

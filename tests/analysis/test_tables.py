@@ -9,11 +9,11 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.confirmed import verdict
-from analysis.results import load
-from analysis.runs import runs
+from analysis.data.results import load
+from analysis.data.runs import runs
+from analysis.page.typeset import csv, html_table, latex, markdown, mean, p_value
+from analysis.stats.confirmed import verdict
 from analysis.tables import main, tables
-from analysis.typeset import csv, html_table, latex, markdown, mean, p_value
 from search_spaces.paper import plan, table_settings
 
 
@@ -178,7 +178,7 @@ def test_latex_escapes():
 
 
 def table_of(row):
-    from analysis.typeset import Table
+    from analysis.page.typeset import Table
 
     return Table("t", "title", ("x", "y"), (row,), "caption", pd.DataFrame())
 

@@ -7,9 +7,9 @@ import pytest
 
 from dcreid.config import ConfigError, preset
 from search_spaces.grid import grid_points, grid_size
-from search_spaces.optuna import SPACES
 from search_spaces.prior import Prior
 from search_spaces.space import Space
+from search_spaces.spaces import SPACES
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=lambda space: space.name)

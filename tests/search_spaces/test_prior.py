@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dcreid.config import ConfigError
-from search_spaces.optuna import SPACES
 from search_spaces.prior import Prior
+from search_spaces.spaces import SPACES
 
 WEIGHT = Prior("merge.lambda1", "float", 0.003, 1.0, log=True, zero=True)
 ALL = {
@@ -85,7 +85,7 @@ def test_a_weight_is_log_uniform_above_zero_and_zero_as_often_as_is_said(flat: b
     assert logs.min() >= 0.0 and stats.kstest(logs, "uniform").pvalue > 0.01
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("flat", [False, True])
 @given(data=st.data())
 def test_params_is_the_inverse_of_suggest(flat: bool, data: st.DataObject) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.config import Config, ConfigError, preset
-from search_spaces.optuna import SPACES
 from search_spaces.prior import Prior
 from search_spaces.space import Space
+from search_spaces.spaces import SPACES
 
 PRESETS = [preset("mars"), preset("duke"), preset("synthetic"), preset("folder")]
 HEAD = Prior("model.head", "categorical", choices=("none", "embedding"))

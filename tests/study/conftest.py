@@ -13,11 +13,11 @@ import pytest
 from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.driver import _projection
-from study.ledger import Ledger
-from study.options import parser, resolve
+from study.command.driver import _projection
+from study.command.options import parser, resolve
+from study.decide.session import Session
 from study.plan import StudyPlan
-from study.session import Session
+from study.record.ledger import Ledger
 
 TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 

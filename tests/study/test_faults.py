@@ -14,7 +14,7 @@ import pytest
 import torch
 from torchvision.io import write_jpeg
 
-from study.ledger import Ledger
+from study.record.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 

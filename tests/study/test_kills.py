@@ -1,4 +1,4 @@
-"""The kill script (tests/kills.py): a study survives it, and the comparison would notice if one did not."""
+"""The kill script (tests/kills.py): a study survives it, and the comparison would notice if not."""
 
 from __future__ import annotations
 

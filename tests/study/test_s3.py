@@ -16,8 +16,8 @@ import torch
 from kills import differences, results
 from pyarrow import fs
 
-from study.checkpoints import checkpoint_steps, load_newest, save_checkpoint
-from study.storage import Storage, StorageError
+from study.record.storage import Storage, StorageError
+from study.worker.checkpoints import checkpoint_steps, load_newest, save_checkpoint
 
 SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"
 TINY = (

@@ -1,0 +1,1 @@
+"""What the scripts read: studies, their runs, the paper's numbers and symbols."""

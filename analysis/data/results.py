@@ -1,0 +1,266 @@
+"""The files of one or several studies, read once: `load(folders)`.
+
+Only the folders are needed, wherever the studies ran. The ledger is the truth and is read where it
+is; `results.parquet`, its projection, serves where it was copied without it. Studies are averaged
+together only if they share data, gallery and base configuration (`Group`); all others stay apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dcreid.config import Config, ConfigError, completed
+from study.plan import StudyPlan
+from study.record.ledger import FINISHED, Ledger, TrialRecord
+from study.record.schema import StudyError, check_schema
+from study.record.storage import Storage
+
+# Training tracklets of the data sets that the paper reports on.
+FULL_SIZE = {"mars": 8298, "duke": 2196}
+_OF_TRIAL = (
+    *("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "reused"),
+    *("objective", "value"),
+)
+_DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
+
+
+class ResultsError(Exception):
+    """A study that cannot be read; the message names the folder and what to do."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study folder with its trials, in the order they were started."""
+
+    folder: Path
+    description: dict[str, Any]  # study.json
+    plan: StudyPlan
+    trials: tuple[TrialRecord, ...]
+    sessions: tuple[tuple[float, float], ...] = ()  # start and end, seconds since 1970; none without a ledger
+
+    @property
+    def name(self) -> str:
+        """The study's name: that of its folder."""
+        return self.folder.name
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What study.json tells of the data: name, protocol, counts, fingerprint."""
+        described: dict[str, Any] = self.description["dataset"]
+        return described
+
+    def storage(self, trial: int) -> Storage:
+        """Where a trial left its checkpoints and joins. Raises StorageError (no such place)."""
+        return Storage(self.plan.storage or str(self.folder / "trials")).within(f"{trial:04d}")
+
+    @cached_property
+    def setting(self) -> tuple[str, ...]:
+        """What two studies must share to be averaged; a network's file counts by its name only."""
+        described = [str(self.data[name]) for name in ("name", "fingerprint", "protocol")]
+        return (*described, setting(self.plan.base))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Studies on the same data, gallery and base configuration, under a name to print."""
+
+    name: str
+    studies: tuple[Study, ...]
+
+    @cached_property
+    def base(self) -> Config:
+        """The base configuration, the paper's with the user's changes."""
+        return self.studies[0].plan.config
+
+    @property
+    def dataset(self) -> str:
+        """mars, duke, folder or synthetic."""
+        return self.base.data.dataset
+
+    @property
+    def protocol(self) -> str:
+        """The gallery that everything was measured on."""
+        return str(self.studies[0].data["protocol"])
+
+    @property
+    def train_tracklets(self) -> int:
+        """N"""
+        return int(self.studies[0].data["train_tracklets"])
+
+    @property
+    def is_papers_data(self) -> bool:
+        """Whether this is the whole data set that the paper used, as far as its size tells."""
+        return self.train_tracklets == FULL_SIZE.get(self.dataset)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All studies that were asked for, in groups that may be averaged."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def studies(self) -> tuple[Study, ...]:
+        """Every study, in the order given within each group."""
+        return tuple(study for group in self.groups for study in group.studies)
+
+
+def load(folders: Iterable[Path | str], *, finished: bool = True) -> Results:
+    """Reads study folders; unfinished studies give what they have.
+
+    finished: refuse when no trial at all has finished. Raises ResultsError.
+    """
+    paths = list(dict.fromkeys(Path(folder).expanduser().resolve() for folder in folders))
+    studies = [load_study(path) for path in paths]
+    if not studies:
+        raise ResultsError("no study given: name one or more study folders")
+    if finished and not any(t.state in FINISHED for study in studies for t in study.trials):
+        named = ", ".join(str(study.folder) for study in studies)
+        raise ResultsError(
+            f"{named}: no trial has finished yet ({_states(studies)}); "
+            f"continue with python study/run.py --resume {studies[0].folder}"
+        )
+    return Results(tuple(_grouped(studies)))
+
+
+def load_study(folder: Path) -> Study:
+    """Reads one study folder. Raises ResultsError."""
+    description = _description(folder)
+    try:
+        check_schema(description.get("schema", 1), folder / "study.json")
+        plan = StudyPlan.from_dict(description["plan"])
+        missing = [name for name in _DESCRIBED if name not in description["dataset"]]
+        if missing:
+            raise KeyError(missing[0])
+        _ = plan.config
+        trials, sessions = _trials(folder)
+    except StudyError as error:  # of a newer version, and says so
+        raise ResultsError(str(error)) from None
+    except (ConfigError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"{folder}: written by another version of this code ({type(error).__name__}: {error}); "
+            f"read it with commit {description.get('git') or 'of its own time'}"
+        ) from None
+    return Study(folder, description, plan, tuple(trials), tuple(sessions))
+
+
+def setting(config: Mapping[str, Any]) -> str:
+    """Names a (nested) configuration without its seed, whichever version of this code has stored it.
+
+    The network's file counts by its name alone: it lies elsewhere on every machine.
+    """
+    whole = completed(config)
+    network = whole["model"] | {"weights": Path(whole["model"]["weights"]).name}
+    content = {**whole, "seed": 0, "model": network}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ResultsError(f"{folder}: no such folder; give the folder of a study (with study.json in it)")
+    path = folder / "study.json"
+    if not path.is_file():
+        inside = sorted(entry.parent.name for entry in folder.glob("*/study.json"))
+        hint = f"it holds the studies {', '.join(inside[:5])}: name one" if inside else "no study.json in it"
+        raise ResultsError(f"{folder}: not the folder of a study; {hint}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultsError(f"{path}: not readable ({error}); copy it again") from None
+    if not isinstance(content, dict) or not {"plan", "dataset"} <= content.keys():
+        raise ResultsError(f"{path}: not a study's description; copy it again")
+    return content
+
+
+def _trials(folder: Path) -> tuple[list[TrialRecord], list[tuple[float, float]]]:
+    """The trials, and when each session began and was last heard of."""
+    ledger, table = folder / "ledger.jsonl", folder / "results.parquet"
+    sessions: list[tuple[float, float]] = []
+    if ledger.is_file():
+        read = Ledger(ledger, read_only=True)
+        records = list(read.trials.values())
+        sessions = [(one["time"], one["last"]) for one in read.sessions]
+    elif table.is_file():
+        try:
+            records = _records(pd.read_parquet(table))
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{table}: not readable ({error}); copy it again") from None
+    else:
+        raise ResultsError(f"{folder}: neither ledger.jsonl nor results.parquet in it; copy one of them")
+    if not records:
+        raise ResultsError(f"{folder}: no trial has been started yet")
+    for record in records:
+        Config.from_dict(record.config)
+    return records, sessions
+
+
+def _records(table: pd.DataFrame) -> list[TrialRecord]:
+    """Trials as results.parquet tells them: those without a step, and what was drawn, are not in it."""
+    found: dict[int, TrialRecord] = {}
+    for row in table.sort_values(["trial", "step"]).to_dict("records"):
+        values = {str(name): _plain(value) for name, value in row.items()}
+        number = int(values["trial"])
+        if number not in found:
+            flat = {n.removeprefix("config."): v for n, v in values.items() if n.startswith("config.")}
+            found[number] = TrialRecord(
+                number=number,
+                config=Config().replace(**flat).to_dict(),
+                digest=values["digest"],
+                origin=values["origin"],
+                labels=tuple(filter(None, values["labels"].split(","))),
+                params={},
+                distributions={},
+                created=float("nan"),
+                state=values["state"],
+                reason=values["reason"],
+                reused=values.get("reused"),
+                attempts=1,
+            )
+        if values["step"] is None:  # it ended before it reported anything
+            continue
+        step = {n: v for n, v in values.items() if not n.startswith("config.") and n not in _OF_TRIAL}
+        found[number].steps[int(step["step"])] = step
+    return list(found.values())
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's scalars as Python's, missing values as None."""
+    plain = value.item() if hasattr(value, "item") else value
+    return None if plain is None or plain != plain else plain
+
+
+def _grouped(studies: Sequence[Study]) -> list[Group]:
+    members: dict[tuple[str, ...], list[Study]] = {}
+    for study in studies:
+        members.setdefault(study.setting, []).append(study)
+    groups = list(members.values())
+    return [Group(_group_name(group[0], groups), tuple(group)) for group in groups]
+
+
+def _group_name(study: Study, groups: Sequence[Sequence[Study]]) -> str:
+    """The data set's name, with what tells it from the other groups of that name."""
+    name = str(study.data["name"])
+    others = [group[0] for group in groups if group[0].setting != study.setting]
+    namesakes = [other for other in others if other.data["name"] == name]
+    if not namesakes:
+        return name
+    own, held = study.plan.config.flat(), [other.plan.config.flat() for other in namesakes]
+    differing = [key for key in own if key != "seed" and any(flat[key] != own[key] for flat in held)]
+    told = [f"{key} {own[key]}" for key in differing[:3]]
+    if any(other.data["protocol"] != study.data["protocol"] for other in namesakes):
+        told.append(str(study.data["protocol"]))
+    return f"{name} ({', '.join(told) or 'data ' + str(study.data['fingerprint'])})"
+
+
+def _states(studies: Sequence[Study]) -> str:
+    counts = Counter(trial.state for study in studies for trial in study.trials)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())

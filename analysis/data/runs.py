@@ -1,0 +1,154 @@
+"""Finished runs of a group: what each measured at its best and at its last merge step.
+
+A run belongs to an experiment of `search_spaces.paper` if the plan labelled it so, or if it has that
+configuration: a search's run of the paper's setting serves every table, and joined studies share
+their points. The same configuration and seed counts once. A run whose training diverged is a result of
+its configuration: it ends with no usable network, and every measure of retrieval is 0 from there on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import pandas as pd
+
+from analysis.data.results import Group, Study, setting
+from dcreid.config import Config, ConfigError
+from search_spaces.paper import PLANS, plan
+from study.record.ledger import DIVERGED_VALUE, TrialRecord
+
+METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
+AT = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trial whose retrieval was measured, complete or diverged."""
+
+    study: Study
+    trial: TrialRecord
+    setting: str  # digest of the configuration without its seed
+    experiments: tuple[str, ...]
+
+    @cached_property
+    def config(self) -> Config:
+        """What was run."""
+        return Config.from_dict(self.trial.config)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its training diverged."""
+        return self.trial.state == "diverged"
+
+    @cached_property
+    def best_step(self) -> int:
+        """Merge step of the highest mAP (the first of equals), chosen with test labels."""
+        curve = self.trial.objective_curve("last")
+        return max(curve, key=lambda step: (curve[step], -step))
+
+    @cached_property
+    def last_step(self) -> int:
+        """The last merge step; the one that diverged."""
+        return max(self.trial.objective_curve("last"))
+
+    def curve(self, metric: str) -> dict[int, float]:
+        """A column of the results table by merge step; 0 = the untrained network.
+
+        Of a run that diverged, retrieval goes on with 0 to the step that would have been the last.
+        """
+        found = {s: float(row[metric]) for s, row in self.trial.steps.items() if row.get(metric) is not None}
+        if self.trial.diverged_at is not None and metric in METRICS:
+            lost = range(self.trial.diverged_at, (self.trial.total_steps or self.trial.diverged_at) + 1)
+            found |= dict.fromkeys(lost, DIVERGED_VALUE)
+        return found
+
+    def value(self, metric: str, at: str) -> float:
+        """A metric of `METRICS`, in percent, at the best or the last step.
+
+        at: also "untrained", of the network before the first stage; NaN where that was not recorded.
+        """
+        step = {"best": self.best_step, "last": self.last_step, "untrained": 0}[at]
+        return 100.0 * self.curve(metric).get(step, math.nan)
+
+
+def runs(group: Group) -> list[Run]:
+    """Every measured trial of the group that is complete or diverged, one for each configuration and seed.
+
+    Of several the first study's, and there the newest (--force computes again); one that was computed
+    rather than one whose results were taken over.
+    """
+    found: dict[tuple[str, int], Run] = {}
+    for study in group.studies:
+        for trial in study.trials:
+            if trial.state in ("complete", "diverged") and trial.objective_curve("last"):
+                key = setting(trial.config)
+                known = found.get((key, trial.seed))
+                if known is None or _replaces(study, trial, known):
+                    run = Run(study, trial, key, experiments_of(trial, group.base))
+                    found[key, trial.seed] = run
+    return list(found.values())
+
+
+def _replaces(study: Study, trial: TrialRecord, known: Run) -> bool:
+    if bool(trial.reused) != bool(known.trial.reused):
+        return not trial.reused
+    return study is known.study
+
+
+def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
+    """A metric of runs of one configuration, indexed by seed."""
+    return pd.Series({run.trial.seed: run.value(metric, at) for run in runs}, dtype=float).sort_index()
+
+
+def of_experiment(runs: Sequence[Run], experiment: str, metric: str, at: str) -> pd.Series[float]:
+    """A metric by seed of the runs that belong to an experiment; empty where it was not run."""
+    return by_seed([run for run in runs if experiment in run.experiments], metric, at)
+
+
+def count(runs: Sequence[Run], experiment: str) -> str:
+    """How many runs an experiment has, for a table: `3`, or `3, 1 diverged`."""
+    states = [run.diverged for run in runs if experiment in run.experiments]
+    return f"{len(states)}, {sum(states)} diverged" if any(states) else str(len(states))
+
+
+def standing(group: Group, experiment: str) -> str:
+    """Why an experiment has no finished run: `not run`, or how its trials stand."""
+    states = [
+        "not finished" if trial.state == "running" else trial.state
+        for study in group.studies
+        for trial in study.trials
+        if experiment in experiments_of(trial, group.base)
+    ]
+    if "complete" in states:
+        return "not measured"
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "not run"
+
+
+def experiments_of(trial: TrialRecord, base: Config) -> tuple[str, ...]:
+    """Experiments of the paper's plans that a trial is a point of."""
+    labelled = [name for name in trial.labels if "/" in name]
+    return tuple(dict.fromkeys([*labelled, *_known(base).get(setting(trial.config), ())]))
+
+
+@lru_cache(maxsize=64)
+def _known(base: Config) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for experiment, config in _points(base):
+        key = setting(config.to_dict())
+        found[key] = (*found.get(key, ()), experiment)
+    return found
+
+
+def _points(base: Config) -> Iterator[tuple[str, Config]]:
+    for name in PLANS:
+        if name in ("paper", "tables"):  # made of the others
+            continue
+        try:
+            items = plan(name, base)
+        except ConfigError:  # a base that leaks has no plan
+            continue
+        for item in items:
+            yield from ((experiment, item.config) for experiment in item.experiments)

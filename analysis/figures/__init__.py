@@ -1,0 +1,1 @@
+"""The paper's curves, the search's own pictures, classes and joins."""

@@ -1,0 +1,231 @@
+"""What a search found, by Optuna's own plots on matplotlib.
+
+The study is rebuilt in memory from the trials' configurations, in the flattened space: there every
+trial has every parameter (λ = 0 lies in a strip below the smallest value), so that no plot leaves
+conditional parameters out. Parameters go by the paper's symbols. Nothing in the study folder is opened
+for writing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import optuna
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import matplotlib as plots
+
+from analysis.data.results import Group, Study
+from analysis.data.symbols import symbol
+from analysis.figures.style import LINES, panels
+from dcreid.config import Config, ConfigError
+from search_spaces.space import Space
+from study.decide.confirmation import SEARCHED
+
+FEWEST = 4  # complete trials below which importances and contours are noise
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "diverged": TrialState.COMPLETE,  # with the worst value, as the search was told it
+    "failed": TrialState.FAIL,
+}
+
+
+def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
+    """(name, caption, figure or why there is none) for every study of the group that searched."""
+    searched = [study for study in group.studies if study.plan.space is not None]
+    for study in searched:
+        prefix = "search" if len(searched) == 1 else f"search-{study.name}"
+        rebuilt = optuna_study(study)
+        yield f"{prefix}-history", f"{study.name}: trials in order, pruned ones included", history(rebuilt)
+        yield (
+            f"{prefix}-curves",
+            f"{study.name}: objective by merge step, pruned ones included",
+            curves(rebuilt),
+        )
+        for name, caption, draw in _PLOTS:
+            yield f"{prefix}-{name}", f"{study.name}: {caption}", _drawn(draw, rebuilt)
+
+
+def optuna_study(study: Study) -> optuna.Study:
+    """Trials drawn or given, and the paper's configuration on its first seed, as a study of Optuna's."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    made = optuna.create_study(direction="maximize", study_name=study.name)
+    assert study.plan.space is not None
+    space = Space.from_dict(study.plan.space).flattened()
+    distributions = {symbol(name): of for name, of in space.distributions().items()}
+    for trial in study.trials:
+        counted = trial.origin in SEARCHED or (
+            trial.origin == "paper" and trial.seed == study.plan.config.seed
+        )
+        if not counted or trial.state not in _STATES:
+            continue
+        try:
+            params = space.params_of(Config.from_dict(trial.config))
+        except ConfigError:  # the paper's configuration outside the space
+            continue
+        curve = trial.objective_curve(study.plan.objective)
+        ended_with_value = curve and trial.state != "failed"
+        made.add_trial(
+            optuna.create_trial(
+                state=_STATES[trial.state] if ended_with_value else TrialState.FAIL,
+                value=curve[max(curve)] if ended_with_value else None,
+                params={symbol(name): value for name, value in params.items()},
+                distributions=distributions,
+                intermediate_values=curve,
+                user_attrs={"trial": trial.number, "origin": trial.origin, "state": trial.state},
+            )
+        )
+    return made
+
+
+def history(study: optuna.Study) -> Figure | str:
+    """Objective by trial number: complete, pruned (at the step where it ended), diverged, the best so far."""
+    if not study.trials:
+        return "no trial of the search has ended yet"
+    figure, (ax,) = panels(1)
+    for label, line in (("complete", LINES[0]), ("pruned", LINES[1]), ("diverged", LINES[3])):
+        ended = [t for t in study.trials if t.user_attrs["state"] == label and t.value is not None]
+        if label == "diverged" and not ended:
+            continue
+        ax.plot(
+            [t.user_attrs["trial"] for t in ended], [100 * (t.value or math.nan) for t in ended],
+            linestyle="none", marker=line.marker, color=line.color, label=label,
+            markerfacecolor=line.color if label == "complete" else "none",
+        )  # fmt: skip
+    complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    best = [max(100 * (t.value or 0.0) for t in complete[: i + 1]) for i in range(len(complete))]
+    ax.step([t.user_attrs["trial"] for t in complete], best, where="post", color="0.4", linewidth=1,
+            label="best complete so far")  # fmt: skip
+    papers = [t for t in complete if t.user_attrs["origin"] == "paper"]
+    ax.plot([t.user_attrs["trial"] for t in papers], [100 * (t.value or 0.0) for t in papers], "k*",
+            markersize=10, markerfacecolor="white", label="the paper's setting")  # fmt: skip
+    ax.set(xlabel="trial", ylabel="objective: mAP (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(fontsize=7)
+    return figure
+
+
+def curves(study: optuna.Study) -> Figure | str:
+    """Objective by merge step: complete trials solid, pruned ones dashed with a cross at their end."""
+    if not study.trials:
+        return "no trial of the search has ended yet"
+    figure, (ax,) = panels(1)
+    labelled = set()
+    for trial in study.trials:
+        label, look = _look(trial)
+        steps = sorted(trial.intermediate_values)
+        ax.plot(steps, [100 * trial.intermediate_values[step] for step in steps],
+                label=None if label in labelled else label, **look)  # fmt: skip
+        labelled.add(label)
+    ax.set(xlabel="merge step", ylabel="objective: mAP (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(fontsize=7)
+    return figure
+
+
+def _look(trial: FrozenTrial) -> tuple[str, dict[str, Any]]:
+    if trial.user_attrs["origin"] == "paper":
+        return "the paper's setting", {"color": "black", "linewidth": 2, "zorder": 3}
+    label = str(trial.user_attrs["state"])
+    if label == "complete":
+        return label, {"color": LINES[0].color, "linewidth": 0.8}
+    line = LINES[1] if label == "pruned" else LINES[3]
+    return label, {
+        "color": line.color,
+        "linestyle": line.linestyle,
+        "linewidth": 0.8,
+        "marker": "x",
+        "markevery": [-1],
+    }
+
+
+def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure | str:
+    complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    if len(complete) < FEWEST:
+        return f"{len(complete)} complete trials say nothing: it takes {FEWEST}"
+    if len({t.value for t in complete}) == 1:
+        return "all complete trials have the same value"
+    with warnings.catch_warnings(), plt.rc_context():
+        warnings.simplefilter("ignore")
+        try:
+            drawn = draw(study)
+        except ImportError:
+            return "left out: needs scikit-learn (pip install -e '.[analysis]')"
+    if isinstance(drawn, str):
+        return drawn
+    axes = [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
+    figure = _figure(axes[0])
+    figure.suptitle("")
+    for ax in figure.axes:
+        ax.set_title("")
+        ax.set_title("", loc="left")
+        if ax.get_ylabel() == "Objective Value":
+            ax.set_ylabel("objective: mAP (fraction)")
+    return figure
+
+
+def _figure(ax: Axes) -> Figure:
+    figure = ax.get_figure()
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _importances(evaluator: Callable[[], Any]) -> Callable[[optuna.Study], Axes]:
+    def draw(study: optuna.Study) -> Axes:
+        ax = plots.plot_param_importances(study, evaluator=evaluator())
+        legend = ax.get_legend()
+        if legend is not None:  # of the one objective there is
+            legend.remove()
+        ax.set(xlabel="importance", ylabel="")
+        return ax
+
+    return draw
+
+
+def _fanova() -> Any:
+    importlib.import_module("sklearn")  # Optuna would tell only after fitting
+    return optuna.importance.FanovaImportanceEvaluator(seed=0)
+
+
+def _contour(study: optuna.Study) -> Any:
+    searched = {name for trial in study.trials for name in trial.params}
+    if not {"λ1", "λ2"} <= searched:
+        return "λ1 and λ2 were not both searched"
+    return plots.plot_contour(study, params=["λ1", "λ2"])
+
+
+def _slices(study: optuna.Study) -> Any:
+    drawn = plots.plot_slice(study)
+    axes = [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
+    _figure(axes[0]).set_size_inches(2.2 * len(axes), 3.0)
+    for ax in axes:
+        ax.tick_params(axis="x", which="both", labelrotation=60)
+    return drawn
+
+
+def _parallel(study: optuna.Study) -> Any:
+    drawn = plots.plot_parallel_coordinate(study)
+    for ax in _figure(drawn).axes:
+        ax.grid(False)  # Optuna's, one for every axis, would cut through the lines
+    return drawn
+
+
+_PLOTS: tuple[tuple[str, str, Callable[[optuna.Study], Any]], ...] = (
+    (
+        "importance-pedanova",
+        "parameter importances by PED-ANOVA: what tells good configurations from the others",
+        _importances(optuna.importance.PedAnovaImportanceEvaluator),
+    ),
+    ("importance-fanova", "parameter importances by fANOVA: shares of the variance", _importances(_fanova)),
+    ("slices", "objective against each parameter", _slices),
+    ("contour", "objective over λ1 × λ2 (0 below the smallest value)", _contour),
+    ("parallel", "every complete trial as a line through its parameters", _parallel),
+)

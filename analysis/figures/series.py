@@ -1,0 +1,92 @@
+"""Series over merge steps and over a parameter, with intervals over seeds: what the figures draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.data import paper
+from analysis.data.paper import Published
+from analysis.data.results import Group
+from analysis.data.runs import Run, of_experiment
+from analysis.stats.tests import FEWEST_SEEDS
+from search_spaces.paper import PLANS
+from study.record.intervals import Estimate, estimate
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points in ascending order of x."""
+
+    x: list[float]
+    estimates: list[Estimate]
+
+    @property
+    def mean(self) -> list[float]:
+        """Means over seeds."""
+        return [each.mean for each in self.estimates]
+
+    @property
+    def half(self) -> list[float]:
+        """Half of the 95 % interval, NaN below three runs: those of two would hide all else in a figure."""
+        return [each.half if each.n >= FEWEST_SEEDS else math.nan for each in self.estimates]
+
+    @property
+    def runs(self) -> int:
+        """The most runs that a point stands on."""
+        return max((each.n for each in self.estimates), default=0)
+
+
+def over_steps(runs: Sequence[Run], metric: str, *, scale: float = 1.0, untrained: bool = False) -> Series:
+    """A column of the results table by merge step; untrained: with step 0 in front."""
+    values: dict[int, dict[int, float]] = {}
+    for run in runs:
+        for step, value in run.curve(metric).items():
+            if step > 0 or untrained:
+                values.setdefault(step, {})[run.trial.seed] = scale * value
+    steps = sorted(values)
+    return Series([float(step) for step in steps], [estimate(pd.Series(values[step])) for step in steps])
+
+
+def over_parameter(runs: Sequence[Run], prefix: str, metric: str, at: str) -> Series:
+    """A metric in percent against the numbers in the experiments' names: `fig4/0.06` is 0.06."""
+    names = {name for run in runs for name in run.experiments if name.startswith(f"{prefix}/")}
+    points = sorted((number, name) for name in names if (number := _number(name)) is not None)
+    return Series(
+        [number for number, _ in points],
+        [estimate(of_experiment(runs, name, metric, at)) for _, name in points],
+    )
+
+
+def printed_points(prefix: str, group: Group) -> dict[float, Published]:
+    """Values of the parameter whose result the paper prints, for the paper's own data only.
+
+    A point of a figure is printed where a table has the same configuration: Fig 5's λ2 = 0 is Table 1's
+    "baseline + λ1".
+    """
+    if not group.is_papers_data:
+        return {}
+    rows = {name: config for name, config in PLANS[prefix].rows(group.base)}
+    printed = {
+        name: row
+        for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)
+        for name, row in table.get(group.dataset, {}).items()
+    }
+    found = {}
+    for name, changes in rows.items():
+        config, number = group.base.replace(**changes), _number(name)
+        for known, row in printed.items():
+            held = dict(PLANS[known.split("/")[0]].rows(group.base)).get(known)
+            if number is not None and held is not None and group.base.replace(**held) == config:
+                found[number] = row
+    return found
+
+
+def _number(experiment: str) -> float | None:
+    try:
+        return float(experiment.split("/", 1)[1])
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Tables and pages: Markdown, LaTeX, HTML, and the command behind each number."""

@@ -1,0 +1,1 @@
+"""Trained networks looked at: rank lists and classes as pictures."""

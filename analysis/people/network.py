@@ -1,0 +1,105 @@
+"""A trial's network and classes, rebuilt from its checkpoint on the study's data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analysis.data.results import Group, ResultsError, Study
+from analysis.data.runs import runs
+from dcreid.algorithm import Algorithm
+from dcreid.config import Config
+from dcreid.data import load_dataset
+from dcreid.data.store import FrameStore
+from dcreid.features import pooled_features, unit
+from study.record.ledger import TrialRecord
+from study.record.storage import Storage
+from study.worker.checkpoints import checkpoint_steps, load_checkpoint
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """An Algorithm as it stood after merge step `step` of a trial."""
+
+    trial: TrialRecord
+    step: int
+    algorithm: Algorithm
+
+    @property
+    def test_store(self) -> FrameStore | None:
+        """Frames of the test split, where there is one."""
+        return self.algorithm.test_store
+
+    def test_features(self) -> Float[Tensor, "t d"]:
+        """v of every test tracklet, as the evaluation has it, on the CPU."""
+        algorithm, train = self.algorithm, self.algorithm.config.train
+        assert algorithm.test_store is not None
+        pooled = pooled_features(
+            algorithm.backbone,
+            algorithm.test_store,
+            algorithm.device,
+            most_frames=algorithm.config.data.eval_frames,
+            precision=train.precision,
+            channels_last=train.channels_last,
+        )
+        return unit(pooled).cpu()
+
+
+def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Path | None) -> Rebuilt:
+    """The network of a trial at its best step, or the newest that is kept.
+
+    number: None takes a run of the final setting, else the best. data_root, cache: None = as in the
+    study. Raises ResultsError, and DataError for data that cannot be used.
+    """
+    trial = choose(study, number)
+    storage = study.storage(trial.number)
+    state, step = None, -1
+    for step in _wanted(trial, storage):
+        state = load_checkpoint(storage, step)
+        if state is not None:
+            break
+    if state is None:
+        raise ResultsError(
+            f"{storage.root}: no checkpoint of trial {trial.number} that can be read; copy the study's "
+            "trials/ too, or name another --trial"
+        )
+    # The state brings the weights: those it began with need not be here.
+    config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
+    root = data_root or (None if study.plan.root is None else Path(study.plan.root))
+    data = load_dataset(config.data, root)
+    if data.fingerprint() != study.data["fingerprint"]:
+        raise ResultsError(
+            f"{root or data.name}: not the data of {study.name} (fingerprint {data.fingerprint()}, "
+            f"there {study.data['fingerprint']}); name the right folder with --data-root"
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    algorithm = Algorithm(config, data, device=device, cache=cache or Path(study.plan.cache))
+    algorithm.load_state_dict(state)
+    return Rebuilt(trial, step, algorithm)
+
+
+def choose(study: Study, number: int | None) -> TrialRecord:
+    """The trial with this number, or the one to show. Raises ResultsError."""
+    if number is not None:
+        named = [trial for trial in study.trials if trial.number == number]
+        if not named:
+            last = max(trial.number for trial in study.trials)
+            raise ResultsError(f"--trial {number}: {study.folder} has trials 0 to {last}")
+        return named[0]
+    found = [run for run in runs(Group(study.name, (study,))) if not run.diverged]
+    final = [run for run in found if "fig3/final" in run.experiments]
+    if not found:
+        raise ResultsError(f"{study.folder}: no trial is complete; name one that has a checkpoint: --trial N")
+    return max(final or found, key=lambda run: run.value("mAP", "best")).trial
+
+
+def _wanted(trial: TrialRecord, storage: Storage) -> list[int]:
+    """Kept steps, the best first, then the newest."""
+    kept = checkpoint_steps(storage)
+    curve = trial.curve()
+    best = max(curve, key=lambda step: (curve[step], -step)) if curve else None
+    return sorted(kept, key=lambda step: (step != best, -step))

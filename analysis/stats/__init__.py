@@ -1,0 +1,1 @@
+"""Intervals, tests, and the paper's tables and claims."""

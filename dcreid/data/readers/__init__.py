@@ -1,0 +1,1 @@
+"""Readers: from a folder in one of the known layouts to a data set."""

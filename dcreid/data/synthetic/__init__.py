@@ -1,0 +1,1 @@
+"""The embedded data set: people, clothes, cameras and streets that the program draws itself."""

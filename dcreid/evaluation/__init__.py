@@ -1,0 +1,1 @@
+"""What is measured and written down: retrieval, partitions, and what the merges joined."""

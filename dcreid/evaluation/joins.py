@@ -1,0 +1,167 @@
+"""What every join of a merge put together, and which term of Eq (7) let a wrong one through.
+
+Only written down, for reports: the identities and cameras read here reach nothing that merges or trains.
+
+A join of classes a and b is *right* if the commonest identity of a is that of b, else *wrong*. A wrong
+join is held against the join that it *missed*: of all joins still open when it was made, between a or
+b and another class of the same commonest identity, the one of lowest D. With D of a wrong join and D'
+of the one it missed,
+
+    0 <= D' - D = (d' - d) + λ1 (i' - i) + λ2 (s' - s),    d: d_ab,  i: d_a + d_b,  s: |a| + |b|
+
+says what each term of Eq (7) did for the wrong join, in units of distance; the largest of the three
+let it through. Where nothing was missed, no class of either person was left to join.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcreid.clustering.dispersion import Parts
+from dcreid.clustering.merging import apply_joins, find_joins, merge_costs, merge_exact
+from dcreid.config import MergeConfig
+from dcreid.data.tracklets import Ints, Split
+
+RIGHT, WRONG, UNKNOWN = 1, 0, -1
+
+
+@dataclass(frozen=True)
+class Joins:
+    """The m joins of one merge step, in the order in which they were made.
+
+    A class goes by the first of its tracklets in the training split. Classes are those before the
+    step; under `exact`, those before the join.
+    """
+
+    a: Int[Tensor, " m"]
+    b: Int[Tensor, " m"]
+    inter: Float[Tensor, " m"]  # d_ab
+    intra: Float[Tensor, " m"]  # d_a + d_b
+    size: Float[Tensor, " m"]  # |a| + |b|
+    right: Int[Tensor, " m"]  # RIGHT, WRONG, or UNKNOWN without identities
+    one_camera: Int[Tensor, " m"]  # 1: all tracklets of both classes were seen by one camera
+    missed_inter: Float[Tensor, " m"]  # of the join that a wrong one missed; NaN where there is none
+    missed_intra: Float[Tensor, " m"]
+    missed_size: Float[Tensor, " m"]
+
+
+class JoinRecorder:
+    """Hears of the joins of one step (`merging.OnJoin`).
+
+    labels (n,): classes before the step, row i being tracklet order[i] of `split`. growing: whether
+    the class that a join makes takes the place of its first part, as under `exact`; else D stays that
+    of the classes before the step.
+    """
+
+    def __init__(
+        self,
+        labels: Int[Tensor, " n"],
+        order: Ints,
+        split: Split,
+        lambda1: float,
+        lambda2: float,
+        *,
+        growing: bool,
+    ):
+        _, self._index = np.unique(labels.cpu().numpy(), return_inverse=True)
+        self._lambda1, self._lambda2, self._growing = lambda1, lambda2, growing
+        c = int(self._index.max()) + 1
+        self._group = np.arange(c)  # of the classes joined so far, the one that all of them go by
+        self._first = np.full(c, len(order))
+        np.minimum.at(self._first, self._index, order)
+        cameras = split.cameras[order]
+        self._lowest_camera, self._highest_camera = np.full(c, cameras.max()), np.full(c, cameras.min())
+        np.minimum.at(self._lowest_camera, self._index, cameras)
+        np.maximum.at(self._highest_camera, self._index, cameras)
+        self._identities = None if split.identities is None else split.identities[order]
+        self._person = None if self._identities is None else _commonest(self._index, self._identities)
+        self._rows: list[tuple[float, ...]] = []
+
+    def __call__(self, a: int, b: int, parts: Callable[[int], Parts]) -> None:
+        """Writes the join of a and b down."""
+        terms = tuple(float(term[b]) for term in parts(a))
+        right, missed = UNKNOWN, (np.nan,) * 3
+        if self._person is not None:
+            right = RIGHT if self._person[a] == self._person[b] else WRONG
+            if right == WRONG:
+                missed = self._missed(a, b, parts)
+        low = min(self._lowest_camera[a], self._lowest_camera[b])
+        high = max(self._highest_camera[a], self._highest_camera[b])
+        self._rows.append((self._first[a], self._first[b], *terms, right, low == high, *missed))
+        self._group[self._group == self._group[b]] = self._group[a]
+        if self._growing:
+            self._first[a] = min(self._first[a], self._first[b])
+            self._lowest_camera[a], self._highest_camera[a] = low, high
+            if self._person is not None and self._identities is not None:
+                members = self._identities[self._group[self._index] == self._group[a]]
+                self._person[a] = _commonest(np.zeros_like(members), members)[0]
+
+    def joins(self) -> Joins:
+        """All joins so far."""
+        columns = torch.tensor(self._rows, dtype=torch.float64).reshape(-1, len(dataclasses.fields(Joins))).T
+        whole = {"a", "b", "right", "one_camera"}
+        return Joins(
+            **{
+                field.name: column.to(torch.int32 if field.name in whole else torch.float32)
+                for field, column in zip(dataclasses.fields(Joins), columns, strict=True)
+            }
+        )
+
+    def _missed(self, a: int, b: int, parts: Callable[[int], Parts]) -> tuple[float, float, float]:
+        """Terms of the cheapest open join of a or b with another class of its commonest identity."""
+        assert self._person is not None
+        found, lowest = (np.nan,) * 3, np.inf
+        for one in (a, b):
+            terms = parts(one)
+            cost = terms.inter + self._lambda1 * terms.intra + self._lambda2 * terms.size
+            open_to = (self._person == self._person[one]) & (self._group != self._group[one])
+            cost = np.where(open_to, cost, np.inf)
+            best = int(cost.argmin())
+            if cost[best] < lowest:
+                lowest = float(cost[best])
+                found = float(terms.inter[best]), float(terms.intra[best]), float(terms.size[best])
+        return found
+
+
+def merge_and_record(
+    distances: Float[Tensor, "n n"],
+    labels: Int[Tensor, " n"],
+    m: int,
+    merging: MergeConfig,
+    order: Ints,
+    split: Split,
+) -> tuple[Int[Tensor, " n"], Joins]:
+    """The merge of m classes (`dcreid/clustering/merging.py`) on the CPU, and what it joined.
+
+    labels (n,): classes before the step, row i being tracklet order[i] of `split`.
+    """
+    weights, exact = (merging.lambda1, merging.lambda2, merging.intra), merging.method == "exact"
+    recorder = JoinRecorder(labels, order, split, *weights[:2], growing=exact)
+    if exact:
+        merged = merge_exact(distances, labels, m, *weights, on_join=recorder)
+    else:
+        costs = merge_costs(distances, labels, *weights)
+        first, second = find_joins(costs.total, m)
+        for a, b in zip(first.tolist(), second.tolist(), strict=True):
+            recorder(a, b, costs.parts)
+        merged = apply_joins(torch.unique(labels, return_inverse=True)[1], len(costs.sizes), first, second)
+    return merged.cpu(), recorder.joins()
+
+
+def _commonest(index: NDArray[np.integer], identities: Ints) -> Ints:
+    """(c,) the commonest identity of every class 0 … c-1, of equals the lowest."""
+    known, identity = np.unique(identities, return_inverse=True)
+    pairs, counts = np.unique(index * len(known) + identity, return_counts=True)
+    classes, identity = np.divmod(pairs, len(known))
+    order = np.lexsort((identity, -counts, classes))
+    _, starts = np.unique(classes[order], return_index=True)
+    commonest: Ints = known[identity[order][starts]]
+    return commonest

@@ -1,0 +1,1 @@
+"""The network φ(θ; x): a torchvision backbone, pooling, and the optional head."""

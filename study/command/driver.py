@@ -1,0 +1,201 @@
+"""One session from start to end: checks all that can be checked, then runs, then tells what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from rich.console import Console
+
+from dcreid.algorithm import joins_per_step, merge_steps
+from dcreid.data import load_dataset
+from dcreid.data.tracklets import DataError, TrackletDataset
+from dcreid.network.backbone import build_backbone
+from study.command.dry_run import print_plan
+from study.command.options import command_line, overrides, resolve, settings_left_out
+from study.decide.session import Session
+from study.plan import StudyPlan
+from study.record.folder import (
+    StudyError,
+    as_created,
+    check_same,
+    describe,
+    locked,
+    read_plan,
+    write_description,
+)
+from study.record.ledger import Ledger
+from study.record.results import write_results
+from study.record.storage import Storage
+from study.search.database import DatabaseProjection, check_database, open_database
+from study.search.optuna_study import Projection, journal
+from study.search.pruners import make_pruner
+from study.search.samplers import adapt_space, make_sampler
+from study.show.console import Board
+from study.show.summary import summary
+from study.show.wording import taken_over
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Options resolved and data read: nothing of it has touched the study folder."""
+
+    plan: StudyPlan
+    data: TrackletDataset
+    command: str
+    notes: tuple[str, ...]  # what the options mean and a user may not expect
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended."""
+
+    complete: bool
+    interrupted: bool
+
+
+def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
+    """Resolves the options and checks data, network and storage before anything is started."""
+    notes: tuple[str, ...] = ()
+    if given.resume is not None:
+        plan = overrides(read_plan(given.resume, given.studies), given, argv)
+    else:
+        plan, notes = _as_created(resolve(given), given)
+    config = plan.config
+    data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
+    if len(data.train) <= joins_per_step(len(data.train), config.merge.merge_rate):
+        raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
+    build_backbone(
+        config.model.backbone,
+        config.model.weights,
+        frozen_stages=config.model.frozen_stages,
+        height=config.data.height,
+        width=config.data.width,
+    )
+    plan.fixed_items()  # refuses plans that do not fit the base
+    if plan.storage is not None:
+        Storage(plan.storage)
+    if plan.optuna_storage is not None:
+        check_database(plan.optuna_storage)
+    return Prepared(plan, data, command_line(argv), notes)
+
+
+def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, tuple[str, ...]]:
+    """The plan, with the given settings of the study that is there already, and what to tell of them."""
+    created = as_created(plan)
+    if created.given != plan.given:
+        return created, (
+            f"the study was created with {len(created.given)} settings of the paper's tables beside trial 0, "
+            "and keeps to that; for another choice use another --name",
+        )
+    left_out = settings_left_out(given)
+    return created, tuple(f"left out of the paper's tables: {told}" for told in left_out)
+
+
+def dry_run(prepared: Prepared, console: Console) -> None:
+    """Prints what would run and what it would cost; starts no Ray and writes nothing."""
+    print_plan(prepared.plan, prepared.data, console)
+    for note in prepared.notes:
+        console.print(note, soft_wrap=True)
+
+
+def drive(prepared: Prepared, console: Console) -> Outcome:
+    """Runs the session. Raises StudyError where the folder holds another study or another driver."""
+    plan, data = prepared.plan, prepared.data
+    with locked(plan.folder), _warnings_on(console):
+        for note in (*check_same(plan.folder, plan, data), *prepared.notes):
+            console.print(note, style="yellow", soft_wrap=True)
+        write_description(plan.folder, describe(plan, data, prepared.command))
+        ledger = Ledger(plan.folder / "ledger.jsonl")
+        ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
+        session = Session(plan, data, ledger, _projection(plan, data, ledger))
+        _print_start(session, prepared, console)
+        try:
+            if not session.work.complete:
+                if plan.storage is not None:
+                    Storage(plan.storage).check()
+                # Here, so that Ray starts only where there is work.
+                from study.on_ray.loop import run_session
+
+                run_session(session, Board(session, console))
+        finally:
+            with contextlib.suppress(OSError):  # a full disk is told below
+                ledger.append("session_end", why=session.stopping, complete=session.work.complete)
+                write_results(plan.folder, ledger, plan.objective)
+            ledger.close()
+        summary(session, console)
+        if session.error is not None:
+            raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
+    return Outcome(session.work.complete, session.interrupted)
+
+
+def _projection(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> Projection | None:
+    space = plan.search_space
+    if space is None:
+        return None
+    # Grid points are given, not drawn.
+    name = "random" if plan.sampler == "grid" else plan.sampler
+    adapted, seed = adapt_space(space, plan.sampler), plan.config.seed
+
+    def sampler(draw: int) -> optuna.samplers.BaseSampler:
+        return make_sampler(name, adapted, seed, draw)
+
+    grace = plan.grace or max(1, merge_steps(len(data.train), plan.config.merge) // 3)
+    pruner = make_pruner(plan.pruner, grace)
+    if plan.optuna_storage is None:
+        return Projection(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
+    first = ledger.sessions[0]
+    owner = f"{first['time']:.6f}-{first['pid']}"
+    database = open_database(plan.optuna_storage)
+    return DatabaseProjection(database, owner, plan.name, sampler, pruner, plan.objective)
+
+
+def _print_start(session: Session, prepared: Prepared, console: Console) -> None:
+    data, ledger = prepared.data, session.ledger
+    test = "no labelled test split" if data.test is None else f"{len(data.query):,} queries, {data.protocol}"
+    console.print(f"study {prepared.plan.name} in {prepared.plan.folder}", soft_wrap=True)
+    console.print(f"data: {data.name}, {len(data.train):,} training tracklets, {test}", soft_wrap=True)
+    for problem in data.problems:
+        console.print(f"data: {problem}", style="yellow", soft_wrap=True)
+    if data.test is None and session.plan.space is not None:
+        console.print(
+            "without labels there is no mAP to search by: configurations are drawn at random",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if ledger.damaged_lines:
+        console.print(
+            f"{ledger.path}: {ledger.damaged_lines} damaged line(s) passed over; "
+            "what they told is computed again",
+            style="yellow",
+            soft_wrap=True,
+        )
+    taken = session.work.take_over()
+    for note in session.work.known.library.notes:
+        console.print(note, soft_wrap=True)
+    for trial in taken:
+        console.print(taken_over(trial), soft_wrap=True)
+    console.print(f"trials: {session.work.outlook()}", soft_wrap=True)
+
+
+@contextmanager
+def _warnings_on(console: Console) -> Iterator[None]:
+    """Warnings of ours appear above the table, not across it."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.print(record.getMessage(), style="yellow", soft_wrap=True)
+
+    log, handler = logging.getLogger("dcreid"), Handler(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,180 @@
+"""`--dry-run`: the resolved plan, its first configurations, and what it would cost on this machine.
+
+The cost comes from one timed training batch and one timed feature batch of the real network.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import optuna
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dcreid.algorithm import merge_steps
+from dcreid.config import Config
+from dcreid.data.loading import normalise
+from dcreid.data.store import store_bytes
+from dcreid.data.tracklets import TrackletDataset
+from dcreid.features import autocast
+from dcreid.network.backbone import Backbone, build_backbone
+from search_spaces.grid import grid_points
+from study.decide.confirmation import runs_to_confirm
+from study.plan import StudyPlan
+from study.search.samplers import make_sampler
+from study.worker.shared_stages import Sharing
+
+_TIMED_FRAMES = 32
+_FIRST = 5  # configurations that would be drawn
+_GIVEN = 8  # runs that are given: trial 0 and the settings of the paper's tables are seven
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one trial. `train`, `feature` and `test_frames` count passes of single frames."""
+
+    steps: int
+    train_frames: int
+    feature_frames: int
+    seconds: float
+    first_stages_seconds: float  # of that, what trials of a search over λ1 and λ2 have in common
+    store_bytes: int
+    checkpoint_bytes: int
+
+
+def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
+    """Counts the frames of a trial and times the network on them, on a GPU or on `cpus` cores."""
+    torch.set_num_threads(max(1, int(cpus)))
+    n = len(data.train)
+    steps = merge_steps(n, config.merge)
+    epochs = config.train.first_epochs + max(0, steps - 1) * config.train.later_epochs
+    train_frames = epochs * n * config.data.frames
+    most = config.data.eval_frames
+    splits = [data.train] + ([] if data.test is None else [data.test])
+    per_pass = [int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
+    feature_frames = (steps + 1) * sum(per_pass)
+    if data.test is not None:  # the untrained network and the last step are measured on all frames
+        feature_frames += 2 * (int(data.test.lengths.sum()) - per_pass[1])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = build_backbone(
+        config.model.backbone,
+        "none",
+        frozen_stages=config.model.frozen_stages,
+        height=config.data.height,
+        width=config.data.width,
+    ).to(device)
+    train_rate, feature_rate = _rates(backbone, config, device)
+    shared_frames = (config.train.first_epochs + config.train.later_epochs) * n * config.data.frames
+    weights = sum(value.numel() * value.element_size() for value in backbone.state_dict().values())
+    memory = 4 * n * (config.model.embedding_dim if config.model.head == "embedding" else backbone.dim)
+    size = config.data.height, config.data.width
+    return Cost(
+        steps,
+        train_frames,
+        feature_frames,
+        train_frames / train_rate + feature_frames / feature_rate,
+        shared_frames / train_rate + 2 * sum(per_pass) / feature_rate,
+        sum(store_bytes(split, *size) for split in splits),
+        weights + memory,
+    )
+
+
+def _rates(backbone: Backbone, config: Config, device: torch.device) -> tuple[float, float]:
+    """Frames per second in training and for features."""
+    size = (_TIMED_FRAMES, config.data.height, config.data.width, 3)
+    frames = torch.randint(0, 255, size, dtype=torch.uint8, device=device)
+
+    def timed(training: bool) -> float:
+        backbone.train(training)
+        passes = []
+        for _ in range(3):
+            started = time.perf_counter()
+            with torch.set_grad_enabled(training), autocast(device, config.train.precision):
+                features = backbone(normalise(frames, config.train.channels_last))
+                if training:
+                    features.float().square().mean().backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            passes.append(time.perf_counter() - started)
+        return _TIMED_FRAMES / min(passes)
+
+    return timed(True), timed(False)
+
+
+def print_plan(plan: StudyPlan, data: TrackletDataset, console: Console) -> None:
+    """Prints what a session would do."""
+    console.print(f"study {plan.name} in {plan.folder}", soft_wrap=True)
+    console.print(
+        f"data: {data.name}, {len(data.train):,} training tracklets, {data.protocol}", soft_wrap=True
+    )
+    for problem in data.problems:
+        console.print(f"data: {problem}", style="yellow", soft_wrap=True)
+    _print_config(plan.config, console)
+    _print_search(plan, console)
+    cost = estimate(plan.config, data, plan.cpus_per_trial)
+    _print_cost(plan, cost, console)
+
+
+def _print_config(config: Config, console: Console) -> None:
+    standard = Config().flat()
+    table = Table("field", "value", "", title="base configuration (trial 0)", box=None, pad_edge=False)
+    for name, value in config.flat().items():
+        table.add_row(name, str(value), "" if value == standard[name] else f"default {standard[name]}")
+    console.print(table)
+
+
+def _print_search(plan: StudyPlan, console: Console) -> None:
+    fixed = plan.fixed_items()
+    console.print(f"runs that are given: {len(fixed)}")
+    for origin, item in fixed[:_GIVEN]:
+        console.print(f"  {origin}: {item.label}, seed {item.config.seed}", soft_wrap=True)
+    space = plan.search_space
+    if space is None:
+        return
+    table = Table(title=f"search space {space.name}", box=None, pad_edge=False)
+    for column in ("field", "range", "condition", "grid"):
+        table.add_column(column, overflow="fold")
+    for row in space.describe():
+        table.add_row(row["field"], row["range"], row["condition"], row["grid"])
+    console.print(table)
+    console.print(
+        f"{plan.samples} finished trials, sampler {plan.sampler}, pruner {plan.pruner}; the first ones:"
+    )
+    for point in _first_points(plan):
+        told = " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in point.items())
+        console.print(f"  {told}", soft_wrap=True)
+
+
+def _first_points(plan: StudyPlan) -> list[dict[str, object]]:
+    space = plan.search_space
+    assert space is not None
+    if plan.sampler == "grid":
+        return list(grid_points(space)[:_FIRST])
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=make_sampler(plan.sampler, space, plan.config.seed))
+    return [space.draw(study.ask()) for _ in range(min(_FIRST, plan.samples))]
+
+
+def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else f"{plan.cpus_per_trial:g} CPU core(s)"
+    )
+    trials = len(plan.fixed_items())
+    if plan.space is not None:  # what is given, and trial 0, count as samples
+        trials += max(0, plan.samples - 1 - len(plan.given)) + runs_to_confirm(plan)
+    saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
+    console.print(
+        f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
+        f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}\n"
+        f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
+        f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}\n"
+        f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
+        f"{3 * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
+        soft_wrap=True,
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,263 @@
+"""The command line of `study/run.py`, and the plan that it means.
+
+The options themselves are in `study/command/study_options.py` and, made from the method's configuration, in
+`study/command/method_options.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from dcreid.config import Config, fields, preset
+from dcreid.data.readers.layout import LAYOUTS
+from search_spaces.paper import table_settings
+from search_spaces.spaces import load_space
+from study.command.method_options import add_method_options, option_name
+from study.command.study_options import NO_GPUS, add_study_options
+from study.plan import StudyPlan, default_name
+from study.record.folder import find_study, read_plan
+from study.worker.ranks import ProcessesError, processes_of_trial
+
+__all__ = ["OptionError", "command_line", "option_name", "overrides", "parser", "resolve"]
+
+_DEFAULT_SAMPLES = {"synthetic": 6}
+# From so many samples on a search begins with the settings of the paper's tables.
+TABLES_FROM = 20
+# Of which a session may have others than the one before.
+_SESSION_OPTIONS = (
+    *("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial"),
+    *("processes_per_trial", "concurrency", "time_budget", "address", "max_failures", "share"),
+    *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm", "checkpoint_activations"),
+)
+
+
+class OptionError(Exception):
+    """Options that do not go together; the message says which and what to do."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options, grouped; config options carry no default, so that what was given is known."""
+    top = argparse.ArgumentParser(
+        prog="python study/run.py",
+        usage="%(prog)s [OPTION ...]",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_study_options(top)
+    add_method_options(top)
+    return top
+
+
+def resolve(given: argparse.Namespace) -> StudyPlan:
+    """The plan that the options mean. Raises OptionError or ConfigError."""
+    chosen = _chosen(given)
+    dataset = chosen.pop("data.dataset", "synthetic")
+    base = preset(dataset).replace(**chosen)
+    weights = base.model.weights
+    if weights not in ("imagenet", "none"):
+        if not Path(weights).expanduser().is_file():
+            raise OptionError(
+                f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)"
+            )
+        base = base.replace(**{"model.weights": str(Path(weights).expanduser().resolve())})
+    root = _data_root(given, dataset)
+    space = None
+    if given.plan is None:
+        # What the user fixed is not searched.
+        space = load_space(given.space).without(chosen)
+        if not space.priors:
+            raise OptionError(f"--space {given.space}: every parameter in it was given as an option")
+    samples = _samples(given, dataset)
+    plan = StudyPlan(
+        name="",
+        base=base.to_dict(),
+        root=None if root is None else str(root),
+        space=None if space is None else space.to_dict(),
+        experiments=given.plan,
+        samples=samples,
+        seeds=given.seeds,
+        objective=given.objective,
+        sampler=given.sampler,
+        pruner=given.pruner if given.plan is None else "none",
+        grace=given.grace,
+        cpus_per_trial=given.cpus_per_trial,
+        gpus_per_trial=given.gpus_per_trial,
+        processes_per_trial=given.processes_per_trial,
+        concurrency=given.concurrency,
+        time_budget=given.time_budget,
+        address=given.address,
+        studies=_lasting("--studies", given.studies),
+        storage=_storage(given.storage),
+        cache=_lasting("--cache", given.cache),
+        max_failures=given.max_failures,
+        share=given.share,
+        gpu_hours=given.gpu_hours,
+        hang_timeout=given.hang_timeout,
+        force=given.force,
+        reuse=_reused(given),
+        optuna_storage=given.optuna_storage,
+        confirm=given.confirm,
+        given=[] if given.plan is not None else _tables(given, base, samples, chosen)[0],
+        checkpoint_activations=given.checkpoint_activations,
+    )
+    _check_budget(plan)
+    _check_confirm(plan)
+    _check_processes(plan)
+    _check_activations(plan)
+    if given.name is not None:
+        return dataclasses.replace(plan, name=given.name)
+    named = default_name(dataset, plan.identity() | {"root": plan.root})
+    if not (Path(plan.studies) / named).is_dir():
+        named = find_study(plan) or named
+    return dataclasses.replace(plan, name=named)
+
+
+def settings_left_out(given: argparse.Namespace) -> list[str]:
+    """Settings of the paper's tables that a search leaves out because their field was given, in words."""
+    if given.resume is not None or given.plan is not None:
+        return []
+    chosen = _chosen(given)
+    dataset = chosen.pop("data.dataset", "synthetic")
+    return _tables(given, preset(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
+
+
+def _chosen(given: argparse.Namespace) -> dict[str, Any]:
+    """The method options on the command line, by field."""
+    return {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+
+
+def _samples(given: argparse.Namespace, dataset: str) -> int:
+    return _DEFAULT_SAMPLES.get(dataset, 50) if given.samples is None else int(given.samples)
+
+
+def _tables(
+    given: argparse.Namespace, base: Config, samples: int, chosen: Collection[str]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The settings of the paper's tables that the search begins with, and those left out."""
+    if not given.tables or given.space != "default" or samples < TABLES_FROM:
+        return [], []
+    return table_settings(base, chosen)
+
+
+def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
+    """The data set's folder: --data-root, else $DCREID_DATA/<data set>, else data/<data set> here."""
+    if dataset == "synthetic":
+        if given.data_root is not None:
+            raise OptionError("--data-root: the synthetic data set is drawn, not read; add --dataset mars, …")
+        return None
+    if given.data_root is not None:
+        return Path(given.data_root).expanduser().resolve()
+    everywhere, here = os.environ.get("DCREID_DATA"), Path("data", dataset)
+    places = [Path(everywhere, dataset).expanduser()] if everywhere else []
+    for place in (*places, here):
+        if place.is_dir():
+            return place.resolve()
+    told = str(places[0]) if places else f"$DCREID_DATA/{dataset} (DCREID_DATA is not set)"
+    raise OptionError(
+        f"--dataset {dataset}: not found in {told}, nor in {here.resolve()}; put or link it there, or say "
+        f"where it lies: --data-root FOLDER\n  below it: {LAYOUTS[dataset]}"
+    )
+
+
+def _lasting(option: str, given: str) -> str:
+    """The absolute path of a folder that outlives a job of Ray's. Raises OptionError."""
+    folder = Path(given).expanduser().resolve()
+    if "runtime_resources" in folder.parts:
+        raise OptionError(f"{option} {given}: {folder} is deleted with the job; give a folder that stays")
+    return str(folder)
+
+
+def _reused(given: argparse.Namespace) -> list[str]:
+    return [str(read_plan(name, given.studies, "--reuse").folder) for name in given.reuse]
+
+
+def _check_budget(plan: StudyPlan) -> None:
+    if plan.gpu_hours is not None and plan.gpus_per_trial == 0:
+        raise OptionError(NO_GPUS.format(plan.gpu_hours))
+
+
+def _check_processes(plan: StudyPlan) -> None:
+    if plan.gpus_per_trial is None:  # depends on the cluster, which is not known yet
+        return
+    try:
+        processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, plan.gpus_per_trial)
+    except ProcessesError as error:
+        raise OptionError(str(error)) from None
+
+
+def _check_activations(plan: StudyPlan) -> None:
+    if plan.checkpoint_activations and plan.config.train.compile:
+        raise OptionError("--checkpoint-activations does not go with --compile; leave one of them out")
+
+
+def _check_confirm(plan: StudyPlan) -> None:
+    if plan.confirm and plan.space is None:
+        raise OptionError("--confirm belongs to a search: a --plan runs everything on all of --seeds")
+    if plan.confirm and plan.seeds < 2:
+        raise OptionError(f"--confirm {plan.confirm} needs --seeds 2 or more: one run has no interval")
+
+
+def _storage(given: str | None) -> str | None:
+    if given is None or "://" in given:
+        return given
+    return _lasting("--storage", given)
+
+
+def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -> StudyPlan:
+    """A resumed study's plan with the per-session options that stand on the command line."""
+    told = {token.split("=")[0] for token in argv if token.startswith("--")}
+    changes = {}
+    for name in _SESSION_OPTIONS:
+        option = name.replace("_", "-")
+        if told & {f"--{option}", f"--no-{option}"}:
+            changes[name] = getattr(given, name)
+            told -= {f"--{option}", f"--no-{option}"}
+    if "--data-root" in told:
+        root = _data_root(given, plan.config.data.dataset)
+        changes["root"] = None if root is None else str(root)
+    if "--cache" in told:
+        changes["cache"] = _lasting("--cache", given.cache)
+    if "--reuse" in told:
+        changes["reuse"] = _reused(given)
+    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}
+    if rest:
+        raise OptionError(
+            f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"
+        )
+    # These belong to one session: the one before has spent its time, and computed again what it was to.
+    plan = dataclasses.replace(plan, **({"time_budget": None, "force": False} | changes))
+    _check_budget(plan)
+    _check_confirm(plan)
+    _check_processes(plan)
+    _check_activations(plan)
+    return plan
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """The command as the user would type it again."""
+    return shlex.join(["python", "study/run.py", *argv])
+
+
+_ABOUT = """\
+Runs Algorithm 1 (unsupervised video person re-identification by bottom-up
+clustering) as a Ray Tune study, searched by Optuna. Without options: the
+embedded synthetic data, in a few minutes on a laptop.
+
+  python study/run.py                                    # see it work
+  python study/run.py --dataset mars --data-root MARS    # the paper's data
+  python study/run.py --dataset mars --samples 50        # the same, found in data/mars
+  python study/run.py --dataset mars --data-root MARS --plan table1 --seeds 3
+  python study/run.py --resume STUDY                     # go on
+
+Trial 0 is always the paper's configuration; a search of 20 samples or more
+begins with the seven settings of the paper's Tables 1 to 3. The same command
+again continues the study. An option of the method that is given is held
+fixed; the rest of the space is searched. Defaults stand in brackets: those for
+MARS first."""

@@ -1,0 +1,223 @@
+"""Options of a study: what it runs, how it searches and where."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any
+
+from search_spaces.paper import PLANS
+from search_spaces.spaces import SPACES
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
+PRUNERS = ("asha", "median", "none")
+NO_GPUS = "--gpu-hours {:g}: the trials use no GPU, so that none would ever be spent; use --time-budget"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add_study_options(top: argparse.ArgumentParser) -> None:
+    study = top.add_argument_group("study")
+    study.add_argument(
+        "--name", type=_name, help="name of the study's folder [data set and a hash of the options]"
+    )
+    study.add_argument(
+        "--resume", metavar="STUDY", help="continue a study: its name, or the path of its folder"
+    )
+    study.add_argument(
+        "--samples",
+        type=_number(int, 1),
+        metavar="N",
+        help="finished trials wanted, earlier sessions' included [50; synthetic: 6]",
+    )
+    study.add_argument(
+        "--seeds",
+        type=_number(int, 1),
+        default=1,
+        metavar="N",
+        help="seeds for the paper's configuration, or for every configuration of a plan, from --seed on [1]",
+    )
+    study.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the plan, the first configurations and what they cost; start nothing",
+    )
+    study.add_argument(
+        "--time-budget",
+        type=_duration,
+        metavar="TIME",
+        help="stop between merge steps after 90s, 45m, 12h, 2d",
+    )
+    study.add_argument(
+        "--gpu-hours",
+        type=_number(float, 0, above=True),
+        metavar="H",
+        help="stop between merge steps when the study, all its sessions together, has spent H GPU hours",
+    )
+    study.add_argument(
+        "--reuse",
+        action="append",
+        default=[],
+        metavar="STUDY",
+        help="take results over from this study (name or path; may be repeated) instead of computing them",
+    )
+    study.add_argument(
+        "--force",
+        action="store_true",
+        help="compute again what has been computed (shared stages as well: with --no-share)",
+    )
+    study.add_argument("--studies", default="studies", metavar="DIR", help="folder of all studies [studies]")
+    study.add_argument(
+        "--storage",
+        metavar="DIR|URI",
+        help="where trials keep checkpoints, any URI of pyarrow's [in the study]",
+    )
+    study.add_argument(
+        "--optuna-storage",
+        type=_database,
+        metavar="URL",
+        help="Optuna's study in a database of SQLAlchemy's, $NAME for the password; journal: in the study "
+        "[journal]",
+    )
+    study.add_argument(
+        "--cache", default=".cache", metavar="DIR", help="packed frames, on a disk of each machine [.cache]"
+    )
+    search = top.add_argument_group("search")
+    search.add_argument(
+        "--space",
+        default="default",
+        metavar="NAME|FILE",
+        help=f"what is searched: {', '.join(SPACES)}, or a TOML file [default]; options given are held fixed",
+    )
+    search.add_argument(
+        "--tables",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="begin a search of 20 samples or more in the default space with the settings of the paper's "
+        "Tables 1 to 3 [yes]",
+    )
+    search.add_argument(
+        "--plan",
+        choices=PLANS,
+        help="run the paper's experiments instead of a search",
+        metavar="|".join(PLANS),
+    )
+    search.add_argument(
+        "--confirm",
+        type=_number(int, 0),
+        default=0,
+        metavar="K",
+        help="run the K best configurations of the finished search, and the paper's, again on --seeds fresh "
+        "seeds [0]",
+    )
+    search.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="Optuna's sampler [tpe]")
+    search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
+    search.add_argument(
+        "--grace",
+        type=_number(int, 0),
+        default=0,
+        metavar="N",
+        help="merge steps before a trial may be pruned [0 = a third of them]",
+    )
+    search.add_argument(
+        "--objective",
+        choices=("last", "best"),
+        default="last",
+        help="mAP the search maximises: of the last step, or of the best (chosen with test labels) [last]",
+    )
+    _cluster_options(top)
+
+
+def _cluster_options(top: argparse.ArgumentParser) -> None:
+    where = top.add_argument_group("where it runs")
+    where.add_argument(
+        "--address",
+        type=_address,
+        metavar="auto|HOST:PORT|ray://HOST:PORT",
+        help="the Ray cluster that this runs in; with ray:// one that is to run it [a local one]",
+    )
+    where.add_argument(
+        "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"
+    )
+    where.add_argument(
+        "--gpus-per-trial",
+        type=_number(float, 0),
+        metavar="N",
+        help="GPUs, fractions share one [1 where the cluster has any, else 0]",
+    )
+    where.add_argument(
+        "--processes-per-trial",
+        type=_number(int, 1),
+        metavar="N",
+        help="processes that share a trial's batches, each with its own GPU or cores [one per whole GPU]",
+    )
+    where.add_argument(
+        "--checkpoint-activations",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="compute activations again in the backward pass: a fraction of the GPU memory, more time, the "
+        "same weights [no]",
+    )
+    where.add_argument(
+        "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"
+    )
+    where.add_argument(
+        "--share",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="trials take over stages of training that they have in common [yes]",
+    )
+    where.add_argument(
+        "--max-failures",
+        type=_number(int, 0),
+        default=3,
+        metavar="N",
+        help="times a trial that crashed is tried again from its checkpoint [3]",
+    )
+    where.add_argument(
+        "--hang-timeout",
+        type=_duration,
+        default=1800.0,
+        metavar="TIME",
+        help="a worker that gives no sign of life for so long is killed and counts as crashed [30m]",
+    )
+
+
+def _number(kind: type, low: float, high: float | None = None, above: bool = False) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            word = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {word}") from None
+        if not (value > low if above else value >= low) or (high is not None and value > high):
+            bound = f"{'>' if above else '>='} {low:g}" + (f" and <= {high:g}" if high is not None else "")
+            raise argparse.ArgumentTypeError(f"{text!r}: must be {bound}")
+        return value
+
+    return convert
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if not match or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 45m, 12h or 2d")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _database(text: str) -> str | None:
+    return None if text == "journal" else text
+
+
+def _address(text: str) -> str:
+    if text != "auto" and not re.fullmatch(r"[^/\s]+:\d+|ray://[^/:\s]+(:\d+)?/?", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: auto, HOST:PORT of the cluster's head, or ray://HOST:PORT from outside"
+        )
+    return text
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, '.', '_' and '-' only")
+    return text

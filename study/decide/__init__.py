@@ -1,0 +1,1 @@
+"""What runs next and what ends: the session, its queue, shared stages, the confirmation."""

@@ -1,0 +1,233 @@
+"""Runs a session on Ray Tune: connects, hands Tune the hooks, and leaves its loop when a signal says so."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import ray
+from ray import tune
+
+from study.command.study_options import NO_GPUS
+from study.decide.session import Session
+from study.on_ray.hangs import HangCallback
+from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
+from study.on_ray.nodes import NodeCallback, Nodes, room
+from study.plan import StudyPlan
+from study.record.folder import StudyError
+from study.record.results import write_results
+from study.show.console import Board
+from study.show.wording import first_line
+from study.worker.ranks import ProcessesError, processes_of_trial
+from study.worker.trainable import run_trial
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = ("dcreid", "search_spaces", "study")
+_TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
+
+Trainable: TypeAlias = Callable[[dict[str, Any]], None]
+
+# Before Ray starts: its own console output, usage reports and colourful advice are not for our user.
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+}
+
+
+def run_session(session: Session, board: Board, trainable: Trainable = run_trial) -> None:
+    """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
+
+    trainable: what a worker runs of a job (`Session.job`), reporting rows as `run_trial` does.
+    """
+    folder = session.plan.folder
+    started_here = not ray.is_initialized()
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with _inside(folder), _signals(session) as watch, board, _ray_output(folder / "ray" / "driver.log"):
+        try:
+            _connect(session.plan)
+            watch()  # Ray has put its own handler of SIGTERM in place
+            nodes = _look_round(session)
+            if session.stopping is None:
+                _tuner(session, board, trainable, nodes).fit()
+        except (ray.exceptions.RayError, tune.TuneError) as error:
+            first = first_line(error, type(error).__name__)
+            log = folder / "ray" / "driver.log"
+            raise StudyError(f"Ray gave up: {first} (see {log}); the same command goes on") from None
+        finally:
+            if started_here:
+                ray.shutdown()
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Works in the study's folder: of the one that the driver was started in Ray makes two uses.
+
+    Workers look for modules there first, also where it is an old checkout; and `ray job stop` deletes it
+    while the job that it has told to stop is still at it.
+    """
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.chdir(before)
+
+
+@contextmanager
+def _ray_output(path: Path) -> Iterator[None]:
+    """What Ray prints goes to a file; the board writes to the console that it was given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        yield
+
+
+def _connect(plan: StudyPlan) -> None:
+    if ray.is_initialized():
+        return
+    remote: dict[str, Any] = {}
+    if plan.address is None:  # workers inherit it: the code need not be installed, nor lie where we are
+        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    else:
+        remote = {"runtime_env": {"py_modules": [str(REPOSITORY / package) for package in PACKAGES]}}
+        if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
+            os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
+    try:
+        ray.init(
+            address=plan.address or "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            configure_logging=True,
+            **remote,
+        )
+    except ConnectionError as error:
+        raise StudyError(f"--address {plan.address}: no Ray cluster there ({error})") from None
+    except ray.exceptions.AuthenticationError:
+        raise StudyError(
+            f"--address {plan.address}: the cluster wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
+            "or ~/.ray/auth_token as on its head"
+        ) from None
+
+
+def _look_round(session: Session) -> list[tune.Callback]:
+    """Resolves what a trial gets, and checks a cluster's nodes; returns what goes on doing so."""
+    plan = session.plan
+
+    def stopping() -> bool:
+        return session.stopping is not None
+
+    session.gpus_per_trial = room(plan, stopping)
+    session.processes_per_trial = _processes(plan, session.gpus_per_trial)
+    if plan.gpu_hours is not None and not session.gpus_per_trial:
+        raise StudyError(NO_GPUS.format(plan.gpu_hours))
+    if plan.address is None:
+        return []
+    nodes = Nodes(plan, session.work.fingerprint, session.gpus_per_trial)
+    nodes.check(stopping)
+    return [NodeCallback(nodes)]
+
+
+def _processes(plan: StudyPlan, gpus: float) -> int:
+    try:
+        return processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, gpus)
+    except ProcessesError as error:
+        raise StudyError(str(error)) from None
+
+
+def _tuner(
+    session: Session, board: Board, trainable: Trainable, callbacks: list[tune.Callback]
+) -> tune.Tuner:
+    plan, gpus = session.plan, session.gpus_per_trial
+    resources = {"cpu": plan.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
+    return tune.Tuner(
+        tune.with_resources(trainable, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=SessionSearcher(session),
+            scheduler=SessionScheduler(session),
+            num_samples=-1,  # the searcher says when it is enough
+            trial_dirname_creator=lambda trial: f"{trial.config['trial']:04d}-{trial.trial_id}",
+            trial_name_creator=lambda trial: f"trial-{trial.config['trial']:04d}",
+        ),
+        run_config=tune.RunConfig(
+            name=f"session-{len(session.ledger.sessions):03d}",
+            storage_path=str(plan.folder / "ray"),
+            verbose=0,
+            stop=SessionStopper(session),
+            callbacks=[SessionCallback(session), Ticker(session, board), HangCallback(session), *callbacks],
+            failure_config=tune.FailureConfig(max_failures=plan.max_failures),
+        ),
+    )
+
+
+class Ticker(tune.Callback):
+    """Redraws the console, and rewrites the results table when trials have ended.
+
+    The table grows with the study: a new one waits until the last has cost a twentieth of the time.
+    """
+
+    def __init__(self, session: Session, board: Board):
+        self.session, self.board, self._ended, self._not_before = session, board, -1, 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Tune calls this after every event, and a few times a second."""
+        self.board.poll()
+        started = time.monotonic()
+        if started < self._not_before:
+            return
+        ended = sum(1 for trial in self.session.ledger.trials.values() if trial.ended)
+        if ended != self._ended:
+            self._ended = ended
+            with contextlib.suppress(OSError):  # a full disk is told by the ledger
+                write_results(self.session.plan.folder, self.session.ledger, self.session.plan.objective)
+            now = time.monotonic()
+            self._not_before = now + (now - started) / _TABLE_SHARE
+
+
+@contextmanager
+def _signals(session: Session) -> Iterator[Callable[[], None]]:
+    """Ctrl-C and SIGTERM (Slurm, Kubernetes) end the session at once; trials go on from their checkpoints.
+
+    Tune leaves its loop at SIGUSR1, which is how it is told. A second Ctrl-C does not wait for Ray.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if session.interrupted:
+            raise KeyboardInterrupt
+        session.interrupted = True
+        session.stop(f"signal {signal.Signals(number).name}")
+        if callable(signal.getsignal(signal.SIGUSR1)):  # Tune is in its loop
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def watch() -> None:
+        signal.signal(signal.SIGINT, handle)
+        signal.signal(signal.SIGTERM, handle)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    watch()
+    try:
+        yield watch
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,77 @@
+"""results.parquet: the ledger as one table for pandas, a row per trial and merge step."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dcreid.algorithm import MergeStep
+from dcreid.config import Config, fields
+from study.record.ledger import FINISHED, Ledger, TrialRecord
+from study.record.storage import Storage
+
+_TYPES = {bool: "boolean", int: "Int64", float: "float64", str: "str"}
+
+# Columns of a merge step, with the type of what is not missing.
+_MEASURED: dict[str, type] = {
+    name: next(kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None))
+    for name, hint in typing.get_type_hints(MergeStep).items()
+}
+
+
+def results_table(name: str, trials: list[TrialRecord], objective: str) -> pd.DataFrame:
+    """One row per trial and merge step; step 0 is the untrained network.
+
+    `value` is what the trial has come to by the study's objective: 0 where its training diverged. A trial
+    that ended before it reported anything has one row, without a step.
+    """
+    rows = [row for trial in trials for row in _rows(name, trial, objective)]
+    return pd.DataFrame(rows, columns=None if rows else list(_column_types())).astype(_column_types())
+
+
+def _rows(name: str, trial: TrialRecord, objective: str) -> Iterator[dict[str, Any]]:
+    best: tuple[float, int] | None = None
+    flat = {f"config.{key}": value for key, value in Config.from_dict(trial.config).flat().items()}
+    steps = [trial.steps[step] for step in sorted(trial.steps)]
+    for row in steps or [{}] * (trial.state != "running"):
+        mean, step = row.get("mAP"), row.get("step", 0)
+        if step > 0 and mean is not None and (best is None or mean > best[0]):
+            best = mean, step
+        yield {
+            "study": name,
+            "trial": trial.number,
+            "seed": trial.seed,
+            "state": trial.state,
+            "reason": trial.reason,
+            "origin": trial.origin,
+            "labels": ",".join(trial.labels),
+            "digest": trial.digest,
+            "reused": trial.reused,
+            "objective": objective,
+            "value": trial.objective_value(objective) if trial.state in FINISHED else None,
+            **dict.fromkeys(_MEASURED) | {key: row[key] for key in _MEASURED if key in row},
+            "total_steps": row.get("total_steps"),
+            "best_mAP": None if best is None else best[0],
+            "best_step": None if best is None else best[1],
+            **flat,
+        }
+
+
+def _column_types() -> dict[str, str]:
+    """Types that do not depend on which values happen to be missing; whole numbers may be missing too."""
+    told = ("study", "state", "reason", "origin", "labels", "digest", "reused", "objective")
+    hints = {f"config.{name}": type(field.default) for name, field in fields().items()}
+    counted = {**_MEASURED, "total_steps": int, "best_mAP": float, "best_step": int}
+    kinds = {**dict.fromkeys(told, str), "value": float, **counted, **hints}
+    return {name: _TYPES[kind] for name, kind in kinds.items()} | dict.fromkeys(("trial", "seed"), "int64")
+
+
+def write_results(folder: Path, ledger: Ledger, objective: str) -> None:
+    """Projects the ledger into results.parquet, atomically."""
+    table = results_table(folder.name, list(ledger.trials.values()), objective)
+    if len(table):
+        Storage(str(folder)).write("results.parquet", table.to_parquet())

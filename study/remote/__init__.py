@@ -1,0 +1,1 @@
+"""`--address ray://…`: the study runs in a cluster and is watched from here."""

@@ -1,0 +1,1 @@
+"""What runs in a worker: the trainable, checkpoints, shared stages, heartbeat, ranks."""

@@ -1,0 +1,46 @@
+"""What ranks 1, 2, … of a trial run, in the processes that study/worker/ranks.py starts: the trial in
+lock-step with the first rank, which alone reports and writes.
+
+The first line of standard input is the order; its end is the end of the first rank, and of this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any, TextIO
+
+from dcreid.parallel import joined
+from dcreid.training import DivergedError
+from study.stdin import when_input_ends
+from study.worker.ranks import READY, device_of
+from study.worker.trainable import trial_rows
+
+
+def main() -> None:
+    """Follows the first rank; an error is the last line of standard output, and status 1."""
+    told, sys.stdout = sys.stdout, sys.stderr
+    order = json.loads(sys.stdin.readline())
+    when_input_ends(lambda: os._exit(1))
+    try:
+        _follow(order["job"], order["rank"], order["meeting"], told)
+    except DivergedError:  # on every rank; the first one reports it
+        os._exit(0)
+    except Exception as error:
+        traceback.print_exc()
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=told, flush=True)
+        os._exit(1)  # nothing may wait for the other ranks now
+
+
+def _follow(job: dict[str, Any], rank: int, meeting: str, told: TextIO) -> None:
+    device = device_of(job, rank)
+    print(READY, file=told, flush=True)
+    with joined(device, meeting, rank, job["processes"]) as ranks:
+        for _ in trial_rows(job, ranks=ranks):
+            pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Several processes for one trial: Tune's worker is the first rank and starts the others on its node.
+
+They live and die together. When the worker ends, however it ends, the pipe from it closes and the
+others end; when another dies, the worker leaves the trial with the reason, which Tune tries again from
+its checkpoint. Where it cannot leave, waiting on a GPU for a rank that is no more, it ends itself,
+and the next attempt tells the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import distributed
+
+from dcreid.parallel import ALONE, Ranks, joined
+from study.record.storage import Storage
+
+READY = "ready"
+_GRACE = 10.0  # seconds in which the worker may leave a trial whose other ranks have died
+_DEATH = "rank.txt"  # in the trial's storage: why the attempt before had to end itself
+_log = logging.getLogger("dcreid.study")
+
+
+class RankError(RuntimeError):
+    """Another rank of the trial has failed; the message says which and why."""
+
+
+class ProcessesError(ValueError):
+    """Processes, GPUs and CPUs of a trial that do not go together; the message says what to do."""
+
+
+def processes_of_trial(asked: int | None, cpus: float, gpus: float) -> int:
+    """Processes of a trial: one for each whole GPU, or as many as `asked` on CPUs. Raises ProcessesError."""
+    if gpus > 1 and gpus != int(gpus):
+        raise ProcessesError(f"--gpus-per-trial {gpus:g}: a trial has a part of one GPU, or whole ones")
+    if asked is None or asked == max(1, int(gpus)):
+        return max(1, int(gpus))
+    if gpus:
+        raise ProcessesError(
+            f"--processes-per-trial {asked} with --gpus-per-trial {gpus:g}: each process has a GPU of its "
+            f"own; give --gpus-per-trial {asked}, or leave --processes-per-trial out"
+        )
+    if asked > cpus:
+        raise ProcessesError(
+            f"--processes-per-trial {asked} with --cpus-per-trial {cpus:g}: without GPUs each process needs "
+            f"a CPU core; give --cpus-per-trial {asked}"
+        )
+    return asked
+
+
+def device_of(job: dict[str, Any], rank: int) -> torch.device:
+    """Where this rank of a trial computes."""
+    if not job["gpus"] or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", rank) if job["processes"] > 1 else torch.device("cuda")
+
+
+@contextlib.contextmanager
+def trial_ranks(job: dict[str, Any]) -> Iterator[Ranks]:
+    """The ranks of a trial, this process being the first. Raises RankError, inside as well."""
+    storage, size = Storage(job["storage"]), job["processes"]
+    if size == 1:
+        yield ALONE
+        return
+    before = storage.read(_DEATH)
+    if before is not None:
+        _log.warning("the attempt before ended: %s", before.decode())
+        storage.delete(_DEATH)
+    with tempfile.TemporaryDirectory(prefix="dcreid-ranks-") as folder:
+        meeting = Path(folder, "meeting").as_uri()
+        with (
+            _Others(job, meeting, storage),
+            joined(device_of(job, 0), meeting, 0, size) as ranks,
+        ):
+            yield ranks
+
+
+class _Others:
+    """Ranks 1, 2, … as child processes, none of which outlives the context."""
+
+    def __init__(self, job: dict[str, Any], meeting: str, storage: Storage):
+        self._job, self._meeting, self._storage = job, meeting, storage
+        self._children: list[subprocess.Popen[str]] = []
+        self._deaths: list[str] = []
+        self._died, self._over = threading.Event(), threading.Event()
+
+    def __enter__(self) -> _Others:
+        try:
+            for rank in range(1, self._job["processes"]):
+                self._children.append(_start(self._job, rank, self._meeting))
+            for rank, child in enumerate(self._children, start=1):
+                assert child.stdout is not None
+                if child.stdout.readline().strip() != READY:
+                    raise RankError(self._death(rank, child, ""))
+        except BaseException:
+            self._end()
+            raise
+        for rank, child in enumerate(self._children, start=1):
+            threading.Thread(target=self._watch, args=(rank, child), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        # What a message to a rank that is no more raises says nothing of why it is no more.
+        lost = type(error) is RuntimeError or isinstance(error, distributed.DistError)
+        dead = lost and self._died.wait(_GRACE)
+        self._end()
+        if dead:
+            raise RankError(self._deaths[0]) from error
+
+    def _watch(self, rank: int, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None
+        told = child.stdout.read()
+        if child.wait() == 0:
+            return
+        self._deaths.append(self._death(rank, child, told))
+        self._died.set()
+        if not self._over.wait(_GRACE):
+            with contextlib.suppress(OSError):
+                self._storage.write(_DEATH, self._deaths[0].encode())
+            os._exit(1)
+
+    def _death(self, rank: int, child: subprocess.Popen[str], told: str) -> str:
+        code = child.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        last = told.strip().splitlines()[-1:]  # libraries may have printed before
+        return f"rank {rank} of {self._job['processes']} {last[0] if last else how}"
+
+    def _end(self) -> None:
+        for child in self._children:
+            child.kill()
+        for child in self._children:
+            child.wait()
+
+
+def _start(job: dict[str, Any], rank: int, meeting: str) -> subprocess.Popen[str]:
+    """A process that runs study/worker/rank_process.py for as long as its standard input is open."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "study.worker.rank_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        start_new_session=True,  # a Ctrl-C in the terminal is the driver's
+    )
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it has died already, which is found out next
+        child.stdin.write(json.dumps({"job": job, "rank": rank, "meeting": meeting}) + "\n")
+        child.stdin.flush()
+    return child

@@ -1,0 +1,96 @@
+"""Every benchmark runs at its small size, finds equal results and writes its numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "benchmarks"))
+
+from projection import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
+
+from dcreid.config import Config, paper  # noqa: E402
+
+SMALL = {
+    "merge": ("--tracklets", "300", "--dbc-rows", "5", "--blocked", "2000", "--dim", "32"),
+    "evaluate": (),
+    "frames": ("--workers", "1", "--most", "200"),
+    "train memory": ("--memory",),
+    "train": (
+        *("--workers", "1", "--height", "32", "--width", "16", "--frames", "1"),
+        *("--mars-size", "--mars-frames", "1", "--minutes", "0"),
+    ),
+    "lighter": (),
+    "study": ("--trials", "40", "--tpe-trials", "40"),
+}
+FOUND = {
+    "merge": {"rivals", "sweep", "blocked"},
+    "evaluate": {"rival", "sweep"},
+    "frames": {"loaders", "together", "sweep"},
+    "train memory": {"memory", "seconds"},
+    "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
+    "lighter": {"settings"},
+    "study": {"tune", "driver", "real"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_the_small_size_runs_through(name: str, tmp_path: Path):
+    path = tmp_path / "numbers.json"
+    program = name.split()[0]
+    command = [sys.executable, f"benchmarks/{program}.py", "--quick", "--repeats", "1", "--json", str(path)]
+    done = subprocess.run(
+        [*command, "--threads", "1", *SMALL[name]],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    written = json.loads(path.read_text())
+    assert written["benchmark"] == program and set(written["results"]) == FOUND[name]
+    assert "load before" in done.stdout
+
+
+def without(*changes: tuple[str, object]) -> Config:
+    return paper("mars").replace(**dict(changes))
+
+
+def test_a_trial_of_the_paper_is_so_many_frames():
+    epochs, steps = 30 + 19 * 3, 20
+    counted = Rates(train=1.0, features=float("inf"), merge=0.0, evaluate=0.0)
+    assert trial_seconds(counted) == epochs * TRACKLETS * 8
+    counted = Rates(train=float("inf"), features=1.0, merge=0.0, evaluate=0.0)
+    assert trial_seconds(counted) == (steps + 1) * (FRAMES + TEST_FRAMES)
+    counted = Rates(train=float("inf"), features=float("inf"), merge=1.0, evaluate=100.0)
+    assert trial_seconds(counted) == steps * 1.0 + (steps + 1) * 100.0
+
+
+@pytest.mark.parametrize("every", [1, 3, 5, 40])
+def test_rarer_and_smaller_evaluations_are_counted(every: int):
+    counted = Rates(train=float("inf"), features=1.0, merge=0.0, evaluate=0.0)
+    config = without(("evaluate.eval_every", every), ("data.eval_frames", 2))
+    # The evaluations that are due before the last see two frames each, it and the first of all see all.
+    early = len([step for step in range(1, 20) if step % every == 0])
+    expected = 21 * 2 * TRACKLETS + early * 2 * 12_180 + 2 * TEST_FRAMES
+    assert trial_seconds(counted, config) == expected
+
+
+def test_pruning_and_sharing_save_what_they_spare():
+    rates = Rates(train=1000.0, features=4000.0, merge=1.0, evaluate=1.0)
+    whole, first = trial_seconds(rates), trial_seconds(rates, steps=2)
+    plain = study_seconds(rates, samples=10, pruning=False)
+    assert plain == pytest.approx(10 * whole)
+    shared = study_seconds(rates, samples=10, pruning=False, sharing=2)
+    assert plain - shared == pytest.approx(9 * first)
+    up_to_6, up_to_18 = trial_seconds(rates, steps=6), trial_seconds(rates, steps=18)
+    cost = up_to_6 + (up_to_18 - up_to_6) / 3 + (whole - up_to_18) / 9
+    assert study_seconds(rates, samples=10, pruning=True) == pytest.approx(whole + 9 * cost)

@@ -1,0 +1,1 @@
+"""Faults that a colleague could make, and how they are run: see `tests/mutants.py`."""

@@ -1,0 +1,164 @@
+"""Faults in what is told of a study: tables, intervals, verdicts. How they are read is in `mutants.py`."""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+ANALYSIS: list[Mutant] = [
+    *of(
+        "tables",
+        "study/record/results.py",
+        "tests/study/decide/test_session.py::test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one",
+        ("the latest of equal steps is best", "mean > best[0]", "mean >= best[0]"),
+        (
+            "the untrained network may be best",
+            "if step > 0 and mean is not None and",
+            "if mean is not None and",
+        ),
+    ),
+    *of(
+        "tables",
+        "study/show/summary.py",
+        "tests/study/decide/test_confirmation.py::test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it",
+        (
+            "the worst come first",
+            "key=lambda t: (-(t.value or 0.0), t.number),",
+            "key=lambda t: ((t.value or 0.0), t.number),",
+        ),
+        ("the first step for the last", "last = trial.steps[max(curve)]", "last = trial.steps[min(curve)]"),
+    ),
+    *of(
+        "tables",
+        "analysis/figures/search.py",
+        "tests/analysis/figures/test_search.py::"
+        "test_the_best_trial_is_the_one_of_highest_value_and_the_history_rises_to_it",
+        (
+            "Optuna's plots of a minimum",
+            'direction="maximize", study_name',
+            'direction="minimize", study_name',
+        ),
+    ),
+    *of(
+        "tables",
+        "analysis/data/runs.py",
+        "tests/analysis/data/test_runs.py",
+        (
+            "the last of equal steps is best",
+            "key=lambda step: (curve[step], -step)",
+            "key=lambda step: (curve[step], step)",
+        ),
+        ("taken over rather than computed", "return not trial.reused", "return bool(trial.reused)"),
+        ("the last study's run counts", "return study is known.study", "return study is not known.study"),
+    ),
+    *of(
+        "tables",
+        "analysis/stats/ablations.py",
+        "tests/analysis/test_tables.py",
+        (
+            "the paper's rank-1 minus ours",
+            'means["rank1"].mean - printed.rank1',
+            'printed.rank1 - means["rank1"].mean',
+        ),
+        (
+            "gains of the first row over the others",
+            '"mAP_trapezoid", at) - first).dropna()',
+            '"mAP_trapezoid", at) + first).dropna()',
+        ),
+    ),
+    *of(
+        "tables",
+        "analysis/stats/confirmed.py",
+        "tests/analysis/test_tables.py",
+        (
+            "runs that the search chose by are fresh",
+            "return origin not in SEARCHED and not",
+            "return origin in SEARCHED or not",
+        ),
+        (
+            "not paired by seed",
+            "compare((fresh - reference).dropna())",
+            "compare((fresh - reference.mean()).dropna())",
+        ),
+    ),
+    *of(
+        "tables",
+        "analysis/data/results.py",
+        "tests/analysis/data/test_results.py",
+        (
+            "galleries are averaged together",
+            '("name", "fingerprint", "protocol")]',
+            '("name", "fingerprint")]',
+        ),
+    ),
+    *of(
+        "intervals",
+        "study/record/intervals.py",
+        "tests/analysis/stats/test_tests.py tests/study/decide/test_confirmation.py::test_estimates",
+        ("deviation of the whole population", "ddof=1", "ddof=0"),
+        ("a one-sided quantile", "1 - LEVEL / 2", "1 - LEVEL"),
+        ("a degree of freedom more", "LEVEL / 2, n - 1)", "LEVEL / 2, n)"),
+        ("deviation of a run, not of the mean", "math.sqrt(n), n)", "1.0, n)"),
+    ),
+    *of(
+        "intervals",
+        "analysis/stats/tests.py",
+        "tests/analysis/stats/test_tests.py",
+        ("many tests at the level of one", "self.p * tests < LEVEL", "self.p < LEVEL"),
+        (
+            "a one-sided test",
+            "stats.ttest_1samp(known, 0.0)",
+            'stats.ttest_1samp(known, 0.0, alternative="greater")',
+        ),
+        (
+            "two seeds are enough",
+            "self.difference.n >= FEWEST_SEEDS",
+            "self.difference.n >= FEWEST_SEEDS - 1",
+        ),
+    ),
+    *of(
+        "intervals",
+        "study/decide/confirmation.py",
+        "tests/study/decide/test_confirmation.py::test_the_best_and_the_papers_run_on_fresh_seeds",
+        (
+            "the worst are confirmed",
+            "(-(trial.value or 0.0), trial.number)",
+            "((trial.value or 0.0), trial.number)",
+        ),
+        ("one configuration more is confirmed", "[: plan.confirm]", "[: plan.confirm + 1]"),
+        (
+            "pruned trials are candidates",
+            't.state == "complete" and t.value is not None]',
+            't.state in ("complete", "pruned") and t.value is not None]',
+            "tests/study/decide/test_confirmation.py::test_pruned_and_unmeasured_trials_are_no_candidates",
+        ),
+    ),
+    *of(
+        "claims",
+        "analysis/stats/claims.py",
+        "tests/analysis/stats/test_claims.py",
+        (
+            "best of all the wrong way round",
+            '{own: 1.0, f"{prefix}/{v:g}": -1.0}',
+            '{own: -1.0, f"{prefix}/{v:g}": 1.0}',
+        ),
+        (
+            "collapse is any loss",
+            '{"table3/0.1": 0.5, "table3/0.3": -1}',
+            '{"table3/0.1": 1.0, "table3/0.3": -1}',
+        ),
+        ("lambda2 against lambda1 alone", "{_BOTH: 1, _L1: -2, _BASELINE: 1}", "{_BOTH: 1, _L1: -1}"),
+        (
+            "supported by one contrast of several",
+            "if all(each.sign() > 0 for each in tested):",
+            "if any(each.sign() > 0 for each in tested):",
+        ),
+        ("contradicted by the luckiest of several", "each.sign(tests=len(tested)) < 0", "each.sign() < 0"),
+        (
+            "judged on the other mAP",
+            '_per_seed(contrast, found, "mAP_trapezoid", at)',
+            '_per_seed(contrast, found, "mAP", at)',
+        ),
+        ("the strongest contrast is shown", "weakest = min(tested", "weakest = max(tested"),
+        ("the paper's largest margin", "mean(min(sums), sign=True)", "mean(max(sums), sign=True)"),
+    ),
+]

@@ -1,0 +1,449 @@
+"""Faults in the method itself: `dcreid`. How they are read is in `mutants.py`."""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+METHOD: list[Mutant] = [
+    *of(
+        "training",
+        "dcreid/training.py",
+        "tests/dcreid/test_stage_reference.py::test_two_stages_and_their_merges_equal_the_reference",
+        ("the loss grows", "loss.backward()  #", "(-loss).backward()  #"),
+        (
+            "classes of other tracklets in the loss",
+            "on_device[tracklets.to(device, non_blocking=True)]",
+            "on_device[torch.arange(b, device=device)]",
+        ),
+        (
+            "classes of other tracklets in the update",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v, labels[:b], alpha)",
+        ),
+        (
+            "the memory is never updated",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v[:0], labels[:0], alpha)",
+        ),
+        (
+            "the memory keeps what it should take",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v, labels[tracklets], 1.0 - alpha)",
+        ),
+        ("one rate for backbone and head", 'group["lr"] = lr * group["factor"]', 'group["lr"] = lr'),
+        ("no weight decay", "weight_decay=train.weight_decay", "weight_decay=0.0"),
+        ("momentum not Nesterov's", "nesterov=train.momentum > 0", "nesterov=False"),
+        (
+            "frames as they lie in the store",
+            "v = _embed(network, head, varied,",
+            "v = _embed(network, head, frames,",
+        ),
+        (
+            "frames not normalised",
+            "network(normalise(frames.flatten(0, 1), train.channels_last))",
+            "network(frames.flatten(0, 1).permute(0, 3, 1, 2).contiguous() / 255)",
+        ),
+        ("backbone in evaluation mode", "    backbone.train()", "    backbone.eval()"),
+        ("head in evaluation mode", "        head.train()", "        head.eval()"),
+        (
+            "gradients of all batches add up",
+            "optimiser.zero_grad(set_to_none=True)",
+            "optimiser.zero_grad(set_to_none=True) if epoch < 0 else None",
+        ),
+        ("the highest frame for the mean frame", ".mean(dim=1)", ".amax(dim=1)"),
+        (
+            "unit features into the head",
+            "return unit(pooled if head is None else head(pooled))",
+            "return unit(pooled if head is None else head(unit(pooled)))",
+        ),
+        (
+            "every stage draws the same",
+            'generator(config.seed, "stage", stage)',
+            'generator(config.seed, "stage", 1)',
+        ),
+        (
+            "mean loss over the largest batch",
+            "total += loss.detach() * b",
+            "total += loss.detach() * train.batch_size",
+        ),
+        (
+            "frames of one epoch for all",
+            "epochs * len(store) * data.frames)",
+            "len(store) * data.frames)",
+            "tests/dcreid/test_algorithm.py::test_the_loop_counts_as_algorithm_1_does",
+        ),
+        (
+            "the rate falls an epoch early",
+            "if epoch > train.lr_decay_epoch",
+            "if epoch >= train.lr_decay_epoch",
+            "tests/dcreid/test_algorithm.py::test_the_learning_rate_of_the_paper",
+        ),
+    ),
+    *of(
+        "training",
+        "dcreid/data/loading.py",
+        "tests/dcreid/test_stage_reference.py::test_two_stages_and_their_merges_equal_the_reference",
+        (
+            "always the first frame",
+            "store.starts[tracklets][:, None] + within",
+            "store.starts[tracklets][:, None] + 0 * within",
+        ),
+    ),
+    *of(
+        "training",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_stage_reference.py::test_two_stages_and_their_merges_equal_the_reference",
+        (
+            "frames of tracklets before they were permuted",
+            "self.store.reordered(self.order)",
+            "self.store.reordered(np.sort(self.order))",
+        ),
+        (
+            "memory rows of other tracklets",
+            "class_means(unit(embedded), ",
+            "class_means(unit(embedded).flip(0), ",
+        ),
+    ),
+    *of(
+        "training",
+        "dcreid/features.py",
+        "tests/dcreid/test_algorithm.py::test_features_are_means_over_frames_whatever_the_batch",
+        ("features of batches in training mode", "    backbone.eval()", "    backbone.train()"),
+    ),
+    *of(
+        "memory",
+        "dcreid/memory.py",
+        "tests/dcreid/test_memory.py",
+        ("logits times the temperature", " / self.temperature", " * self.temperature"),
+        (
+            "loss summed over the batch",
+            "functional.cross_entropy(self.logits(v), labels)",
+            'functional.cross_entropy(self.logits(v), labels, reduction="sum")',
+        ),
+        (
+            "rows not normalised after an update",
+            "functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)",
+            "alpha * self.rows[rows] + (1.0 - alpha) * samples",
+        ),
+        ("samples of a class in reverse order", ".tril_(-1)", ".triu_(1)"),
+        (
+            "update rate a step late",
+            "share = min(1.0, step * merge_rate)",
+            "share = min(1.0, (step - 1) * merge_rate)",
+        ),
+        ("memory shares the rows it is given", "rows.float().clone()", "rows.float()"),
+        ("class sums are not normalised", "return functional.normalize(sums, dim=1)", "return sums"),
+    ),
+    *of(
+        "memory",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_memory_rows_after_a_merge",
+        ("rows never start at zero", 'if kind == "zeros" else rows', 'if kind == "" else rows'),
+        (
+            "rows of the last classes are taken over",
+            "self.memory.rows[: self.n_classes]",
+            "self.memory.rows[-self.n_classes :]",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_merges_by_every_option_are_the_references",
+        ("distances never squared", 'squared=merging.distance == "squared"', "squared=False"),
+    ),
+    *of(
+        "criterion",
+        "dcreid/evaluation/joins.py",
+        "tests/dcreid/test_algorithm.py::test_merges_by_every_option_are_the_references",
+        (
+            "Eq (3) always as printed",
+            "merging.lambda1, merging.lambda2, merging.intra)",
+            'merging.lambda1, merging.lambda2, "samples")',
+        ),
+        (
+            "sizes have no part in a merge",
+            "merging.lambda1, merging.lambda2, merging.intra)",
+            "merging.lambda1, 0.0, merging.intra)",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/clustering/dispersion.py",
+        "tests/dcreid/clustering/test_dispersion.py tests/dcreid/clustering/test_merging.py",
+        (
+            "the two readings of Eq (3) exchanged",
+            'sizes if intra == "samples" else sizes.square()',
+            'sizes if intra == "pairs" else sizes.square()',
+        ),
+        ("half of the product in Eq (4)'s distances", "alpha=-2.0)", "alpha=-1.0)"),
+        (
+            "norms of the first rows in every block",
+            "norms[None, start:], out=rows",
+            "norms[None, : n - start], out=rows",
+        ),
+        (
+            "single tracklets in any order taken as sorted",
+            "bool((index.diff() > 0).all())",
+            "bool((index.diff() != 0).all())",
+        ),
+        (
+            "products in the precision of autocast",
+            "torch.autocast(device.type, enabled=False)",
+            "torch.autocast(device.type, enabled=True)",
+            "tests/dcreid/test_memory.py::test_autocast_leaves_logits_loss_and_rows_in_float32",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/clustering/merging.py",
+        "tests/dcreid/clustering/test_merging.py",
+        (
+            "lambda1 and lambda2 exchanged",
+            "penalty = lambda1 * dispersion + lambda2 * count",
+            "penalty = lambda2 * dispersion + lambda1 * count",
+        ),
+        (
+            "dispersion of one of two classes",
+            "rows.add_(penalty_a[:, None]).add_(penalty)",
+            "rows.add_(penalty_a[:, None]).add_(penalty_a[:, None])",
+        ),
+        (
+            "sums of distances over one class's size",
+            "rows.div_(n_a[:, None]).div_(count)",
+            "rows.div_(n_a[:, None])",
+        ),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/merging.py",
+        "tests/dcreid/clustering/test_merging.py",
+        (
+            "ties go by the second class",
+            "np.lexsort((second, first, weight))",
+            "np.lexsort((first, second, weight))",
+        ),
+        (
+            "any m edges of the forest",
+            "np.sort(forest.data.astype(np.int64))[:m]",
+            "forest.data.astype(np.int64)[:m]",
+        ),
+        ("the lower triangle is read", "upper = first < second", "upper = first > second"),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/agglomeration.py",
+        "tests/dcreid/clustering/test_merging.py::test_merge_exact_is_the_loop_that_recomputes_everything "
+        "tests/dcreid/clustering/test_merging.py::test_a_joined_class_can_come_closer_and_wins_ties_by_its_place",
+        (
+            "a joined class counts its halves only",
+            "self.sums[a, a] += self.sums[a, b]",
+            "self.sums[a, a] += 0.0",
+        ),
+        (
+            "a joined class keeps its old penalty",
+            "self.penalty[a] = self._penalty(a)",
+            "self.penalty[a] += 0.0",
+        ),
+        (
+            "a tie with a joined class goes by age",
+            "| ((cost == self.lowest[:a]) & (a < self.nearest[:a]))",
+            "",
+        ),
+        (
+            "rows near the joined class are not scanned",
+            "(self.nearest == a) | (self.nearest == b)",
+            "self.nearest == b",
+        ),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/blocked.py",
+        "tests/dcreid/clustering/test_blocked.py",
+        ("pairs inside a class counted once", "inside = 2.0 * (", "inside = 1.0 * ("),
+        ("nothing heavier than the first join", "float(weight[kept[-1]])", "float(weight[kept[0]])"),
+    ),
+    *of(
+        "metrics",
+        "dcreid/evaluation/retrieval.py",
+        "tests/dcreid/evaluation/test_retrieval.py",
+        (
+            "everybody of the query's camera is ignored",
+            "ignored = (same & same_camera) |",
+            "ignored = same_camera |",
+        ),
+        ("junk takes ranks", "| (g_ids == JUNK)[None, :]", "| (g_ids == JUNK - 1)[None, :]"),
+        ("distractors are right for one another", "(q_ids > 0)[:, None]", "(q_ids >= 0)[:, None]"),
+        (
+            "equal distances rank as if the positive came first",
+            "equal & (position < column[some, None])",
+            "equal & (position < 0 * column[some, None])",
+        ),
+        ("precision above the first match is 0", "torch.ones_like(r))", "torch.zeros_like(r))"),
+        (
+            "mean over positives, not over queries",
+            "sums[measured] / positives[measured]",
+            "sums[measured] / positives[measured].double().mean()",
+        ),
+        (
+            "purity of persons, not of classes",
+            "np.maximum.at(commonest, cell // len(b), both)",
+            "np.maximum.at(commonest, cell % len(a), both)",
+            "tests/dcreid/evaluation/test_retrieval.py::test_clustering_quality_is_the_loops",
+        ),
+        (
+            "Rand index not adjusted",
+            "expected = in_class * in_person / total if total else 0.0",
+            "expected = 0.0",
+            "tests/dcreid/evaluation/test_retrieval.py::test_clustering_quality_is_the_loops",
+        ),
+    ),
+    *of(
+        "metrics",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_retrieval_is_that_of_the_reference_on_unit_features",
+        (
+            "retrieval by features of any length",
+            "v = unit(self._features_of(self.test_store, most))",
+            "v = self._features_of(self.test_store, most)",
+        ),
+    ),
+    *of(
+        "metrics",
+        "dcreid/steps.py",
+        "tests/dcreid/test_algorithm.py::test_rows_tell_the_labels_trained_on_from_those_merged_into",
+        (
+            "quality of classes in another order",
+            "in_split[order] = labels.numpy()",
+            "in_split[:] = labels.numpy()",
+        ),
+    ),
+    *of(
+        "frame sampling",
+        "dcreid/data/loading.py",
+        "tests/dcreid/data/test_loading.py",
+        (
+            "the middle of every segment",
+            "(np.arange(count) + share) / count",
+            "(np.arange(count) + 0.5) / count",
+        ),
+        (
+            "evenly spaced frames from the start",
+            "(2 * place + 1) * lengths[owner]",
+            "2 * place * lengths[owner]",
+        ),
+        (
+            "tracklets in order of the store",
+            "batches_of(rng.permutation(len(store)), batch_size)",
+            "batches_of(np.arange(len(store)), batch_size)",
+        ),
+        (
+            "one draw of frames for all tracklets",
+            "share = rng.random((len(lengths), count))",
+            "share = np.repeat(rng.random((1, count)), len(lengths), axis=0)",
+        ),
+        (
+            "vertical shift by the width",
+            "rng.integers(-int(shift * h), int(shift * h)",
+            "rng.integers(-int(shift * w), int(shift * w)",
+        ),
+        ("shifted one way only", "right = rng.integers(-int(shift * w)", "right = rng.integers(0"),
+        (
+            "borders come round from the other side",
+            "np.clip(np.arange(w) + right[:, None], 0, w - 1)",
+            "(np.arange(w) + right[:, None]) % w",
+        ),
+        ("means of BGR", "_MEAN = (0.485, 0.456, 0.406)", "_MEAN = (0.406, 0.456, 0.485)"),
+    ),
+    *of(
+        "store",
+        "dcreid/data/store.py",
+        "tests/dcreid/data/test_store.py",
+        (
+            "tracklets moved the other way",
+            "starts=self.starts[order], lengths=self.lengths[order]",
+            "starts=self.starts[np.argsort(order)], lengths=self.lengths[np.argsort(order)]",
+        ),
+        ("readable frames are taken to be the first", "pixels[good]", "pixels[:kept]"),
+        ("gaps between chunks", "good, position + kept", "good, position + len(rows)"),
+        (
+            "borders of tracklets not in the name",
+            "digest.update(np.ascontiguousarray(split.offsets).tobytes())",
+            "digest.update(np.ascontiguousarray(split.cameras).tobytes())",
+        ),
+        (
+            "frames not in the name",
+            "{_VERSION} {split.frames.fingerprint()} ",
+            "{_VERSION} {len(split.frames)} ",
+        ),
+        (
+            "width not in the name",
+            'f"{_key(split)}-{height}x{width}"',
+            'f"{_key(split)}-{height}x{height}"',
+            "tests/dcreid/data/test_store.py::test_sizes_of_one_height_have_stores_of_their_own",
+        ),
+        ("mended only when all frames are", "return not readable.any()", "return not readable.all()"),
+    ),
+    *of(
+        "state",
+        "dcreid/state.py",
+        "tests/dcreid/test_algorithm.py::test_all_that_was_told_of_a_cut_run_is_told_by_the_one_that_goes_on",
+        (
+            "memory rows come back in reverse",
+            'else run.new_memory(state["memory"])',
+            'else run.new_memory(state["memory"].flip(0))',
+            "tests/dcreid/test_algorithm.py::test_a_run_cut_anywhere_and_continued_equals_the_uncut_run[head]",
+        ),
+        (
+            "only the newest merge comes back",
+            'for labels in state["labels_history"]]',
+            'for labels in state["labels_history"][-1:]]',
+        ),
+        (
+            "the head stays as it was made",
+            'run.head.load_state_dict(state["head"])',
+            "run.head.load_state_dict(run.head.state_dict())",
+            "tests/dcreid/test_algorithm.py::test_a_run_cut_anywhere_and_continued_equals_the_uncut_run[head]",
+        ),
+        ("seconds of a cut stage are lost", '"train": state["stage_seconds"],', '"train": 0.0,'),
+        (
+            "seconds that a cut stage saved are lost",
+            'StageResult(**state["stage"]), seconds, state["stage_saved_seconds"])',
+            'StageResult(**state["stage"]), seconds)',
+        ),
+        (
+            "queries of the newest step only come back",
+            'for step, found in state.get("queries", {}).items()}',
+            'for step, found in list(state.get("queries", {}).items())[-1:]}',
+        ),
+        (
+            "any retrieval will do",
+            "if of is not None and tuple(of) == wanted:",
+            "if of is not None:",
+            "tests/dcreid/test_algorithm.py::test_what_a_stage_that_is_taken_over_had_cost_is_told_as_saved",
+        ),
+        (
+            "features were no work",
+            'saved_seconds=spent["train"] + spent["features"]',
+            'saved_seconds=spent["train"]',
+            "tests/dcreid/test_algorithm.py::test_what_a_stage_that_is_taken_over_had_cost_is_told_as_saved",
+        ),
+    ),
+    *of(
+        "state",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_a_state_of_other_tracklets_is_refused",
+        ("one order of tracklets for all seeds", 'generator(config.seed, "order")', 'generator(0, "order")'),
+        (
+            "tracklets are shuffled all the same",
+            "if not config.data.shuffle_tracklets:",
+            "if config.seed < 0:",
+            "tests/dcreid/test_algorithm.py::test_tracklets_keep_their_order_where_that_is_asked_for",
+        ),
+        (
+            "the last step takes a few frames",
+            "0 if last else self.config.data.eval_frames",
+            "self.config.data.eval_frames",
+            "tests/dcreid/test_algorithm.py::test_evaluation_may_be_rarer_and_the_last_step_uses_all_frames",
+        ),
+    ),
+]

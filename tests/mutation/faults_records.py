@@ -1,0 +1,233 @@
+"""Faults in what studies keep and begin with: schema, the paper's tables in a search, queries, partitions.
+
+How they are read is in `mutants.py`.
+"""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+RECORDS: list[Mutant] = [
+    *of(
+        "schema",
+        "dcreid/config.py",
+        "tests/dcreid/test_config.py",
+        ("a field of its default tells of itself", "if value != standard[name]}", "if value is not None}"),
+        (
+            "what this code does not know is dropped in silence",
+            "return whole | {name: value for name, value in values.items() if name not in standard}",
+            "return whole",
+        ),
+        (
+            "groups that are stored are not completed",
+            "_completed(values.get(name, {}), default)",
+            "dict(values.get(name, default))",
+        ),
+    ),
+    *of(
+        "schema",
+        "study/plan.py",
+        "tests/study/record/test_schema.py",
+        (
+            "a search space is no part of a study",
+            '    "seeds",\n    "given",',
+            '    "seeds",\n    "space", "given",',
+        ),
+        (
+            "the base counts with all its fields",
+            '| {"base": self.config.difference()}',
+            '| {"base": self.config.flat()}',
+        ),
+        (
+            "options that came later are part of a study",
+            "for name, value in kept.items() if value != standard[name]}",
+            "for name, value in kept.items() if value is not None}",
+        ),
+    ),
+    *of(
+        "schema",
+        "study/record/folder.py",
+        "tests/study/record/test_schema.py",
+        (
+            "any study of the data set is the command's",
+            "if found.identity() == wanted and found.root == plan.root:",
+            "if found.root == plan.root:",
+        ),
+        (
+            "a study is created with what is asked for now",
+            'given=_read(path, "use another --name")[1].given)',
+            "given=plan.given)",
+        ),
+        ("from here to there", "{there[f]} there, {here[f]} here", "{here[f]} there, {there[f]} here"),
+    ),
+    *of(
+        "schema",
+        "study/record/schema.py",
+        "tests/study/record/test_schema.py",
+        ("a newer schema is read", "1 <= found <= SCHEMA:", "1 <= found:"),
+    ),
+    *of(
+        "schema",
+        "study/record/ledger.py",
+        "tests/study/record/test_schema.py",
+        (
+            "a ledger's configurations stay as they were stored",
+            '| {"config": completed(entry["config"])},',
+            '| {"config": entry["config"]},',
+        ),
+        (
+            "sessions without a number",
+            'stamp | {"schema": SCHEMA} if event == "session" else stamp',
+            'stamp | {"schema": 1} if event == "session" else stamp',
+        ),
+    ),
+    *of(
+        "the paper's tables",
+        "search_spaces/paper.py",
+        "tests/study/command/test_options.py tests/analysis/test_tables.py",
+        (
+            "settings of fields that were given",
+            "held = [name for name in changes if name in fixed]",
+            "held = [name for name in changes if name not in changes]",
+        ),
+        ("the final setting twice", "elif changes:", "else:"),
+        (
+            "a figure for a table",
+            "for rows in (_table1, _table2, _table3):",
+            "for rows in (_table1, _table2, _fig4):",
+        ),
+    ),
+    *of(
+        "the paper's tables",
+        "study/decide/queue.py",
+        "tests/study/command/test_given.py",
+        (
+            "what is given is no sample",
+            'return origin in ("search", "given") or',
+            'return origin in ("search",) or',
+        ),
+        (
+            "what is given counts beside the samples",
+            'origin == "paper" for origin, _, _ in self._given)',
+            'origin in ("paper", "given") for origin, _, _ in self._given)',
+        ),
+        (
+            "points of a grid that were given run again",
+            "if not any(p.items() <= flat.items() for flat in held)]",
+            "if not any(p.items() <= flat.items() for flat in held[:1])]",
+        ),
+        (
+            "given beyond the samples",
+            'if origin == "given" and self._enough_samples():',
+            'if origin == "given" and self.complete:',
+        ),
+    ),
+    *of(
+        "the paper's tables",
+        "study/plan.py",
+        "tests/study/command/test_given.py",
+        (
+            "given before trial 0",
+            'return [*papers[:1], *(("given", run) for run in self._given_items()), *papers[1:]]',
+            'return [*(("given", run) for run in self._given_items()), *papers]',
+        ),
+    ),
+    *of(
+        "the paper's tables",
+        "study/decide/confirmation.py",
+        "tests/study/command/test_given.py",
+        ("given settings are not confirmed", 'SEARCHED = ("search", "given")', 'SEARCHED = ("search",)'),
+    ),
+    *of(
+        "the paper's tables",
+        "study/command/options.py",
+        "tests/study/command/test_options.py",
+        ("small searches are given settings too", "or samples < TABLES_FROM:", "or samples < 2:"),
+        (
+            "data here before data everywhere",
+            "for place in (*places, here):",
+            "for place in (here, *places):",
+        ),
+    ),
+    *of(
+        "queries",
+        "dcreid/evaluation/retrieval.py",
+        "tests/dcreid/evaluation/test_retrieval.py",
+        (
+            "the second match for the first",
+            "first_match=rank[first[measured]].cpu()",
+            "first_match=rank[first[measured] + (positives[measured] > 1)].cpu()",
+        ),
+        (
+            "queries without a match are asked for",
+            "queries_skipped=self.asked - len(self.query)",
+            "queries_skipped=self.asked",
+        ),
+    ),
+    *of(
+        "queries",
+        "study/record/trial_tables.py",
+        "tests/study/worker/test_trainable.py",
+        (
+            "queries by their rows of the test split",
+            "tracklet = data.query[found.query.numpy()]",
+            "tracklet = found.query.numpy()",
+        ),
+        (
+            "both precisions by the rectangle rule",
+            "            found.average_precision_trapezoid.numpy(),",
+            "            found.average_precision.numpy(),",
+        ),
+    ),
+    *of(
+        "queries",
+        "study/worker/trainable.py",
+        "tests/study/worker/test_trainable.py",
+        (
+            "the untrained network's queries are lost by a cut",
+            "untrained = algorithm.untrained()  # anew",
+            "untrained = algorithm.untrained() if recorded < 0 else None  # anew",
+        ),
+    ),
+    *of(
+        "state",
+        "dcreid/state.py",
+        "tests/dcreid/test_algorithm.py tests/study/worker/test_trainable.py",
+        (
+            "queries of a cut run are lost",
+            'for step, found in state.get("queries", {}).items()}',
+            'for step, found in state.get("none", {}).items()}',
+        ),
+    ),
+    *of(
+        "metrics",
+        "dcreid/steps.py",
+        "tests/dcreid/test_algorithm.py",
+        (
+            "quality before is that of after",
+            'f"{name}_before": value for name, value in before.values().items()',
+            'f"{name}_before": value for name, value in after.values().items()',
+        ),
+        (
+            "a partition named by how its classes are called",
+            "rank[inverse].tobytes()",
+            "np.asarray(labels, dtype=np.int32).tobytes()",
+        ),
+        ("rows taken for tracklets", "in_split[order] = labels.numpy()", "in_split[:] = labels.numpy()"),
+    ),
+    *of(
+        "tables",
+        "analysis/data/runs.py",
+        "tests/analysis/data/test_runs.py tests/analysis/test_tables.py",
+        (
+            "diverged runs leave the tables",
+            'if trial.state in ("complete", "diverged") and',
+            'if trial.state == "complete" and',
+        ),
+        (
+            "a diverged run counts to where it was well",
+            "lost = range(self.trial.diverged_at, ",
+            "lost = range(self.trial.diverged_at + 1, ",
+        ),
+    ),
+]

@@ -1,0 +1,68 @@
+"""`--dry-run`: counts that can be checked by hand, and nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcreid.algorithm import merge_steps
+from study import run
+from study.command.dry_run import Cost, estimate
+
+TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
+
+
+def test_frames_are_counted(plan_of, data):
+    config = plan_of(
+        "--first-epochs", "3", "--later-epochs", "2", "--frames", "5", "--eval-frames", "2"
+    ).config
+    cost = estimate(config, data)
+    n, steps = len(data.train), merge_steps(len(data.train), config.merge)
+    assert cost.steps == steps
+    assert cost.train_frames == (3 + 2 * (steps - 1)) * n * 5
+    measured_on_all = 2 * int(data.test.lengths.sum())  # the untrained network, and the last step
+    assert cost.feature_frames == (steps + 1) * 2 * n + (steps - 1) * 2 * len(data.test) + measured_on_all
+    assert cost.seconds > 0 and cost.checkpoint_bytes > 100_000
+    assert 0 < cost.first_stages_seconds < cost.seconds
+    frames = int(data.train.lengths.sum() + data.test.lengths.sum())
+    assert cost.store_bytes == frames * config.data.height * config.data.width * 3
+
+
+def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("study.command.dry_run._rates", lambda *_: (10.0, 100.0))
+    cost = estimate(plan_of().config, data)
+    assert cost.seconds == pytest.approx(cost.train_frames / 10 + cost.feature_frames / 100)
+
+
+def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    cost = Cost(5, 1, 1, seconds=7200.0, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1)
+    monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: cost)
+    options = [*TINY, "--studies", str(tmp_path), "--dry-run"]
+    assert run.main([*options, "--plan", "table1", "--seeds", "2"]) == 0
+    # Six trials of two hours; two of each seed take an hour over.
+    assert "6 trials, 8.0 h of trial time without pruning, 4.0 h being saved" in capsys.readouterr().out
+    assert run.main([*options, "--samples", "5", "--confirm", "1", "--seeds", "3"]) == 0
+    assert f"{5 + 2 * 3} trials, 22.0 h of trial time without pruning\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "6 finished trials, sampler tpe, pruner asha"),
+        (("--sampler", "grid"), "sampler grid"),
+        (("--samples", "20"), "runs that are given: 7"),
+        (("--samples", "20", "--seeds", "2"), "the study: 21 trials"),
+        (("--plan", "table1", "--seeds", "2"), "runs that are given: 6"),
+        (("--plan", "table1"), "being saved by shared stages"),
+    ],
+)
+def test_it_prints_the_plan_and_writes_nothing(
+    options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run.main([*TINY, "--studies", str(tmp_path / "s"), "--dry-run", *options]) == 0
+    told = capsys.readouterr().out
+    assert said in told and "one trial:" in told and "merge.lambda1" in told
+    assert not (tmp_path / "s").exists()

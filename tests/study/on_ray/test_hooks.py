@@ -1,0 +1,139 @@
+"""The hooks that Tune calls: nothing of theirs may end Tune's loop, and reasons are short and true."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray import cloudpickle
+from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from study.on_ray.hooks import (
+    SessionCallback,
+    SessionScheduler,
+    SessionSearcher,
+    SessionStopper,
+    failure_reason,
+    reason_of,
+)
+
+HOOKS = (SessionSearcher, SessionScheduler, SessionCallback, SessionStopper)
+
+
+class Recorder:
+    """A session that notes what it hears."""
+
+    def __init__(self, answer: Any = None):
+        self.answer, self.heard, self.stopped, self.error = answer, [], None, None
+
+    def __getattr__(self, name: str) -> Any:
+        def hear(*arguments: Any) -> Any:
+            self.heard.append((name, *arguments))
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            return self.answer
+
+        return hear
+
+    def stop(self, why: str) -> None:
+        self.stopped = why
+
+
+def trial(**values: Any) -> Any:
+    return SimpleNamespace(trial_id="t1", **values)
+
+
+def test_rows_go_to_the_session_without_what_tune_adds():
+    session = Recorder(True)
+    result = {"step": 3, "mAP": 0.5, "done": False, "pid": 7, "config": {}, "config/trial": 0,
+              "training_iteration": 4, "time_total_s": 1.0}  # fmt: skip
+    decision = SessionScheduler(session).on_trial_result(None, trial(), result)
+    assert decision == TrialScheduler.CONTINUE and session.heard == [
+        ("result", "t1", {"step": 3, "mAP": 0.5})
+    ]
+
+
+def test_the_session_decides_who_stops():
+    assert (
+        SessionScheduler(Recorder(False)).on_trial_result(None, trial(), {"step": 1}) == TrialScheduler.STOP
+    )
+
+
+def test_tunes_closing_report_is_not_a_row():
+    session = Recorder(False)
+    decision = SessionScheduler(session).on_trial_result(None, trial(), {"done": True, "pid": 1})
+    assert decision == TrialScheduler.CONTINUE and not session.heard
+
+
+@pytest.mark.parametrize(("said", "passed"), [("FINISHED", Searcher.FINISHED), (None, None), ({"a": 1},) * 2])
+def test_suggestions(said: Any, passed: Any):
+    assert SessionSearcher(Recorder(said)).suggest("t1") == passed
+
+
+def test_an_error_stops_the_session_and_not_tunes_loop():
+    session = Recorder(ValueError("broken"))
+    assert SessionSearcher(session).suggest("t1") is None
+    assert session.stopped == "ValueError: broken" and isinstance(session.error, ValueError)
+    decision = SessionScheduler(session).on_trial_result(None, trial(), {"step": 1})
+    assert decision == TrialScheduler.STOP
+
+
+def test_a_second_ctrl_c_is_not_held_up():
+    class Impatient(Recorder):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        SessionSearcher(Impatient()).suggest("t1")
+
+
+def test_a_trial_that_is_put_down_has_left_unless_it_crashed():
+    session = Recorder()
+    searcher = SessionSearcher(session)
+    searcher.on_trial_complete("t1", error=True)
+    searcher.on_trial_complete("t2")
+    assert session.heard == [("left", "t2")]
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_tunes_snapshots_leave_the_session_out(kind: Any):
+    hook = kind(SimpleNamespace(unpicklable=lambda: None))
+    assert not hasattr(pickle.loads(pickle.dumps(hook)), "session")
+
+
+def task_error(cause: BaseException) -> RayTaskError:
+    return RayTaskError("run_trial", "Traceback (most recent call last):\n ...", cause)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (task_error(RuntimeError("OSError: [Errno 28] No space left on device")),
+         "OSError: [Errno 28] No space left on device"),
+        (task_error(KeyError("left_out")), "KeyError: 'left_out'"),
+        (task_error(ValueError("first line\nsecond line")), "ValueError: first line"),
+        (task_error(ValueError()), "ValueError: no message"),
+        (ActorDiedError(), "its worker process died (killed, or crashed in native code)"),
+        (OutOfMemoryError("Task was killed due to the node running low on memory."),
+         "its node ran out of memory and Ray killed the worker"),
+        (TimeoutError("no answer"), "TimeoutError: no answer"),
+    ],
+)  # fmt: skip
+def test_reasons_are_one_true_line(error: BaseException, reason: str, tmp_path):
+    assert reason_of(error) == reason
+    path = tmp_path / "error.pkl"
+    path.write_bytes(cloudpickle.dumps(error))
+    assert failure_reason(trial(pickled_error_file=path)) == reason
+
+
+@pytest.mark.parametrize("content", [None, b"", b"junk"])
+def test_a_reason_that_cannot_be_read(content: bytes | None, tmp_path):
+    path = tmp_path / "error.pkl"
+    if content is not None:
+        path.write_bytes(content)
+    assert failure_reason(trial(pickled_error_file=path)) == "unknown"
+    assert failure_reason(trial(pickled_error_file=None)) == "unknown"

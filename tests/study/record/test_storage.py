@@ -1,0 +1,89 @@
+"""Atomic named byte strings, on a disk and behind a URI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.plan import StudyPlan
+from study.record.storage import Storage, StorageError, joined
+
+
+@pytest.fixture(params=["", "file://"], ids=["path", "uri"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    (tmp_path / "s").mkdir()
+    return Storage(f"{request.param}{tmp_path / 's'}")
+
+
+def test_what_is_written_is_read(storage: Storage):
+    storage.write("a/b.pt", b"one")
+    storage.write("a/b.pt", b"two")
+    storage.write("c", b"")
+    assert storage.read("a/b.pt") == b"two" and storage.read("c") == b""
+    assert storage.names() == ["c"] and storage.within("a").names() == ["b.pt"]
+
+
+def test_what_is_not_there(storage: Storage):
+    assert storage.read("missing") is None
+    assert storage.within("missing").names() == []
+    storage.delete("missing")
+
+
+def test_deleted_is_gone(storage: Storage):
+    storage.write("a", b"1")
+    storage.delete("a")
+    assert storage.read("a") is None
+
+
+def test_a_write_that_fails_leaves_the_old_content(storage: Storage, monkeypatch: pytest.MonkeyPatch):
+    storage.write("a", b"old")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        storage.write("a", b"new")
+    assert storage.read("a") == b"old" and list(Path(storage._base).iterdir()) == [Path(storage._base) / "a"]
+
+
+def test_leftovers_of_killed_writers_are_hidden_and_cleaned(tmp_path: Path):
+    storage = Storage(str(tmp_path))
+    (tmp_path / ".step-001.pt.77.partial").write_bytes(b"half")
+    storage.write("step-000.pt", b"whole")
+    assert storage.names() == ["step-000.pt"]
+    storage.clean()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000.pt"]
+
+
+@pytest.mark.parametrize("root", ["nonsense://bucket/x", "s3:///"])
+def test_a_uri_that_cannot_be_opened_is_refused_with_its_option(root: str):
+    with pytest.raises(StorageError, match=f"--storage {root}"):
+        Storage(root)
+
+
+@pytest.mark.parametrize(
+    ("root", "below"),
+    [
+        ("s3://b/p?region=x&scheme=http", "s3://b/p/0001?region=x&scheme=http"),
+        ("s3://b/p/?region=x", "s3://b/p/0001?region=x"),
+        ("gs://b", "gs://b/0001"),
+        ("/mnt/is this a study?", "/mnt/is this a study?/0001"),
+        ("/mnt/s/", "/mnt/s/0001"),
+    ],
+)
+def test_options_of_a_uri_stay_at_its_end(root: str, below: str, plan_of: Callable[..., StudyPlan]):
+    assert joined(root, "0001") == below
+    plan = plan_of("--storage", root)
+    assert plan.trial_storage(1) == below and plan.stage_storage == joined(root, "stages")
+
+
+def test_a_place_is_checked_by_writing_there(storage: Storage, tmp_path: Path):
+    storage.check()
+    assert storage.names() == []
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"--storage .*/file/x: cannot be written"):
+        Storage(str(tmp_path / "file" / "x")).check()

@@ -1,0 +1,305 @@
+"""Optuna's study in a real PostgreSQL: complete after cuts and outages, and refused where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from study import run
+from study.command.options import OptionError, overrides, parser
+from study.decide.session import Session
+from study.record.storage import StorageError
+from study.search import database
+from study.search.database import check_database
+
+_FOLDERS = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+SAMPLES = ("--samples", "7", "--grace", "1")
+
+
+class Server:
+    """A PostgreSQL of this test's own, with one empty database; may be stopped and started again."""
+
+    def __init__(self, folder: Path, port: int, prefix: list[str]):
+        self.folder, self.port, self._prefix = folder, port, prefix
+        self._log = (folder / "log").open("ab")
+        self._run("initdb", "-A", "trust", "-U", "study", "--no-sync", "-D", str(folder / "data"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+        command = [_program("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
+        told = [part for option in options for part in ("-c", option)]
+        self.process = subprocess.Popen(
+            [*self._prefix, *command, *told], stdout=self._log, stderr=self._log, cwd=self.folder
+        )
+        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        deadline = time.monotonic() + 60
+        while subprocess.run(ready).returncode != 0:
+            told = (self.folder / "log").read_text()
+            assert self.process.poll() is None and time.monotonic() < deadline, told
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """At once, as a lost machine."""
+        if self.process is not None:
+            self.process.send_signal(3)  # SIGQUIT: without saying goodbye to anybody
+            self.process.wait(60)
+            self.process = None
+
+    def url(self, name: str = "postgres") -> str:
+        return f"postgresql://study@127.0.0.1:{self.port}/{name}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self._prefix, _program(program), *arguments]
+        subprocess.run(command, check=True, stdout=self._log, stderr=self._log, cwd=self.folder)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=_FOLDERS)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    pytest.importorskip("psycopg", reason="no psycopg (pip install -e '.[postgres]')")
+    if not all(shutil.which(name, path=_FOLDERS) for name in ("initdb", "postgres", "pg_isready")):
+        pytest.skip("no PostgreSQL (Debian: apt-get install postgresql)")
+    # Not below pytest's folder, which is its user's alone: PostgreSQL refuses to run as root.
+    folder, prefix = Path(tempfile.mkdtemp(prefix="dcreid-postgres-")), list[str]()
+    if os.geteuid() == 0:
+        users = {entry.pw_name: entry for entry in pwd.getpwall()}
+        user = users.get("postgres") or users["nobody"]
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = Server(folder, port, prefix)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """An Optuna storage without studies."""
+    if server.process is None:
+        server.start()
+    for name in optuna.get_all_study_names(server.url()):
+        optuna.delete_study(study_name=name, storage=server.url())
+    return server.url()
+
+
+def kept(url: str, name: str = "study") -> dict[int, tuple]:
+    """What the database holds of the ledger's trials, read as optuna-dashboard would."""
+    trials = optuna.load_study(study_name=name, storage=url).trials
+    assert all("trial" in trial.user_attrs for trial in trials)
+    told = {
+        t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
+        for t in trials
+    }
+    assert len(told) == len(trials)
+    return told
+
+
+def in_memory(session: Session) -> dict[int, tuple]:
+    assert session.projection is not None
+    return {
+        t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
+        for t in session.projection.study.trials
+        if "trial" in t.user_attrs
+    }
+
+
+def check(url: str, session: Session) -> None:
+    """The database says what the ledger says, and nothing is left running."""
+    found = kept(url)
+    states = {"complete": "COMPLETE", "pruned": "PRUNED", "diverged": "COMPLETE", "failed": "FAIL"}
+    assert {n: state.name for n, (state, *_) in found.items()} == {
+        n: states[trial.state] for n, trial in session.ledger.trials.items()
+    }
+    assert found == in_memory(session)
+
+
+@pytest.mark.slow
+def test_complete_pruned_and_failed_trials(url: str, plan_of, open_session, fake_tune):
+    class Failing(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                if job["trial"] == 2 and row["step"] == 1:
+                    yield {"failed": "GPU out of memory"}
+                if job["trial"] == 3 and row["step"] == 1:
+                    yield {"diverged": "loss is nan"}
+                yield row
+
+    session = open_session(plan_of(*SAMPLES, "--optuna-storage", url))
+    Failing(session, slots=2).run()
+    states = {trial.state for trial in session.ledger.trials.values()}
+    assert states == {"complete", "pruned", "failed", "diverged"}
+    check(url, session)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cut", "sampler"), [(1, "tpe"), (11, "cmaes"), (19, "tpe")])
+def test_a_killed_study_goes_on_as_if_nothing_had_happened(url: str, plan_of, play, cut: int, sampler: str):
+    options = (*SAMPLES, "--sampler", sampler)
+    whole = play(plan_of(*options, "--name", "whole"))  # with the journal
+    options = (*options, "--optuna-storage", url)
+    play(plan_of(*options), cut=cut)
+    session = play(plan_of(*options))
+    check(url, session)
+    curves = [
+        [(trial.params, trial.state, trial.curve()) for trial in s.ledger.trials.values()]
+        for s in (whole, session)
+    ]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+def test_an_outage_costs_the_study_nothing(
+    url: str, server: Server, plan_of, open_session, fake_tune, play, caplog
+):
+    whole = play(plan_of(*SAMPLES, "--name", "whole"))
+
+    class Outage(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                if job["trial"] == 2 and row["step"] == 1:
+                    server.stop()
+                yield row
+
+    session = open_session(plan_of(*SAMPLES, "--optuna-storage", url))
+    Outage(session).run()
+    assert session.work.complete and in_memory(session) == in_memory(whole)
+    assert caplog.text.count("the study goes on, and fills it in when it is back") == 1
+    server.start()
+    assert any(state == TrialState.RUNNING for state, *_ in kept(url).values())
+    check(url, open_session(plan_of(*SAMPLES, "--optuna-storage", url)))
+
+
+@pytest.mark.slow
+def test_a_database_that_comes_back_is_filled_in(
+    url: str, server: Server, plan_of, open_session, fake_tune, caplog, monkeypatch
+):
+    monkeypatch.setattr(database, "_PAUSE", 0.0)
+
+    class Outage(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                if (job["trial"], row["step"]) == (1, 2):
+                    server.stop()
+                if (job["trial"], row["step"]) == (3, 1):
+                    server.start()
+                yield row
+
+    session = open_session(plan_of("--samples", "5", "--pruner", "none", "--optuna-storage", url))
+    Outage(session).run()
+    check(url, session)
+    assert caplog.text.count("is back and has been filled in") == 1
+
+
+@pytest.mark.slow
+def test_a_study_may_move_to_a_database_and_back(url: str, plan_of, play):
+    play(plan_of(*SAMPLES), cut=12)
+    play(plan_of(*SAMPLES, "--optuna-storage", url), cut=12)
+    check(url, play(plan_of(*SAMPLES, "--optuna-storage", url)))
+    assert play(plan_of(*SAMPLES)).work.complete
+
+
+@pytest.mark.slow
+def test_an_emptied_database_is_made_again(url: str, plan_of, play, open_session):
+    plan = plan_of(*SAMPLES, "--optuna-storage", url)
+    before = kept(url) if play(plan) else {}
+    optuna.delete_study(study_name="study", storage=url)
+    open_session(plan)
+    assert kept(url) == before
+
+
+@pytest.mark.slow
+def test_a_study_that_was_changed_in_the_database_is_made_again(url: str, plan_of, play, open_session):
+    plan = plan_of(*SAMPLES, "--optuna-storage", url)
+    play(plan, cut=12)
+    before = kept(url)
+    study = optuna.load_study(study_name="study", storage=url)
+    running = next(trial.number for trial in study.trials if trial.state == TrialState.RUNNING)
+    study.tell(running, 0.5)
+    open_session(plan)
+    assert kept(url) == before
+
+
+@pytest.mark.slow
+def test_another_folders_study_of_the_same_name_is_left_alone(url: str, plan_of, play, tmp_path: Path):
+    plan = plan_of(*SAMPLES, "--optuna-storage", url)
+    play(plan)
+    before = kept(url)
+    other = plan_of(*SAMPLES, "--optuna-storage", url, "--studies", str(tmp_path / "elsewhere"))
+    with pytest.raises(StorageError, match="holds a study study of another study folder; use another --name"):
+        play(other)
+    assert kept(url) == before
+
+
+# --- refused before anything starts
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "not the URL of a database"),
+        ("postgres://u@h/d", "no such kind of database"),
+        ("oracle://u@h/d", "needs the Python package .*: python -m pip install"),
+        ("postgresql://u:secret@h/d", "the password would stand in study.json; write [$]NAME"),
+        ("postgresql://u:$NOT_SET_HERE@h/d", "[$]NOT_SET_HERE is not set in the environment"),
+        ("sqlite:////nowhere/at/all.db", "unable to open database file"),
+    ],
+)
+def test_urls_that_cannot_be_used(url: str, said: str):
+    with pytest.raises(StorageError, match=f"--optuna-storage.*{said}") as refused:
+        check_database(url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_refused_connections_and_wrong_names(server: Server, monkeypatch: pytest.MonkeyPatch):
+    if server.process is None:
+        server.start()
+    with pytest.raises(StorageError, match='database "missing" does not exist'):
+        check_database(server.url("missing"))
+    with pytest.raises(StorageError, match="port 1 failed: Connection refused"):
+        check_database("postgresql://study@127.0.0.1:1/postgres")
+    monkeypatch.setenv("STUDY_DB_PASSWORD", "p@ss/word")
+    check_database(server.url().replace("study@", "study:$STUDY_DB_PASSWORD@"))
+
+
+def test_the_command_refuses_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["--optuna-storage", "postgres://u@h/d"]) == 2
+    assert "study/run.py: error: --optuna-storage postgres://u@h/d: no such kind" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_storage_may_change_when_a_study_is_resumed(plan_of: Callable):
+    plan = plan_of("--optuna-storage", "sqlite:///a.db")
+    for text, expected in (("sqlite:///b.db", "sqlite:///b.db"), ("journal", None)):
+        argv = ["--resume", "study", "--optuna-storage", text]
+        assert overrides(plan, parser().parse_args(argv), argv).optuna_storage == expected
+    assert overrides(plan, parser().parse_args(["--resume", "study"]), []).optuna_storage == "sqlite:///a.db"
+    with pytest.raises(OptionError):
+        argv = ["--resume", "study", "--storage", "/elsewhere"]
+        overrides(plan, parser().parse_args(argv), argv)

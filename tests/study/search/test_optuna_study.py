@@ -1,0 +1,197 @@
+"""Optuna's study against the ledger: whichever of the two is ahead, or lost, they end up equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from study.search.optuna_study import journal
+from study.search.pruners import SuccessiveHalving, make_pruner
+
+
+def content(session) -> dict:
+    """What Optuna holds of the ledger's trials."""
+    return {
+        t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
+        for t in session.projection.study.trials
+        if "trial" in t.user_attrs
+    }
+
+
+@pytest.fixture
+def options() -> tuple[str, ...]:
+    return ("--samples", "7", "--pruner", "none")
+
+
+@pytest.fixture
+def cut(plan_of, play, options):
+    """A session that was killed with one trial under way."""
+    return play(plan_of(*options), cut=20)
+
+
+def test_a_deleted_journal_is_made_again(plan_of, play, open_session, options):
+    before = content(play(plan_of(*options)))
+    (plan_of().folder / "optuna.journal").unlink()
+    assert content(open_session(plan_of(*options))) == before
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.999])
+def test_a_journal_cut_by_a_crash_is_mended(plan_of, play, open_session, options, kept: float):
+    before = content(play(plan_of(*options)))
+    path = plan_of().folder / "optuna.journal"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))])
+    assert content(open_session(plan_of(*options))) == before
+
+
+def test_a_damaged_journal_is_set_aside(plan_of, play, open_session, options, caplog):
+    before = content(play(plan_of(*options)))
+    path = plan_of().folder / "optuna.journal"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:5], b"\x00garbage\n", *lines[5:]]))
+    assert content(open_session(plan_of(*options))) == before
+    assert "was damaged" in caplog.text and path.with_suffix(".damaged").is_file()
+
+
+def test_a_storage_ahead_of_the_ledger(plan_of, play, open_session, options, cut):
+    number, trial = next((n, t) for n, t in cut.ledger.trials.items() if t.state == "running")
+    study, found = cut.projection.study, content(cut)[number]
+    assert found[0] == TrialState.RUNNING
+    optuna_number = cut.projection._numbers[number]
+    study.tell(optuna_number, 0.5)  # complete there, running in the ledger
+    again = open_session(plan_of(*options))
+    assert content(again)[number] == found and trial.state == "running"
+
+
+def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, monkeypatch):
+    session = open_session(plan_of(*options))
+    monkeypatch.setattr(session.projection, "report", lambda *_: False)
+    monkeypatch.setattr(session.projection, "tell", lambda *_: None)
+    job = session.suggest("t")
+    for step in range(1, 6):
+        session.result("t", {"step": step, "mAP": 0.1 * step, "total_steps": 5})
+    assert job["trial"] == 0 and content(session)[0][0] == TrialState.RUNNING
+    state, value, *_, curve = content(open_session(plan_of(*options)))[0]
+    assert (state, value) == (TrialState.COMPLETE, 0.5) and len(curve) == 5
+
+
+def test_a_storage_that_says_something_else_is_made_again(plan_of, play, open_session, options, caplog):
+    """Another's parameters, and one trial of the ledger twice."""
+    before = content(play(plan_of(*options)))
+    study = open_session(plan_of(*options)).projection.study
+    other = next(trial for trial in study.trials if trial.user_attrs["trial"] == 2)
+    for attributes in ({"trial": 2}, {"trial": 99}):
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.COMPLETE,
+                value=other.value,
+                params=other.params,
+                distributions=other.distributions,
+                user_attrs=attributes,
+                intermediate_values=other.intermediate_values,
+            )
+        )
+        caplog.clear()
+        again = open_session(plan_of(*options))
+        assert content(again) == before and len(again.projection.study.trials) == len(before)
+        assert "does not fit the ledger" in caplog.text
+        study = again.projection.study
+
+
+def test_running_trials_of_other_parameters_are_made_again(plan_of, open_session, options, cut):
+    (number,) = (n for n, t in cut.ledger.trials.items() if t.state == "running")
+    cut.projection.discard(cut.projection.ask(999))  # behind it in the storage
+    path = cut.ledger.path
+    drawn = cut.ledger.trials[number].params
+    name = next(name for name, value in drawn.items() if isinstance(value, float))
+    path.write_text(
+        path.read_text().replace(f'"{name}": {drawn[name]!r}', f'"{name}": {drawn[name] * 0.99!r}')
+    )
+    again = open_session(plan_of(*options))
+    assert content(again)[number][2] == again.ledger.trials[number].params != drawn
+
+
+def test_trials_that_only_optuna_knows_are_told_as_failed(plan_of, open_session, options, cut):
+    asked = cut.projection.ask(999)  # the driver died between Optuna's storage and the ledger
+    again = open_session(plan_of(*options))
+    assert again.projection.study.trials[asked.number].state == TrialState.FAIL
+    running = [t for t in again.projection.study.trials if t.state == TrialState.RUNNING]
+    assert len(running) == 1
+
+
+def test_a_lock_left_by_a_killed_driver_does_not_matter(tmp_path: Path):
+    (tmp_path / "optuna.journal.lock").write_bytes(b"")
+    study = optuna.create_study(storage=journal(tmp_path))
+    assert not study.trials
+
+
+# --- pruners
+
+
+def study_of(*curves: dict[int, float]) -> optuna.Study:
+    study = optuna.create_study(direction="maximize")
+    for curve in curves:
+        study.add_trial(optuna.create_trial(state=TrialState.PRUNED, value=0.0, intermediate_values=curve))
+    return study
+
+
+def decision(pruner: optuna.pruners.BasePruner, *curves: dict[int, float]) -> bool:
+    """On the last of the curves."""
+    study = study_of(*curves)
+    return pruner.prune(study, study.trials[-1])
+
+
+def test_halving_keeps_the_best_third_at_rungs_only():
+    pruner = SuccessiveHalving(2)
+    others = [{1: 0.9, 2: 0.1 * i} for i in range(1, 6)]
+    assert not decision(pruner, *others, {1: 0.0})  # before the first rung
+    assert decision(pruner, *others, {1: 0.9, 2: 0.35})  # third of six
+    assert not decision(pruner, *others, {1: 0.9, 2: 0.45})  # second of six
+    assert not decision(pruner, *others, {1: 0.9, 2: 0.0, 3: 0.0})  # between rungs
+    assert not decision(pruner, *others, {1: 0.9, 2: 0.0, 6: 0.0})  # alone on the second rung
+
+
+def test_every_rung_is_three_times_as_far_as_the_one_before_and_compared_there():
+    pruner = SuccessiveHalving(2)
+    assert not decision(pruner, {2: 0.5, 4: 0.9}, {2: 0.6, 4: 0.1})  # 4 is no rung
+    assert decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6, 6: 0.1})
+    assert not decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6})  # where the other stands since is not asked
+    assert not decision(pruner, {18: 0.9, 20: 0.1}, {2: 0.5, 17: 0.9, 19: 0.95})
+    assert decision(pruner, {2: 0.1, 18: 0.9}, {2: 0.5, 17: 0.95, 18: 0.8})
+
+
+def test_halving_takes_the_next_measured_step_for_a_rung():
+    pruner = SuccessiveHalving(2)
+    assert decision(pruner, {3: 0.5}, {3: 0.4})
+    assert not decision(pruner, {3: 0.5}, {3: 0.6})
+    assert decision(pruner, {3: 0.5, 9: 0.5}, {3: 0.6, 9: 0.4})
+
+
+def test_the_first_to_reach_a_rung_goes_on():
+    assert not decision(SuccessiveHalving(1), {1: 0.01})
+    assert not decision(SuccessiveHalving(1), {})
+
+
+def test_pruners_by_name():
+    curves = [{1: 0.9, 2: 0.9}] * 4 + [{1: 0.1, 2: 0.1}]
+    assert decision(make_pruner("asha", 2), *curves)
+    assert not decision(make_pruner("none", 2), *curves)
+    study = optuna.create_study(direction="maximize")
+    for curve in curves:
+        study.add_trial(optuna.create_trial(value=curve[2], intermediate_values=curve))
+    assert make_pruner("median", 2).prune(study, study.trials[-1])
+    assert not make_pruner("median", 3).prune(study, study.trials[-1])
+
+
+@pytest.mark.parametrize("pruner", ["asha", "median"])
+def test_decisions_after_a_lost_journal_are_the_same(plan_of, play, pruner: str):
+    options = ("--samples", "9", "--pruner", pruner, "--grace", "1")
+    whole = play(plan_of(*options, "--name", "whole"))
+    play(plan_of(*options), cut=24)
+    (plan_of().folder / "optuna.journal").unlink()
+    session = play(plan_of(*options))
+    states = [[t.state for t in s.ledger.trials.values()] for s in (whole, session)]
+    assert states[0] == states[1] and (pruner == "median" or "pruned" in states[0])

@@ -1,0 +1,158 @@
+"""What the user sees, on a terminal of 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from study.show.console import Board
+from study.show.summary import next_command, summary
+from study.show.wording import clock, parameters, percent
+
+
+def screen(width: int = 80, terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, markup=False)
+
+
+def text(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def halfway(plan_of, play):
+    """Two trials under way, one of them at step 3."""
+    return play(plan_of("--samples", "6", "--pruner", "none"), slots=2, cut=25)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0, "0:00"), (65.9, "1:05"), (3600, "1:00:00"), (7384, "2:03:04"), (180000, "2 d 02:00"), (-3, "0:00")],
+)
+def test_times(seconds: float, told: str):
+    assert clock(seconds) == told
+
+
+def test_values():
+    assert percent(0.18349) == "18.3" and percent(None) == "–" and percent(0.0) == "0.0"
+
+
+def test_parameters_tell_trials_apart(plan_of, play):
+    session = play(plan_of("--samples", "2"))
+    assert parameters(session.ledger.trials[0], session.plan) == "λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5"
+    plan = plan_of("--plan", "table1", "--seeds", "2")
+    told = [
+        parameters(t, plan)
+        for t in play(plan_of("--plan", "table1", "--seeds", "2", "--name", "p")).ledger.trials.values()
+    ]
+    assert told[0] == "seed 0" and "λ1 0 λ2 0 seed 1" in told and len(set(told)) == 6
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_table_fits(halfway, width: int):
+    console = screen(width)
+    board = Board(halfway, console)
+    for job in halfway.jobs.values():
+        job.started = halfway.began
+    console.print(board._picture())
+    lines = text(console).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "done" in lines[0] and lines[1].split() == [
+        "trial",
+        "step",
+        "epoch",
+        "mAP",
+        "left",
+        "configuration",
+    ]
+    assert len(lines) == 2 + len(halfway.jobs)
+
+
+def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
+    session = open_session(plan_of("--samples", "4"))
+    console = screen(300)
+    with Board(session, console):
+        fake_tune(session).run()
+    lines = text(console).splitlines()
+    assert len(lines) == len(session.ledger.trials) == len(set(lines))
+    assert "trial 0 [paper] complete: mAP " in lines[0] and "λ1 0.06" in lines[0]
+
+
+def test_a_retry_and_a_stop_are_told_with_the_reason(plan_of, open_session):
+    session = open_session(plan_of("--samples", "4"))
+    console = screen(200)
+    with Board(session, console):
+        session.suggest("t")
+        session.started("t")
+        session.result("t", {"step": 1, "mAP": 0.2, "total_steps": 5})
+        session.retried("t", "its worker process died")
+        session.stop("signal SIGINT")
+        session.stop("again")
+    assert text(console).splitlines() == [
+        "0:00 trial 0 goes on from merge step 1: its worker process died",
+        "0:00 stopping: signal SIGINT",
+    ]
+
+
+def test_a_pipe_gets_a_line_now_and_then(halfway):
+    console = screen(200)
+    board = Board(halfway, console)
+    board.poll()
+    assert text(console) == ""
+    board._drawn = 0.0
+    for job in halfway.jobs.values():
+        job.started = halfway.began
+    board.poll()
+    board.poll()
+    (line,) = text(console).splitlines()
+    assert "/6 done" in line and "running: trial" in line and "\x1b" not in line
+
+
+class TestSummary:
+    def test_it_is_readable_at_80_columns(self, plan_of, play):
+        session = play(plan_of("--samples", "6", "--pruner", "none"))
+        console = screen()
+        summary(session, console)
+        told = text(console)
+        assert all(
+            len(line) <= 80 for line in told.splitlines() if "results:" not in line and "--resume" not in line
+        )
+        assert "configurations by the mAP of the last merge step" in told and "0*" in told
+        assert "* the paper's configuration" in told and "untrained network: mAP " in told
+        assert session.data.protocol in told
+        assert f"--resume {session.plan.folder} --samples 12" in told.replace("'", "")
+
+    def test_the_paper_stands_in_it_even_when_it_is_worst(self, plan_of, open_session, fake_tune):
+        session = open_session(plan_of("--samples", "8", "--pruner", "none"))
+
+        class Worst(fake_tune):
+            def rows(self, job):
+                for row in super().rows(job):
+                    yield row | ({"mAP": 0.01} if job["trial"] == 0 else {})
+
+        Worst(session).run()
+        console = screen()
+        summary(session, console)
+        assert "0*   1.0" in text(console)
+
+    def test_failures_are_told_once_per_reason(self, plan_of, open_session):
+        session = open_session(plan_of("--samples", "4"))
+        for tune_id in ("a", "b"):
+            session.suggest(tune_id)
+            session.failed(tune_id, "its worker process died")
+        console = screen(200)
+        summary(session, console)
+        assert "trials 0, 1 failed: its worker process died" in text(console)
+        assert "to go on: python study/run.py --resume" in text(console)
+
+    def test_what_to_type_next(self, halfway, plan_of, play, monkeypatch, tmp_path):
+        assert next_command(halfway.plan, False).startswith("to go on: ")
+        done = play(plan_of("--plan", "table1", "--name", "t"))
+        assert next_command(done.plan, True).endswith("--seeds 3")
+        (tmp_path / "studies").mkdir()
+        monkeypatch.chdir(tmp_path)
+        assert next_command(plan_of("--samples", "2", "--studies", "studies", "--name", "n"), True) == (
+            "more of the same search: python study/run.py --resume n --samples 4"
+        )

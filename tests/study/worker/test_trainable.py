@@ -1,0 +1,162 @@
+"""The trainable without Tune: rows, checkpoints, and a cut that costs nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dcreid.network.backbone import Backbone
+from dcreid.training import DivergedError
+from study.record.storage import Storage
+from study.record.trial_tables import load_joins, load_queries
+from study.worker import trainable
+from study.worker.checkpoints import checkpoint_steps
+from study.worker.trainable import run_trial, trial_rows
+
+# Of a row, what a second run measures anew.
+_CLOCKS = (
+    *("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "saved_seconds"),
+    "frames_per_second",
+)
+
+
+@pytest.fixture
+def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
+    plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
+    return {
+        "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
+        "fingerprint": data.fingerprint(),
+        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
+        "hang_timeout": 1800.0,
+        "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
+    }  # fmt: skip
+
+
+def results(rows: Any) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name not in _CLOCKS} for row in rows]
+
+
+def test_rows_are_the_untrained_network_and_every_step(job):
+    rows = list(trial_rows(job))
+    assert [row["step"] for row in rows] == list(range(rows[0]["total_steps"] + 1))
+    assert rows[0]["mAP"] is not None and "loss" not in rows[0] and rows[1]["loss"] > 0
+    for before, after in itertools.pairwise(rows):
+        assert before["labels_after"] == after["labels_before"] != after["labels_after"]
+    json.dumps(rows)
+
+
+def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
+    whole = results(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    rows = trial_rows(job)
+    first = results([next(rows), next(rows), next(rows)])
+    rows.close()
+    assert first + results(trial_rows(job | {"recorded": 2})) == whole
+    ours, theirs = (load_joins(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    assert len(ours) == whole[0]["classes_after"] - whole[-1]["classes_after"]
+
+
+def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
+    rows = list(trial_rows(job))
+    table = load_queries(Storage(job["storage"]))
+    assert table is not None and sorted(set(table.step)) == [row["step"] for row in rows]
+    for row in rows:
+        queries = table[table.step == row["step"]]
+        assert len(queries) == row["queries"]
+        assert queries.average_precision.mean() == pytest.approx(row["mAP"], abs=1e-12)
+        assert queries.average_precision_trapezoid.mean() == pytest.approx(row["mAP_trapezoid"], abs=1e-12)
+        assert (queries.first_match <= 5).mean() == pytest.approx(row["rank5"], abs=1e-12)
+        assert np.array_equal(queries.identity, data.test.identities[data.query[queries["query"]]])
+        assert np.array_equal(queries.camera, data.test.cameras[data.query[queries["query"]]])
+
+
+@pytest.mark.parametrize("reports", [1, 3])
+def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, reports: int):
+    """Cut before the first checkpoint, and behind the second."""
+    list(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    rows = trial_rows(job)
+    for _ in range(reports):
+        next(rows)
+    rows.close()
+    list(trial_rows(job | {"recorded": reports - 1}))
+    ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pytest.MonkeyPatch):
+    told = []
+    monkeypatch.setattr(Backbone, "checkpoint_activations", lambda self: told.append(self))
+    next(trial_rows(job))
+    assert not told
+    next(trial_rows(job | {"checkpoint_activations": True}))
+    assert len(told) == 1
+
+
+def test_the_checkpoint_kept_as_the_best_is_the_first_of_equals():
+    history = [SimpleNamespace(step=i, mAP=value) for i, value in enumerate((0.3, 0.5, None, 0.5, 0.4), 1)]
+    assert trainable._best_step(history) == 2 and trainable._best_step(history[2:3]) is None
+
+
+def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
+    whole = results(trial_rows(job))
+    assert results(trial_rows(job | {"recorded": 1})) == whole[2:]
+    assert results(trial_rows(job | {"recorded": whole[-1]["step"]})) == []
+
+
+def test_recorded_steps_whose_checkpoints_are_lost_are_not_told_again(job):
+    whole = results(trial_rows(job))
+    storage = Storage(job["storage"])
+    for step in checkpoint_steps(storage):
+        storage.delete(f"step-{step:03d}.pt")
+    assert results(trial_rows(job | {"recorded": 3})) == whole[4:]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    monkeypatch.setattr(trainable.tune, "report", rows.append)
+    return rows
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def rows(job: dict[str, Any], on_epoch: Any, ranks: Any) -> Any:
+        logging.getLogger("dcreid.study").warning("step-001.pt is damaged and passed over")
+        yield {"step": 1}
+        raise error
+
+    monkeypatch.setattr(trainable, "trial_rows", rows)
+
+
+def test_divergence_is_told_as_such(job, told, monkeypatch):
+    raising(monkeypatch, DivergedError("loss is nan in epoch 1 of stage 2"))
+    run_trial(job)
+    assert told[-1] == {"diverged": "loss is nan in epoch 1 of stage 2"}
+
+
+def test_warnings_go_with_the_next_row_once(job, told, monkeypatch):
+    raising(monkeypatch, DivergedError("x"))
+    run_trial(job)
+    assert told[0]["notes"] == ["step-001.pt is damaged and passed over"] and "notes" not in told[1]
+
+
+def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, told, monkeypatch):
+    raising(monkeypatch, KeyError("left_out"))
+    run_trial(job)
+    assert told[-1] == {"failed": "KeyError: 'left_out'"}
+    assert "Traceback" in (Path(job["storage"]) / "error.txt").read_text()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("CUDA error"), MemoryError()])
+def test_what_a_second_try_may_mend_is_raised_for_tune(job, told, monkeypatch, error: Exception):
+    raising(monkeypatch, error)
+    with pytest.raises(RuntimeError, match=f"^{type(error).__name__}: "):
+        run_trial(job)
+    assert told == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]
