@@ -1,4 +1,4 @@
-"""A session played without Ray: made-up trials through the real session, ledger, projection and table."""
+"""A session played without Ray: made-up trials through the real session, ledger, Optuna study and table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.command.driver import _projection
+from study.command.driver import optuna_study_of
 from study.command.options import parser, resolve
 from study.decide.session import Session
 from study.plan import StudyPlan
@@ -54,7 +54,7 @@ def open_session(plan: StudyPlan, data: TrackletDataset) -> Session:
     """As `study.command.driver.drive` opens it."""
     ledger = Ledger(plan.folder / "ledger.jsonl")
     ledger.append("session", command="benchmark", pid=0)
-    return Session(plan, data, ledger, _projection(plan, data, ledger))
+    return Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
 
 
 def quiet_board(session: Session) -> Board:

@@ -16,7 +16,7 @@ written once.
 
 --mars-size draws a data set of MARS's size (8,298 tracklets, MARS's counts; fewer frames each) and
 runs Algorithm 1 on it until --minutes are over. The projection says what a paper trial and a study
-of 50 take at the rates measured, see `projection.py`.
+of 50 take at the rates measured, see `extrapolation.py`.
 
 --memory counts the bytes of a training pass over the paper's batch, without and with checkpointed
 activations, on any machine: tensors are made without their contents. What CUDA and cuDNN take for
@@ -34,11 +34,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from extrapolation import TEST_TRACKLETS, TRACKLETS, Rates, study_seconds, trial_seconds
 from full_size import run_full_size, show_full_size
 from measure import in_turn, options, peak_bytes, set_up, table, timed, write_json
 from merge import make_features, step
 from networks import Trainer, config_of, drawn_people, network_options, random_store
-from projection import TEST_TRACKLETS, TRACKLETS, Rates, study_seconds, trial_seconds
 from rivals_frames import TransformedTracklets, tracklet_features, train_epoch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode

@@ -30,10 +30,10 @@ from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import Joins, merge_and_record
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
-from dcreid.features import pooled_features, unit
+from dcreid.features import l2_normalize, pooled_features
 from dcreid.memory import FeatureMemory, class_means, update_rate
 from dcreid.network.backbone import EmbeddingHead, build_backbone
-from dcreid.parallel import ALONE, Ranks, synchronise_batch_norm
+from dcreid.parallel import ONE_PROCESS, Ranks, synchronise_batch_norm
 from dcreid.steps import Clock, MergeStep, Partition, TrainedStage, joins_per_step, merge_steps
 from dcreid.training import DivergedError, generator, torch_seed, train_stage
 
@@ -60,7 +60,7 @@ class Algorithm:
         cache: Path | None = None,
         checkpoint_activations: bool = False,
         on_epoch: Callable[[int, int, int], None] | None = None,
-        ranks: Ranks = ALONE,
+        ranks: Ranks = ONE_PROCESS,
     ):
         if checkpoint_activations and config.train.compile:
             raise ConfigError(
@@ -177,7 +177,7 @@ class Algorithm:
         assert stage is not None and stage.pooled is not None
         pooled = stage.pooled
         with self._clock.timed(stage.seconds, "merge"):
-            self.labels, joins = self.ranks.from_first(lambda: self._merged(unit(pooled)))
+            self.labels, joins = self.ranks.on_rank_0(lambda: self._merged(l2_normalize(pooled)))
             self.labels_history.append(self.labels.to(torch.int32))
             self.joins.append(joins)
             self._fill_memory(pooled)
@@ -288,7 +288,7 @@ class Algorithm:
         if self.head is not None:
             self.head.eval()
             embedded = self.head(pooled)
-        rows = class_means(unit(embedded), self.labels.to(self.device), self.n_classes)
+        rows = class_means(l2_normalize(embedded), self.labels.to(self.device), self.n_classes)
         self.memory = self.new_memory(torch.zeros_like(rows) if kind == "zeros" else rows)
 
     def new_memory(self, rows: Float[Tensor, "c d"]) -> FeatureMemory:
@@ -304,12 +304,12 @@ class Algorithm:
         if test is None or test.identities is None or self.test_store is None or not len(self.data.query):
             return None
         most = 0 if all_frames else self.config.data.eval_frames
-        v = unit(self._features_of(self.test_store, most))
+        v = l2_normalize(self._features_of(self.test_store, most))
         self.test_features: Float[Tensor, "t d"] = v
         sides = self.data.query, self.data.gallery
         features = [v[torch.from_numpy(rows)] for rows in sides]
         labels = [column[rows] for column in (test.identities, test.cameras) for rows in sides]
-        return self.ranks.from_first(lambda: evaluate_queries(cross_distances(*features), *labels))
+        return self.ranks.on_rank_0(lambda: evaluate_queries(cross_distances(*features), *labels))
 
 
 def _order(config: Config, n: int) -> Int[np.ndarray, " n"]:

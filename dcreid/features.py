@@ -16,7 +16,7 @@ from torch.nn import functional
 from dcreid.data.loading import evenly_spaced, frame_runs, normalise
 from dcreid.data.store import FrameStore
 from dcreid.network.backbone import Backbone
-from dcreid.parallel import ALONE, Ranks
+from dcreid.parallel import ONE_PROCESS, Ranks
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
@@ -36,7 +36,7 @@ def pooled_features(
     batch: int = 512,
     precision: str = "auto",
     channels_last: bool = True,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = ONE_PROCESS,
 ) -> Float[Tensor, "n d"]:
     """Mean backbone feature of every tracklet in float32, on the device, not yet normalised.
 
@@ -59,9 +59,9 @@ def pooled_features(
         sums.index_add_(0, owner[start : start + len(frames)], features.float())
         start += len(frames)
     backbone.train(was_training)
-    return ranks.add(sums) / counts[:, None]
+    return ranks.all_reduce(sums) / counts[:, None]
 
 
-def unit(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def l2_normalize(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """v = φ / ‖φ‖ of the paper's "Setting"."""
     return functional.normalize(features, dim=1)

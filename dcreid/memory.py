@@ -13,15 +13,13 @@ never copied by index (which leaks the order of the tracklets).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from dcreid.clustering.dispersion import full_float32
+from dcreid.float32 import float32_linear
 
 
 def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:
@@ -82,33 +80,3 @@ class FeatureMemory(nn.Module):
             rows = on_host[picked].to(self.rows.device, non_blocking=True)
             samples = v[picked.to(v.device, non_blocking=True)]
             self.rows[rows] = functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)
-
-
-def float32_linear(
-    x: Float[Tensor, "b d"], weight: Float[Tensor, "c d"], bias: Float[Tensor, " c"] | None = None
-) -> Float[Tensor, "b c"]:
-    """x Wᵀ + b, forward and backward in full float32 whatever autocast or TF32 would make of it."""
-    product: Tensor = _Linear.apply(x.to(weight.dtype), weight, bias)
-    return product
-
-
-class _Linear(torch.autograd.Function):
-    """`functional.linear` whose backward pass, which runs elsewhere, has the precision of its forward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        with full_float32(x.device):
-            return functional.linear(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        of_x, of_weight, of_bias = ctx.needs_input_grad
-        with full_float32(gradient.device):
-            return (
-                gradient @ weight if of_x else None,
-                gradient.T @ x if of_weight else None,
-                gradient.sum(dim=0) if of_bias else None,
-            )

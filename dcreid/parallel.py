@@ -50,7 +50,7 @@ class Ranks:
         """The part of 0 … count-1 that is this rank's: in rank order, of like size, perhaps empty."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def gathered(self, rows: Float[Tensor, "s ..."], count: int) -> Float[Tensor, "n ..."]:
+    def all_gather(self, rows: Float[Tensor, "s ..."], count: int) -> Float[Tensor, "n ..."]:
         """All ranks' rows, in order: `rows` are `share(count)` of them.
 
         Each rank goes on to the same result; what that owes to `rows` is what flows back to them.
@@ -60,27 +60,27 @@ class Ranks:
         whole: Tensor = _Gathered.apply(rows, self.share(count), count)
         return whole
 
-    def add(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum of all ranks' tensors of one shape, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
     @torch.no_grad()
-    def add_gradients(self, weights: Iterable[nn.Parameter]) -> None:
+    def all_reduce_gradients(self, weights: Iterable[nn.Parameter]) -> None:
         """Every rank's gradients become their sum, in one message."""
         if self.size == 1:
             return
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         if not gradients:
             return
-        whole = self.add(torch.cat([gradient.flatten() for gradient in gradients]))
+        whole = self.all_reduce(torch.cat([gradient.flatten() for gradient in gradients]))
         parts = torch.split(whole, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
     @torch.no_grad()
-    def agree(self, tensors: Iterable[Tensor | None]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor | None]) -> None:
         """The first rank's values, in place on every rank: rounding must not let the ranks drift apart."""
         if self.size == 1:
             return
@@ -90,7 +90,7 @@ class Ranks:
                 dist.broadcast(same, src=0)
                 tensor.copy_(same)
 
-    def from_first(self, call: Callable[[], Result]) -> Result:
+    def on_rank_0(self, call: Callable[[], Result]) -> Result:
         """What `call` returns on the first rank, where alone it is called: plain values and CPU tensors."""
         if self.size == 1:
             return call()
@@ -100,11 +100,11 @@ class Ranks:
         return result
 
 
-ALONE = Ranks()
+ONE_PROCESS = Ranks()
 
 
 @contextlib.contextmanager
-def joined(
+def process_group(
     device: torch.device, init_method: str = "env://", rank: int = -1, size: int = -1
 ) -> Iterator[Ranks]:
     """Makes this process one of several, each with a device of its own, while the context lasts.

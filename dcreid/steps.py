@@ -157,7 +157,7 @@ class Clock:
         """Seconds since some moment."""
         if self._cuda:
             torch.cuda.synchronize(self._device)
-        return self._ranks.from_first(time.perf_counter)
+        return self._ranks.on_rank_0(time.perf_counter)
 
     @contextmanager
     def timed(self, seconds: dict[str, float], part: str) -> Iterator[None]:
@@ -175,7 +175,7 @@ class Clock:
         """Bytes on the first rank's GPU; None without CUDA."""
         if not self._cuda:
             return None
-        return self._ranks.from_first(lambda: int(torch.cuda.max_memory_allocated(self._device)))
+        return self._ranks.on_rank_0(lambda: int(torch.cuda.max_memory_allocated(self._device)))
 
 
 def joins_per_step(n: int, merge_rate: float) -> int:

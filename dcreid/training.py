@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from dcreid.config import Config, TrainConfig
 from dcreid.data.loading import augment, normalise, training_batches
 from dcreid.data.store import FrameStore
-from dcreid.features import autocast, unit
+from dcreid.features import autocast, l2_normalize
 from dcreid.memory import FeatureMemory
 from dcreid.network.backbone import Backbone
-from dcreid.parallel import ALONE, Ranks
+from dcreid.parallel import ONE_PROCESS, Ranks
 
 _STREAMS = {"order": 0, "network": 1, "stage": 2}
 
@@ -106,7 +106,7 @@ def train_stage(
     alpha: float,
     device: torch.device,
     on_epoch: Callable[[int, int, int], None] | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = ONE_PROCESS,
 ) -> StageResult:
     """Trains `backbone` (and `head`) on the classes `labels` for the epochs of stage 1, 2, …
 
@@ -122,7 +122,7 @@ def train_stage(
     optimiser = make_optimiser(backbone, head, config)
     on_device = labels.to(device)
     modules = [module for module in (backbone, head, memory) if module is not None]
-    ranks.agree(value for module in modules for value in module.state_dict().values())
+    ranks.broadcast(value for module in modules for value in module.state_dict().values())
     if ranks.size > 1:
         network = _drawing_apart(network, rng.spawn(ranks.size)[ranks.rank], device)
     backbone.train()
@@ -152,13 +152,13 @@ def train_stage(
                 loss = memory.loss(v, on_device[tracklets.to(device, non_blocking=True)])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                ranks.add_gradients(backbone.parameters())
+                ranks.all_reduce_gradients(backbone.parameters())
                 if head is not None:  # each rank's were those of the whole batch
-                    ranks.agree(weight.grad for weight in head.parameters())
+                    ranks.broadcast(weight.grad for weight in head.parameters())
                 optimiser.step()
                 memory.update(v, labels[tracklets], alpha)
                 total += loss.detach() * b
-            ranks.agree([total])
+            ranks.broadcast([total])
             loss_mean = float(total) / len(store)
             if not math.isfinite(loss_mean):
                 raise DivergedError(
@@ -204,5 +204,5 @@ def _embed(
     with autocast(device, train.precision):
         features = network(normalise(frames.flatten(0, 1), train.channels_last))
     pooled = features.float().view(*frames.shape[:2], features.shape[1]).mean(dim=1)
-    pooled = ranks.gathered(pooled, b)
-    return unit(pooled if head is None else head(pooled))
+    pooled = ranks.all_gather(pooled, b)
+    return l2_normalize(pooled if head is None else head(pooled))

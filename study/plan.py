@@ -18,7 +18,7 @@ from typing import Any
 from dcreid.config import Config, ConfigError
 from search_spaces.paper import PlanItem, item, plan, with_seeds
 from search_spaces.space import Space
-from study.record.storage import joined
+from study.record.storage import below
 from study.search.samplers import adapt_space
 
 # What may change between sessions of one study. Checkpoints stay where they are.
@@ -95,12 +95,12 @@ class StudyPlan:
     def trial_storage(self, number: int) -> str:
         """Folder or URI in which a trial keeps its checkpoints."""
         storage = self.storage or str(self.folder / "trials")
-        return joined(storage, f"{number:04d}")
+        return below(storage, f"{number:04d}")
 
     @property
     def stage_storage(self) -> str:
         """Folder or URI of the stages that trials share."""
-        return joined(self.storage or str(self.folder), "stages")
+        return below(self.storage or str(self.folder), "stages")
 
     @functools.cached_property
     def config(self) -> Config:

@@ -15,7 +15,7 @@ from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.store import FrameStore
-from dcreid.features import pooled_features, unit
+from dcreid.features import l2_normalize, pooled_features
 from study.record.ledger import TrialRecord
 from study.record.storage import Storage
 from study.worker.checkpoints import checkpoint_steps, load_checkpoint
@@ -46,7 +46,7 @@ class Rebuilt:
             precision=train.precision,
             channels_last=train.channels_last,
         )
-        return unit(pooled).cpu()
+        return l2_normalize(pooled).cpu()
 
 
 def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Path | None) -> Rebuilt:

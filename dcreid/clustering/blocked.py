@@ -30,15 +30,16 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.clustering.dispersion import average_inside, cross_distances, full_float32
+from dcreid.clustering.dispersion import average_inside, cross_distances
 from dcreid.clustering.merging import (
     Edges,
     apply_joins,
     check_joins,
+    flatnonzero,
     in_order_of_first,
     lightest_joins,
-    true_places,
 )
+from dcreid.float32 import full_float32
 
 # Tracklets whose distances to all others are held at once, and rows of costs searched at once.
 _ROWS = 1024
@@ -210,7 +211,7 @@ class _Forest:
         for top in range(0, len(cost), _SEARCHED):
             part = cost[top : top + _SEARCHED]
             wanted = part < self.limit if self.complete else part <= self.limit
-            row, other = np.divmod(true_places(wanted), part.shape[1])
+            row, other = np.divmod(flatnonzero(wanted), part.shape[1])
             upper = other > row + top
             row, other = row[upper], other[upper]
             weight = part[torch.from_numpy(row), torch.from_numpy(other)].cpu().numpy()

@@ -13,15 +13,15 @@ text speaks of), and d_ab = S[a, b] / (n_a n_b) (Eq 4). S costs one pass over th
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dcreid.float32 import full_float32
 
 # Rows of the product at a time: few enough that little of the lower triangle is computed.
 _ROWS = 512
@@ -80,32 +80,6 @@ def _less_twice_the_product(
     """|a|² + |b|², as given, less 2 a·b; in place."""
     with full_float32(rows.device):  # bf16 would leave two digits, TF32 three
         return norms.addmm_(rows, columns.T, alpha=-2.0).clamp_(min=0.0)
-
-
-@contextlib.contextmanager
-def full_float32(device: torch.device) -> Iterator[None]:
-    """Inside, products of float32 matrices are exact to float32, whatever is allowed outside.
-
-    Autocast is off, and so are TF32 and bf16, which a process may have allowed through either of
-    torch's interfaces. Where the two disagree, reading the older one raises, and so do some products
-    on CUDA: both are set here, and both are put back.
-    """
-    backends: tuple[Any, ...] = (torch.backends.cuda, torch.backends.mkldnn)
-    matmuls = [backend.matmul for backend in backends]
-    allowed = [matmul.fp32_precision for matmul in matmuls]
-    for matmul in matmuls:
-        matmul.fp32_precision = "ieee"
-    older = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(older)
-        for matmul, precision in zip(matmuls, allowed, strict=True):
-            matmul.fp32_precision = "none"  # takes over what `torch.backends.fp32_precision` says
-            if matmul.fp32_precision != precision:
-                matmul.fp32_precision = precision
 
 
 def class_sums(

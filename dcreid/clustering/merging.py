@@ -200,7 +200,7 @@ def _edges_up_to(cost: Float[Tensor, "c c"], threshold: float, ties: int) -> Edg
     found: list[Edges] = []
     for start in range(0, len(cost), _ROWS):
         rows = cost[start : start + _ROWS, start:]
-        first, second = np.divmod(true_places(rows <= threshold), rows.shape[1])
+        first, second = np.divmod(flatnonzero(rows <= threshold), rows.shape[1])
         upper = first < second
         first, second = first[upper], second[upper]
         weight = rows[torch.from_numpy(first), torch.from_numpy(second)].cpu().numpy()
@@ -212,7 +212,7 @@ def _edges_up_to(cost: Float[Tensor, "c c"], threshold: float, ties: int) -> Edg
     return first, second, weight
 
 
-def true_places(mask: Bool[Tensor, "k c"]) -> NDArray[np.int64]:
+def flatnonzero(mask: Bool[Tensor, "k c"]) -> NDArray[np.int64]:
     """Positions of True in the flattened mask."""
     # On the CPU NumPy skips over runs of False ten times faster than torch.nonzero.
     if mask.device.type == "cpu":

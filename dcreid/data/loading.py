@@ -21,7 +21,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from dcreid.data.store import FrameStore
-from dcreid.parallel import ALONE, Ranks
+from dcreid.parallel import ONE_PROCESS, Ranks
 
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
 _STD = (0.229, 0.224, 0.225)
@@ -74,7 +74,7 @@ def training_batches(
     sampling: str,
     rng: np.random.Generator,
     device: torch.device,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = ONE_PROCESS,
 ) -> Iterator[tuple[UInt8[Tensor, "s f h w 3"], Int[Tensor, " b"]]]:
     """One epoch: every tracklet once in random order, as (frames on the device, tracklets on the CPU).
 

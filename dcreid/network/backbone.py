@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from dcreid.memory import float32_linear
+from dcreid.float32 import float32_linear
 
 # Where torchvision's networks keep their classifier.
 _CLASSIFIERS = ("fc", "classifier", "head", "heads")

@@ -34,8 +34,8 @@ from study.record.folder import (
 from study.record.ledger import Ledger
 from study.record.results import write_results
 from study.record.storage import Storage
-from study.search.database import DatabaseProjection, check_database, open_database
-from study.search.optuna_study import Projection, journal
+from study.search.database import OptunaStudyInDatabase, check_database, open_database
+from study.search.optuna_study import OptunaStudy, journal
 from study.search.pruners import make_pruner
 from study.search.samplers import adapt_space, make_sampler
 from study.show.console import Board
@@ -115,10 +115,10 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
-        session = Session(plan, data, ledger, _projection(plan, data, ledger))
+        session = Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
         _print_start(session, prepared, console)
         try:
-            if not session.work.complete:
+            if not session.queue.complete:
                 if plan.storage is not None:
                     Storage(plan.storage).check()
                 # Here, so that Ray starts only where there is work.
@@ -127,16 +127,16 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
                 run_session(session, Board(session, console))
         finally:
             with contextlib.suppress(OSError):  # a full disk is told below
-                ledger.append("session_end", why=session.stopping, complete=session.work.complete)
+                ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
                 write_results(plan.folder, ledger, plan.objective)
             ledger.close()
         summary(session, console)
         if session.error is not None:
             raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
-    return Outcome(session.work.complete, session.interrupted)
+    return Outcome(session.queue.complete, session.interrupted)
 
 
-def _projection(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> Projection | None:
+def optuna_study_of(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> OptunaStudy | None:
     space = plan.search_space
     if space is None:
         return None
@@ -150,11 +150,11 @@ def _projection(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> Proje
     grace = plan.grace or max(1, merge_steps(len(data.train), plan.config.merge) // 3)
     pruner = make_pruner(plan.pruner, grace)
     if plan.optuna_storage is None:
-        return Projection(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
+        return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
     first = ledger.sessions[0]
     owner = f"{first['time']:.6f}-{first['pid']}"
     database = open_database(plan.optuna_storage)
-    return DatabaseProjection(database, owner, plan.name, sampler, pruner, plan.objective)
+    return OptunaStudyInDatabase(database, owner, plan.name, sampler, pruner, plan.objective)
 
 
 def _print_start(session: Session, prepared: Prepared, console: Console) -> None:
@@ -177,12 +177,12 @@ def _print_start(session: Session, prepared: Prepared, console: Console) -> None
             style="yellow",
             soft_wrap=True,
         )
-    taken = session.work.take_over()
-    for note in session.work.known.library.notes:
+    taken = session.queue.take_over()
+    for note in session.queue.known.library.notes:
         console.print(note, soft_wrap=True)
     for trial in taken:
         console.print(taken_over(trial), soft_wrap=True)
-    console.print(f"trials: {session.work.outlook()}", soft_wrap=True)
+    console.print(f"trials: {session.queue.outlook()}", soft_wrap=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from study.decide.confirmation import confirmation, runs_to_confirm
 from study.plan import StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
 from study.record.reuse import KnownResults, forced_since
-from study.search.optuna_study import Projection, distributions_of
+from study.search.optuna_study import OptunaStudy, distributions_of
 from study.worker.shared_stages import Sharing
 
 _IN_A_ROW = 5  # failures after which a session stops: something is wrong with all of it
@@ -28,15 +28,15 @@ _DRAWS = 50  # attempts to draw a configuration that has not been computed yet
 _log = logging.getLogger("dcreid.study")
 
 
-class NothingToDo(Exception):
+class NothingLeft(Exception):
     """No trial can be started any more in this session; the message is the reason."""
 
 
-class WorkList:
+class Queue:
     """Hands out the numbers of trials to run, adding new ones to the ledger (and to Optuna's study)."""
 
-    def __init__(self, plan: StudyPlan, fingerprint: str, ledger: Ledger, projection: Projection | None):
-        self.plan, self.ledger, self.projection = plan, ledger, projection
+    def __init__(self, plan: StudyPlan, fingerprint: str, ledger: Ledger, optuna_study: OptunaStudy | None):
+        self.plan, self.ledger, self.optuna = plan, ledger, optuna_study
         self.config, self.space = plan.config, plan.search_space
         self.known, self.fingerprint = KnownResults(plan, ledger, fingerprint), fingerprint
         self.latest: deque[TrialRecord] = deque(maxlen=_IN_A_ROW)  # that ended in this session
@@ -54,8 +54,8 @@ class WorkList:
         self._confirming = False
         self.sharing = Sharing(plan, [item.config for _, item, _ in self._given])
         self._confirm()
-        if projection is not None:
-            projection.sync([t for t in ledger.trials.values() if self.is_searched(t)])
+        if optuna_study is not None:
+            optuna_study.sync([t for t in ledger.trials.values() if self.is_searched(t)])
 
     # --- how much there is
 
@@ -95,7 +95,7 @@ class WorkList:
     def next_number(self, under_way: Collection[int] = ()) -> int | None:
         """The trial to start now; None when all that is missing is under way, or waits for what is.
 
-        Trials whose results are taken over on the way are told to `on_taken_over`. Raises NothingToDo.
+        Trials whose results are taken over on the way are told to `on_taken_over`. Raises NothingLeft.
         """
         while (number := self._next(under_way)) is not None:
             trial = self.ledger.trials[number]
@@ -155,7 +155,7 @@ class WorkList:
 
     def _stop_if_all_fail(self, states: tuple[str, ...]) -> None:
         if len(self.latest) == _IN_A_ROW and all(trial.state in states for trial in self.latest):
-            raise NothingToDo(f"the last {_IN_A_ROW} trials all {states[-1]}: {self.latest[-1].reason}")
+            raise NothingLeft(f"the last {_IN_A_ROW} trials all {states[-1]}: {self.latest[-1].reason}")
 
     def _samples(self) -> int:
         if self._points is None:
@@ -164,25 +164,25 @@ class WorkList:
 
     def _draw(self, running: list[TrialRecord]) -> int | None:
         """A new configuration from the sampler; one that was computed before is told again, not run."""
-        assert self.space is not None and self.projection is not None
+        assert self.space is not None and self.optuna is not None
         if self._points is not None:
             return self._next_point(running)
         if self.sharing.blocked(self.config, running):  # then every draw is
             return None
         number = self.ledger.next_number()
         for attempt in range(_DRAWS):
-            trial = self.projection.ask(number * _DRAWS + attempt)
+            trial = self.optuna.ask(number * _DRAWS + attempt)
             config = self.config.replace(**self.space.draw(trial))
             twin = self.known.twin(config)
             if twin is None:
                 self._add(config, "search", (), trial.params, distributions_of(trial))
-                self.projection.adopt(number, trial)
+                self.optuna.adopt(number, trial)
                 if self.ledger.trials[number].state != "running":
-                    self.projection.catch_up(self.ledger.trials[number])
+                    self.optuna.catch_up(self.ledger.trials[number])
                 return number
             _log.info("drawn again: the configuration of trial %d, not run twice", twin.number)
-            self.projection.discard(trial)
-        raise NothingToDo(
+            self.optuna.discard(trial)
+        raise NothingLeft(
             f"{_DRAWS} draws in a row gave configurations already computed: the space is exhausted"
         )
 
@@ -213,11 +213,11 @@ class WorkList:
         self, config: Config, origin: str, labels: tuple[str, ...], params: dict[str, Any]
     ) -> int:
         """A given configuration, told to Optuna as if it had been drawn."""
-        assert self.space is not None and self.projection is not None
+        assert self.space is not None and self.optuna is not None
         fixed = FixedTrial(params)
         self.space.draw(fixed)
         number = self._add(config, origin, labels, fixed.params, distributions_of(fixed))
-        self.projection.add(self.ledger.trials[number])
+        self.optuna.add(self.ledger.trials[number])
         return number
 
     def _add(

@@ -18,16 +18,16 @@ from typing import Any
 
 from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
-from study.decide.queue import NothingToDo, WorkList
+from study.decide.queue import NothingLeft, Queue
 from study.plan import StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
-from study.search.optuna_study import Projection
+from study.search.optuna_study import OptunaStudy
 
 _log = logging.getLogger("dcreid.study")
 
 
 @dataclass
-class Job:
+class RunningTrial:
     """A trial under way in this session."""
 
     number: int
@@ -46,9 +46,11 @@ class Session:
     state in which a trial ended.
     """
 
-    def __init__(self, plan: StudyPlan, data: TrackletDataset, ledger: Ledger, projection: Projection | None):
-        self.plan, self.data, self.ledger, self.projection = plan, data, ledger, projection
-        self.jobs: dict[str, Job] = {}
+    def __init__(
+        self, plan: StudyPlan, data: TrackletDataset, ledger: Ledger, optuna_study: OptunaStudy | None
+    ):
+        self.plan, self.data, self.ledger, self.optuna = plan, data, ledger, optuna_study
+        self.running: dict[str, RunningTrial] = {}
         self.gpus_per_trial, self.processes_per_trial = 0.0, 1
         self.stopping: str | None = None  # why no more trials are started
         self.interrupted = False  # by a signal
@@ -57,8 +59,8 @@ class Session:
         self.durations: list[float] = []  # seconds of the trials run from start to end here
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
         self._end_what_is_over()
-        self.work = WorkList(plan, data.fingerprint(), ledger, projection)
-        self.work.on_taken_over = lambda trial: self.on_change("taken over", trial)
+        self.queue = Queue(plan, data.fingerprint(), ledger, optuna_study)
+        self.queue.on_taken_over = lambda trial: self.on_change("taken over", trial)
 
     def _end_what_is_over(self) -> None:
         """A crash may have come between the last step of a trial and its end."""
@@ -74,17 +76,17 @@ class Session:
         self._check_budget()
         if self.stopping is not None:
             return "FINISHED"
-        if self.plan.concurrency is not None and len(self.jobs) >= self.plan.concurrency:
+        if self.plan.concurrency is not None and len(self.running) >= self.plan.concurrency:
             return None
         try:
-            number = self.work.next_number([job.number for job in self.jobs.values()])
-        except NothingToDo as reason:
+            number = self.queue.next_number([job.number for job in self.running.values()])
+        except NothingLeft as reason:
             self.stop(str(reason))
             return "FINISHED"
         if number is None:
-            return None if self.jobs else "FINISHED"
+            return None if self.running else "FINISHED"
         record = self.ledger.trials[number]
-        self.jobs[tune_id] = Job(number, tune_id, resumed_from=record.last_step)
+        self.running[tune_id] = RunningTrial(number, tune_id, resumed_from=record.last_step)
         return self.job(record)
 
     def job(self, trial: TrialRecord) -> dict[str, Any]:
@@ -93,12 +95,12 @@ class Session:
             "trial": trial.number,
             "config": trial.config,
             "root": self.plan.root,
-            "fingerprint": self.work.fingerprint,
+            "fingerprint": self.queue.fingerprint,
             "cache": self.plan.cache,
             "storage": self.plan.trial_storage(trial.number),
             "recorded": trial.last_step,
             "stages": self.plan.stage_storage,
-            "shared_stages": self.work.sharing.stages(Config.from_dict(trial.config)),
+            "shared_stages": self.queue.sharing.stages(Config.from_dict(trial.config)),
             "hang_timeout": self.plan.hang_timeout,
             "cpus": self.plan.cpus_per_trial,
             "gpus": self.gpus_per_trial,
@@ -110,7 +112,7 @@ class Session:
 
     def started(self, tune_id: str) -> None:
         """Tune has started, or started again, a trial."""
-        job = self.jobs.get(tune_id)
+        job = self.running.get(tune_id)
         if job is not None:
             job.started, job.heard = time.time(), time.monotonic()
             self.ledger.append("start", trial=job.number, gpus=self.gpus_per_trial)
@@ -118,7 +120,7 @@ class Session:
 
     def result(self, tune_id: str, row: dict[str, Any]) -> bool:
         """Records a report; returns whether the trial goes on."""
-        job = self.jobs.get(tune_id)
+        job = self.running.get(tune_id)
         if job is None:
             return False
         job.heard = time.monotonic()
@@ -145,8 +147,8 @@ class Session:
         """(state, reason) in which the trial ends with this row; None where it goes on."""
         step, value = int(row["step"]), _measured(row)
         prune = False
-        if self.projection is not None and value is not None:
-            told = self.projection
+        if self.optuna is not None and value is not None:
+            told = self.optuna
             prune = bool(self._guard(lambda: told.report(trial, step, value)))
         if step >= row["total_steps"]:
             return "complete", None
@@ -156,7 +158,7 @@ class Session:
 
     def retried(self, tune_id: str, reason: str) -> None:
         """Tune starts a trial again after a failure."""
-        job = self.jobs.get(tune_id)
+        job = self.running.get(tune_id)
         if job is not None:
             self.ledger.append("retry", trial=job.number, reason=job.hung or reason)
             job.hung = None
@@ -164,14 +166,14 @@ class Session:
 
     def failed(self, tune_id: str, reason: str) -> None:
         """Tune has given a trial up. What fails while the session is stopping is resumed by the next."""
-        job = self.jobs.get(tune_id)
+        job = self.running.get(tune_id)
         if job is not None and self.stopping is None:
             self._end(tune_id, "failed", job.hung or reason)
-        self.jobs.pop(tune_id, None)
+        self.running.pop(tune_id, None)
 
     def left(self, tune_id: str) -> None:
         """Tune has put a trial down; one that has not ended is resumed by the next session."""
-        self.jobs.pop(tune_id, None)
+        self.running.pop(tune_id, None)
 
     def stop(self, why: str) -> None:
         """No new trials; those under way stop at their next merge step."""
@@ -182,12 +184,12 @@ class Session:
     @property
     def idle(self) -> bool:
         """Whether a session that is stopping has nothing under way any more."""
-        return self.stopping is not None and not any(job.started for job in self.jobs.values())
+        return self.stopping is not None and not any(job.started for job in self.running.values())
 
     def _end(
         self, tune_id: str, state: str, reason: str | None = None, row: dict[str, Any] | None = None
     ) -> None:
-        job = self.jobs.pop(tune_id)
+        job = self.running.pop(tune_id)
         if job.started and job.resumed_from < 0 and state in ("complete", "pruned"):
             self.durations.append(time.time() - job.started)
         trial = self.ledger.trials[job.number]
@@ -196,9 +198,9 @@ class Session:
             end["value"] = self._value(trial, state, row)
         step = [] if row is None else [("step", {"trial": trial.number, "row": row})]
         self.ledger.append_all(*step, ("end", end))
-        self.work.latest.append(trial)
-        if self.projection is not None:
-            told = self.projection
+        self.queue.latest.append(trial)
+        if self.optuna is not None:
+            told = self.optuna
             self._guard(lambda: told.tell(trial))
         self.on_change(state, trial)
 

@@ -16,7 +16,7 @@ import ray
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from study.decide.session import Job, Session
+from study.decide.session import RunningTrial, Session
 from study.record.storage import Storage
 from study.show.wording import clock
 from study.worker.heartbeat import NAME
@@ -44,9 +44,9 @@ class Watchdog:
         self._seen: dict[str, _Seen] = {}
         self._polled = now()
 
-    def poll(self) -> list[Job]:
+    def poll(self) -> list[RunningTrial]:
         """The jobs without a sign of life for the time allowed, each once."""
-        now, silent, jobs = self._now(), [], self.session.jobs
+        now, silent, jobs = self._now(), [], self.session.running
         if now - self._polled > self.timeout / 4:  # we were stopped ourselves, and our workers with us
             self._seen = {}
         self._polled = now
@@ -67,7 +67,7 @@ class Watchdog:
                 silent.append(job)
         return silent
 
-    def _read(self, job: Job) -> bytes | None:
+    def _read(self, job: RunningTrial) -> bytes | None:
         try:
             return Storage(self.session.plan.trial_storage(job.number)).read(NAME)
         except OSError:

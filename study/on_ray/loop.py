@@ -138,7 +138,7 @@ def _look_round(session: Session) -> list[tune.Callback]:
         raise StudyError(NO_GPUS.format(plan.gpu_hours))
     if plan.address is None:
         return []
-    nodes = Nodes(plan, session.work.fingerprint, session.gpus_per_trial)
+    nodes = Nodes(plan, session.queue.fingerprint, session.gpus_per_trial)
     nodes.check(stopping)
     return [NodeCallback(nodes)]
 

@@ -23,7 +23,7 @@ class StorageError(Exception):
     """A place for results that cannot be used; the message names it and the mend."""
 
 
-def joined(root: str, name: str) -> str:
+def below(root: str, name: str) -> str:
     """A name below a folder or URI, whose options stay at its end: `s3://b/s?region=x` → `s3://b/s/1?region=x`"""
     place, mark, options = root.partition("?") if "://" in root else (root, "", "")
     return f"{place.rstrip('/')}/{name}{mark}{options}"
@@ -46,7 +46,7 @@ class Storage:
 
     def within(self, folder: str) -> Storage:
         """The storage of a folder below this one."""
-        return Storage(joined(self.root, folder))
+        return Storage(below(self.root, folder))
 
     def check(self) -> None:
         """Writes, reads and deletes a file. Raises StorageError: no such bucket, no credentials, full, …"""

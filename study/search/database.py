@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from study.record.ledger import TrialRecord
 from study.record.storage import StorageError
-from study.search.optuna_study import Projection
+from study.search.optuna_study import OptunaStudy
 from study.show.wording import first_line
 
 _OPTION = "--optuna-storage"
@@ -105,7 +105,7 @@ def _first_line(error: BaseException) -> str:
     return first_line(cause, type(cause).__name__)
 
 
-class DatabaseProjection(Projection):
+class OptunaStudyInDatabase(OptunaStudy):
     """A projection in memory that passes everything on to a database, as far as it can.
 
     owner: names the ledger; a study of the same name that another ledger has written is refused.

@@ -59,7 +59,7 @@ def _drop_cut_line(path: Path) -> None:
             os.truncate(path, whole)
 
 
-class Projection:
+class OptunaStudy:
     """The Optuna study of one ledger.
 
     make_sampler gives the sampler of one draw, by its number: a draw depends on that and on the

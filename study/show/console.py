@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from study.decide.session import Job, Session
+from study.decide.session import RunningTrial, Session
 from study.record.ledger import TrialRecord
 from study.record.storage import Storage
 from study.show.wording import best_trial, clock, parameters, percent, taken_over
@@ -88,8 +88,8 @@ class Board:
             return f"{told}{trial.reason} · {self._parameters(trial)}"
         return f"{told}{last} · {self._parameters(trial)}"
 
-    def _jobs(self) -> list[Job]:
-        return sorted(self.session.jobs.values(), key=lambda job: job.number)
+    def _jobs(self) -> list[RunningTrial]:
+        return sorted(self.session.running.values(), key=lambda job: job.number)
 
     def _parameters(self, trial: TrialRecord) -> str:
         return parameters(trial, self.session.plan)
@@ -117,27 +117,27 @@ class Board:
     def _counts(self) -> str:
         session = self.session
         states = [t.state for t in session.ledger.trials.values()]
-        running = sum(1 for job in session.jobs.values() if job.started)
+        running = sum(1 for job in session.running.values() if job.started)
         counts = [(name, states.count(name)) for name in ("pruned", "diverged", "failed")]
         told = [f"{count} {name}" for name, count in [*counts, ("running", running)] if count]
-        return ", ".join([f"{session.work.done()}/{session.work.target} done", *told])
+        return ", ".join([f"{session.queue.done()}/{session.queue.target} done", *told])
 
     def _left(self) -> str:
         """What is left of the study, from the trials that this session has finished from start to end."""
         session, spent = self.session, self.session.durations
-        running = sum(1 for job in session.jobs.values() if job.started)
+        running = sum(1 for job in session.running.values() if job.started)
         if not spent or not running:
             return ""
         mean, now = sum(spent) / len(spent), time.time()
-        begun = sum(min(mean, now - job.started) for job in session.jobs.values() if job.started)
-        left = mean * (session.work.target - session.work.done()) - begun
+        begun = sum(min(mean, now - job.started) for job in session.running.values() if job.started)
+        left = mean * (session.queue.target - session.queue.done()) - begun
         return f"about {clock(left / running)} left"
 
     def _best(self) -> str:
         best = best_trial(list(self.session.ledger.trials.values()))
         return "" if best is None else f"best mAP {percent(best.value)} (trial {best.number})"
 
-    def _line(self, job: Job) -> str:
+    def _line(self, job: RunningTrial) -> str:
         trial = self.session.ledger.trials[job.number]
         curve, left, epoch = trial.curve(), _time_left(trial, job), self._epoch(trial, job)
         return (
@@ -147,7 +147,7 @@ class Board:
             + (f", {clock(left)} left" if left is not None else "")
         )
 
-    def _epoch(self, trial: TrialRecord, job: Job) -> str | None:
+    def _epoch(self, trial: TrialRecord, job: RunningTrial) -> str | None:
         """The epoch of the stage under way, as the trial notes it on disks that are quick to ask."""
         storage = self.session.job(trial)["storage"]
         if job.started is None or "://" in storage or not Path(storage).is_dir():
@@ -162,13 +162,13 @@ class Board:
         return f"{note['epoch']}/{note['epochs']}"
 
 
-def _position(trial: TrialRecord, job: Job) -> str:
+def _position(trial: TrialRecord, job: RunningTrial) -> str:
     if job.started is None:
         return "waiting"
     return "starting" if trial.total_steps is None else f"{max(trial.last_step, 0)}/{trial.total_steps}"
 
 
-def _time_left(trial: TrialRecord, job: Job) -> float | None:
+def _time_left(trial: TrialRecord, job: RunningTrial) -> float | None:
     """Seconds, from the pace of the later stages (the first is longer)."""
     total = trial.total_steps
     times = job.times[2:] if job.resumed_from < 0 else job.times  # not the untrained row, nor the first stage

@@ -29,7 +29,7 @@ from dcreid.config import Config
 from study.plan import StudyPlan
 from study.record.folder import StudyError, read_plan
 from study.record.ledger import Ledger, TrialRecord
-from study.search.optuna_study import Projection
+from study.search.optuna_study import OptunaStudy
 
 _REFRESH = 5.0  # seconds
 _log = logging.getLogger("dcreid.study")
@@ -54,7 +54,7 @@ class Mirror:
         shown = drawn if self.plan.space is not None else _with_parameters(self.plan, trials)
         # Made anew every time: somebody may have deleted it in the browser.
         sampler, pruner = optuna.samplers.RandomSampler(seed=0), optuna.pruners.NopPruner()
-        Projection(self.plan.name, self.storage, lambda _: sampler, pruner, self.plan.objective).sync(shown)
+        OptunaStudy(self.plan.name, self.storage, lambda _: sampler, pruner, self.plan.objective).sync(shown)
 
     def follow(self, stop: threading.Event) -> None:
         """Refreshes until `stop`."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dcreid.config import Config
-from study.decide.queue import WorkList
+from study.decide.queue import Queue
 from study.plan import StudyPlan
 from study.record.folder import driver_of, read_description
 from study.record.ledger import FINISHED, Ledger, TrialRecord, row_seconds
@@ -45,12 +45,12 @@ class Status:
         self.plan, self.description = read_description(str(self.plan.folder), self.plan.studies, "STUDY")
         self.ledger.refresh()
         self.driver, self.now = driver_of(self.plan.folder), time.time()
-        self.__dict__.pop("work", None)
+        self.__dict__.pop("queue", None)
 
     @cached_property
-    def work(self) -> WorkList:
+    def queue(self) -> Queue:
         """What there is to do and how much of it is done."""
-        return WorkList(self.plan, self.description["dataset"]["fingerprint"], self.ledger, None)
+        return Queue(self.plan, self.description["dataset"]["fingerprint"], self.ledger, None)
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -93,7 +93,7 @@ class Status:
         if not finished and not begun:
             return None
         mean = sum(finished) / len(finished) if finished else sum(begun) / len(begun)
-        new = max(0, self.work.target - self.work.done() - len(running))
+        new = max(0, self.queue.target - self.queue.done() - len(running))
         left = sum(max(0.0, (_whole_seconds(t) or mean) - t.seconds) for t in running) + new * mean
         return left, sum(1 for t in running if self.state(t) == "running")
 
@@ -112,7 +112,7 @@ class Status:
         """What to type next."""
         if self.driver is not None:
             return f"python -m study status {self.plan.folder} --watch 10"
-        return next_command(self.plan, self.work.complete)
+        return next_command(self.plan, self.queue.complete)
 
 
 def _whole_seconds(trial: TrialRecord) -> float | None:
@@ -134,9 +134,9 @@ def as_dict(status: Status) -> dict[str, Any]:
         "protocol": status.description["dataset"]["protocol"],
         "objective": status.plan.objective,
         "driver": status.driver,
-        "complete": status.work.complete,
-        "done": status.work.done(),
-        "target": status.work.target,
+        "complete": status.queue.complete,
+        "done": status.queue.done(),
+        "target": status.queue.target,
         "trial_seconds": status.seconds,
         "gpu_hours": status.gpu_hours,
         "saved_seconds": status.saved_seconds,

@@ -40,7 +40,7 @@ def print_status(status: Status, console: Console) -> None:
 
 
 def _heading(status: Status) -> Iterator[str]:
-    data, work = status.description["dataset"], status.work
+    data, work = status.description["dataset"], status.queue
     states = [status.state(trial) for trial in status.trials]
     order = ("running", "waiting", "interrupted", "reused", "pruned", "diverged", "failed")
     counts = [f"{states.count(name)} {name}" for name in order if name in states]
@@ -140,7 +140,7 @@ def _cost(status: Status) -> Iterator[str]:
         else:
             yield f"session {number}: {began}, cut off"
     left = status.seconds_left()
-    if left is not None and not status.work.complete:
+    if left is not None and not status.queue.complete:
         seconds, running = left
         told = f"left: about {clock(seconds)} of trial time"
         if running:

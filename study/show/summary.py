@@ -54,7 +54,7 @@ def summary(session: Session, console: Console) -> None:
         told = f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))} {state}: {reason}"
         console.print(told, style="red", soft_wrap=True)
     console.print(f"results: {plan.folder}/results.parquet, one row per trial and merge step", soft_wrap=True)
-    console.print(next_command(plan, session.work.complete), soft_wrap=True)
+    console.print(next_command(plan, session.queue.complete), soft_wrap=True)
 
 
 def _print_ranking(ended: list[TrialRecord], plan: StudyPlan, console: Console) -> None:

@@ -12,7 +12,7 @@ import sys
 import traceback
 from typing import Any, TextIO
 
-from dcreid.parallel import joined
+from dcreid.parallel import process_group
 from dcreid.training import DivergedError
 from study.stdin import when_input_ends
 from study.worker.ranks import READY, device_of
@@ -37,7 +37,7 @@ def main() -> None:
 def _follow(job: dict[str, Any], rank: int, meeting: str, told: TextIO) -> None:
     device = device_of(job, rank)
     print(READY, file=told, flush=True)
-    with joined(device, meeting, rank, job["processes"]) as ranks:
+    with process_group(device, meeting, rank, job["processes"]) as ranks:
         for _ in trial_rows(job, ranks=ranks):
             pass
 

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from dcreid.parallel import ALONE, Ranks, joined
+from dcreid.parallel import ONE_PROCESS, Ranks, process_group
 from study.record.storage import Storage
 
 READY = "ready"
@@ -73,7 +73,7 @@ def trial_ranks(job: dict[str, Any]) -> Iterator[Ranks]:
     """The ranks of a trial, this process being the first. Raises RankError, inside as well."""
     storage, size = Storage(job["storage"]), job["processes"]
     if size == 1:
-        yield ALONE
+        yield ONE_PROCESS
         return
     before = storage.read(_DEATH)
     if before is not None:
@@ -83,7 +83,7 @@ def trial_ranks(job: dict[str, Any]) -> Iterator[Ranks]:
         meeting = Path(folder, "meeting").as_uri()
         with (
             _Others(job, meeting, storage),
-            joined(device_of(job, 0), meeting, 0, size) as ranks,
+            process_group(device_of(job, 0), meeting, 0, size) as ranks,
         ):
             yield ranks
 

@@ -81,7 +81,7 @@ class SharedStages:
             algorithm.train()
             return
         name = f"{stage_key(algorithm.config, algorithm.labels_history, self._where)}.pt"
-        state = self.ranks.from_first(lambda: self._ready(name))
+        state = self.ranks.on_rank_0(lambda: self._ready(name))
         if state is not None:
             algorithm.adopt(state)
             return

@@ -25,7 +25,7 @@ from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.evaluation.retrieval import RetrievalMetrics
-from dcreid.parallel import ALONE, Ranks
+from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 from study.record.storage import Storage, StorageError
@@ -88,7 +88,7 @@ class _Notes(logging.Handler):
 
 
 def trial_rows(
-    job: dict[str, Any], on_epoch: Callable[[int, int, int], None] | None = None, ranks: Ranks = ALONE
+    job: dict[str, Any], on_epoch: Callable[[int, int, int], None] | None = None, ranks: Ranks = ONE_PROCESS
 ) -> Iterator[dict[str, Any]]:
     """Rows of the trial that the driver has not recorded: step 0 is the untrained network.
 
@@ -110,7 +110,7 @@ def trial_rows(
         checkpoint_activations=job["checkpoint_activations"],
         ranks=ranks,
     )
-    state = ranks.from_first(lambda: load_newest(storage))
+    state = ranks.on_rank_0(lambda: load_newest(storage))
     if state is not None:
         algorithm.load_state_dict(state)
     recorded = int(job["recorded"])

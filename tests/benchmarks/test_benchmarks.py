@@ -13,7 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
-from projection import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
+from extrapolation import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
 
 from dcreid.config import Config, paper  # noqa: E402
 

@@ -15,7 +15,7 @@ from dcreid.algorithm import Algorithm, MergeStep, joins_per_step
 from dcreid.config import Config, small
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import Ints, Split, TrackletDataset
-from dcreid.features import pooled_features, unit
+from dcreid.features import l2_normalize, pooled_features
 from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 
@@ -184,10 +184,10 @@ def test_memory_rows_after_a_merge(kind: str) -> None:
     before = algorithm.memory.rows.clone()
     algorithm.merge()
     pooled = pooled_features(algorithm.backbone, algorithm.store, torch.device("cpu"))
-    v = unit(pooled)[torch.from_numpy(algorithm.order)]
+    v = l2_normalize(pooled)[torch.from_numpy(algorithm.order)]
     means = torch.stack([v[algorithm.labels == c].mean(dim=0) for c in range(algorithm.n_classes)])
     expected = {
-        "members": unit(means),
+        "members": l2_normalize(means),
         "zeros": torch.zeros_like(means),
         "previous_rows": before[: algorithm.n_classes],
     }
@@ -447,7 +447,7 @@ def test_evaluation_may_be_rarer_and_the_last_step_uses_all_frames() -> None:
     config = tiny(**{"evaluate.eval_every": 3, "data.eval_frames": 1})
     algorithm = run(config)
     assert [s.mAP is not None for s in algorithm.history] == [False, False, True, False, True]
-    everything = unit(pooled_features(algorithm.backbone, algorithm.test_store, torch.device("cpu")))  # type: ignore[arg-type]
+    everything = l2_normalize(pooled_features(algorithm.backbone, algorithm.test_store, torch.device("cpu")))  # type: ignore[arg-type]
     torch.testing.assert_close(algorithm.test_features, everything)
 
 

@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dcreid.memory import FeatureMemory, class_means, float32_linear, update_rate
+from dcreid.float32 import float32_linear
+from dcreid.memory import FeatureMemory, class_means, update_rate
 from dcreid.network.backbone import EmbeddingHead
 
 

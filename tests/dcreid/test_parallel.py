@@ -12,7 +12,7 @@ from rank_runs import NORMS, VARIANTS, algorithm, norm_case, normalised, on_rank
 from torch import Tensor, nn
 
 from dcreid.network.backbone import build_backbone
-from dcreid.parallel import ALONE, RankBatchNorm, Ranks, synchronise_batch_norm
+from dcreid.parallel import ONE_PROCESS, RankBatchNorm, Ranks, synchronise_batch_norm
 
 _CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
 
@@ -42,9 +42,9 @@ def test_shares_are_the_whole_in_order(count: int, size: int) -> None:
 def test_alone_nothing_changes() -> None:
     rows = torch.rand(3, 2)
     network = nn.Sequential(nn.BatchNorm1d(2))
-    synchronise_batch_norm(network, ALONE, torch.device("cpu"))
-    assert ALONE.gathered(rows, 3) is rows and ALONE.add(rows) is rows
-    assert type(network[0]) is nn.BatchNorm1d and ALONE.from_first(lambda: 5) == 5
+    synchronise_batch_norm(network, ONE_PROCESS, torch.device("cpu"))
+    assert ONE_PROCESS.all_gather(rows, 3) is rows and ONE_PROCESS.all_reduce(rows) is rows
+    assert type(network[0]) is nn.BatchNorm1d and ONE_PROCESS.on_rank_0(lambda: 5) == 5
 
 
 def test_messages(three: list[dict[str, Any]]) -> None:
@@ -149,7 +149,7 @@ def check_runs(found: list[dict[str, Any]], variants: list[str]) -> dict[str, An
     """Ranks' runs against one process's, which are returned."""
     for other in found[1:]:
         check_equal(found[0], other)
-    whole = rank_runs.runs(ALONE, variants)
+    whole = rank_runs.runs(ONE_PROCESS, variants)
     for variant in variants:
         check_same(found[0][variant], whole[variant], algorithm(variant).backbone.state_dict())
     return whole
@@ -168,7 +168,7 @@ def test_two_ranks_equal_one_and_one_goes_on_from_two(tmp_path: Path) -> None:
 def test_two_steps_at_the_papers_rate_equal_one_process_and_faults_are_noticed(tmp_path: Path) -> None:
     one, other = on_ranks(2, tmp_path / "two", rank_runs.two_steps, list(rank_runs.FAULTS))
     check_equal(one["end"], other["end"])
-    whole = rank_runs.two_steps(ALONE, [])
+    whole = rank_runs.two_steps(ONE_PROCESS, [])
     check_equal(one["start"], whole["start"])
     weights = [name for name in one["start"] if "running" not in name and "tracked" not in name]
     changed = norm([whole["end"][name] - whole["start"][name] for name in weights])
@@ -187,7 +187,7 @@ def test_two_steps_at_the_papers_rate_equal_one_process_and_faults_are_noticed(t
 @pytest.mark.parametrize("size", [2, 3])
 def test_ranks_equal_one_in_every_variant_and_go_on_from_one(tmp_path: Path, size: int) -> None:
     variants = list(VARIANTS)
-    cut = rank_runs.runs(ALONE, variants[:1])["cut"]
+    cut = rank_runs.runs(ONE_PROCESS, variants[:1])["cut"]
     found = on_ranks(size, tmp_path / "ranks", rank_runs.runs, variants, cut)
     whole = check_runs(found, variants)
     check_same(found[0]["continued"], whole["batch norm"], algorithm("batch norm").backbone.state_dict())

@@ -283,7 +283,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @fault("loss: features of any length")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dcreid.training, "unit", lambda v: v)
+    patch.setattr(dcreid.training, "l2_normalize", lambda v: v)
 
 
 @fault("update: labels of other classes")

@@ -1,4 +1,4 @@
-"""The embedded study in small, played without Ray: real trials, Tune's hooks, every projection of the ledger.
+"""The embedded study in small, without Ray: real trials, Tune's hooks, and everything made from the ledger.
 
 A search whose trials share stages and are halved, cut off in the middle and gone on with, and confirmed on
 a fresh seed; Table 1 on two seeds, by `exact` merges of squared distances behind a head; summaries, results
@@ -19,7 +19,7 @@ from rich.console import Console
 from analysis.tables import main as tables
 from dcreid.clustering.blocked import merge_blocked
 from dcreid.data import load_dataset
-from study.command.driver import _projection
+from study.command.driver import optuna_study_of
 from study.command.options import parser, resolve
 from study.decide.session import Session
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
@@ -62,10 +62,10 @@ def _session(folder: Path, name: str, *options: str, reports: int | None = None)
     write_description(plan.folder, describe(plan, data, "python study/run.py"))
     ledger = Ledger(plan.folder / "ledger.jsonl")
     ledger.append("session", command="python study/run.py", pid=1, forced=False)
-    session = Session(plan, data, ledger, _projection(plan, data, ledger))
-    session.work.take_over()
+    session = Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
+    session.queue.take_over()
     _play(session, reports)
-    ledger.append("session_end", why=session.stopping, complete=session.work.complete)
+    ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
     write_results(plan.folder, ledger, plan.objective)
     ledger.close()
     summary(session, Console(quiet=True))

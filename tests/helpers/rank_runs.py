@@ -18,7 +18,7 @@ with jaxtyping.install_import_hook("dcreid", "beartype.beartype"):  # spawned pr
     from dcreid.config import Config, small
     from dcreid.data import load_dataset
     from dcreid.data.loading import augment
-    from dcreid.parallel import ALONE, Ranks, joined, synchronise_batch_norm
+    from dcreid.parallel import ONE_PROCESS, Ranks, process_group, synchronise_batch_norm
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,7 @@ def config(variant: str) -> Config:
     return small().replace(**(_TINY | VARIANTS[variant]))
 
 
-def algorithm(variant: str, ranks: Ranks = ALONE) -> Algorithm:
+def algorithm(variant: str, ranks: Ranks = ONE_PROCESS) -> Algorithm:
     """A run about to begin, without the random numbers of the network's own."""
     made = Algorithm(config(variant), load_dataset(config(variant).data, None), ranks=ranks)
     for module in made.backbone.modules():
@@ -75,7 +75,7 @@ def on_ranks(size: int, folder: Path, work: Callable[..., Any], *arguments: Any)
 
 def _rank(rank: int, size: int, folder: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
-    with joined(CPU, (folder / "meeting").as_uri(), rank, size) as ranks:
+    with process_group(CPU, (folder / "meeting").as_uri(), rank, size) as ranks:
         torch.save(work(ranks, *arguments), folder / f"{rank}.pt")
 
 
@@ -135,10 +135,10 @@ def _varied_as_the_first(frames: Tensor, *rest: Any, share: slice, **named: Any)
     return _augment(frames, *rest, share=slice(0, share.stop - share.start), **named)
 
 
-_add_gradients, _augment = Ranks.add_gradients, augment
+_add_gradients, _augment = Ranks.all_reduce_gradients, augment
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {  # what is replaced, and by what
-    "gradients of one rank halved": ("dcreid.parallel.Ranks.add_gradients", _halved_on_one_rank),
-    "gradients averaged": ("dcreid.parallel.Ranks.add_gradients", _averaged),
+    "gradients of one rank halved": ("dcreid.parallel.Ranks.all_reduce_gradients", _halved_on_one_rank),
+    "gradients averaged": ("dcreid.parallel.Ranks.all_reduce_gradients", _averaged),
     "batch norm of every share alone": ("dcreid.algorithm.synchronise_batch_norm", lambda *_: None),
     "every share varied as the first": ("dcreid.training.augment", _varied_as_the_first),
 }
@@ -206,7 +206,7 @@ def norm_case(case: int) -> tuple[nn.BatchNorm1d | nn.BatchNorm2d, Tensor, Tenso
 
 
 def normalised(
-    network: nn.Module, samples: Tensor, gradient: Tensor, ranks: Ranks = ALONE
+    network: nn.Module, samples: Tensor, gradient: Tensor, ranks: Ranks = ONE_PROCESS
 ) -> dict[str, Tensor]:
     """Two training steps and an evaluation: outputs, gradients and statistics, of this rank's share."""
     share = ranks.share(len(gradient))
@@ -214,7 +214,7 @@ def normalised(
     x = samples[1][share].clone().requires_grad_()
     y = network(x)
     y.backward(gradient[share])
-    ranks.add_gradients(network.parameters())
+    ranks.all_reduce_gradients(network.parameters())
     network.eval()
     assert x.grad is not None
     found = {"y": y.detach(), "x": x.grad, "evaluated": network(x).detach()}
@@ -232,16 +232,16 @@ def small_things(ranks: Ranks) -> dict[str, Any]:
             synchronise_batch_norm(network, ranks, CPU)
             found[f"norm {case}"] = normalised(network, samples, gradient, ranks)
     rows = torch.arange(10.0).view(5, 2)[ranks.share(5)].requires_grad_()
-    whole = ranks.gathered(rows, 5)
+    whole = ranks.all_gather(rows, 5)
     (whole * torch.arange(5.0)[:, None]).sum().backward()
     weight = nn.Parameter(torch.zeros(2, 3).t())  # not contiguous
     weight.grad = torch.full((3, 2), float(ranks.rank + 1))
-    ranks.add_gradients([weight, nn.Parameter(torch.zeros(1))])
+    ranks.all_reduce_gradients([weight, nn.Parameter(torch.zeros(1))])
     agreed = [torch.full((3, 2), ranks.rank).t(), None, torch.tensor(7 + ranks.rank)]
-    ranks.agree(agreed)
+    ranks.broadcast(agreed)
     found |= {"share": ranks.share(5), "gathered": whole.detach(), "rows": rows.grad, "weight": weight.grad}
-    found |= {"sum": ranks.add(torch.tensor([1, ranks.rank])), "agreed": agreed}
-    found["told"] = ranks.from_first(lambda: {"rank": ranks.rank, "labels": torch.arange(3)})
+    found |= {"sum": ranks.all_reduce(torch.tensor([1, ranks.rank])), "agreed": agreed}
+    found["told"] = ranks.on_rank_0(lambda: {"rank": ranks.rank, "labels": torch.arange(3)})
     return found
 
 

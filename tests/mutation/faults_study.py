@@ -82,8 +82,8 @@ STUDY: list[Mutant] = [
         ),
         (
             "a trial more than may run",
-            "len(self.jobs) >= self.plan.concurrency",
-            "len(self.jobs) > self.plan.concurrency",
+            "len(self.running) >= self.plan.concurrency",
+            "len(self.running) > self.plan.concurrency",
             "tests/study/decide/test_session.py::test_concurrency_is_kept",
         ),
         (

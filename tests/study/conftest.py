@@ -13,7 +13,7 @@ import pytest
 from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.command.driver import _projection
+from study.command.driver import optuna_study_of
 from study.command.options import parser, resolve
 from study.decide.session import Session
 from study.plan import StudyPlan
@@ -118,7 +118,7 @@ def open_session(data: TrackletDataset) -> Callable[[StudyPlan], Session]:
         plan.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command="python study/run.py", pid=1, forced=plan.force)
-        return Session(plan, data, ledger, _projection(plan, data, ledger))
+        return Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
 
     return make
 

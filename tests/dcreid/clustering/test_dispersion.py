@@ -16,10 +16,10 @@ from dcreid.algorithm import _set_precision
 from dcreid.clustering.dispersion import (
     class_sums,
     cross_distances,
-    full_float32,
     intra_dispersion,
     pairwise_distances,
 )
+from dcreid.float32 import full_float32
 
 seeds = st.integers(0, 2**31)
 

@@ -17,7 +17,7 @@ from dcreid.config import ConfigError
 from dcreid.data import load_dataset
 from dcreid.network import backbone as backbone_module
 from dcreid.network.backbone import Backbone, build_backbone
-from dcreid.parallel import ALONE
+from dcreid.parallel import ONE_PROCESS
 
 HEIGHT, WIDTH = 64, 32
 # Batch norm in all but ConvNeXt and Swin; stochastic depth in these and in EfficientNet.
@@ -185,7 +185,7 @@ def check_ranks(found: list[dict[str, list[dict[str, Tensor]]]]) -> None:
         for plain, checkpointed in rank.values():  # steps are small: nothing less would tell them apart
             check_equal(checkpointed, plain, tolerance=0.0)
     start = rank_runs.algorithm("more ranks than tracklets").backbone.state_dict()
-    ours, alone = found[0]["resnet18"][1], rank_runs.after_a_stage(ALONE, "resnet18")
+    ours, alone = found[0]["resnet18"][1], rank_runs.after_a_stage(ONE_PROCESS, "resnet18")
     weights = [name for name in start if "running" not in name and "tracked" not in name]
     moved, apart = (torch.cat([(x[name] - alone[name]).flatten() for name in weights]) for x in (start, ours))
     assert apart.norm() < 1e-3 * moved.norm()

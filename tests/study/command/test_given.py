@@ -27,7 +27,7 @@ def begun(plan_of: Callable[..., StudyPlan], play: Callable[..., Session]) -> Se
 
 def test_they_come_first_and_count_as_samples(begun: Session) -> None:
     trials = list(begun.ledger.trials.values())
-    assert begun.work.complete and len(trials) == 20
+    assert begun.queue.complete and len(trials) == 20
     assert [t.origin for t in trials] == ["paper", *["given"] * 6, *["search"] * 13]
     assert [t.labels[0] for t in trials[:7]] == EXPERIMENTS
     wanted = {item.config.digest() for item in plan("tables", begun.plan.config)}
@@ -57,8 +57,8 @@ def test_they_are_never_pruned_and_the_search_learns_from_them(
     Behind(session).run()
     trials = session.ledger.trials
     assert all(trials[number].state == "complete" for number in range(7))
-    assert session.projection is not None
-    frozen = {t.user_attrs["trial"]: t for t in session.projection.study.trials}
+    assert session.optuna is not None
+    frozen = {t.user_attrs["trial"]: t for t in session.optuna.study.trials}
     for number in range(7):
         config = trials[number].config
         assert frozen[number].state == TrialState.COMPLETE and frozen[number].value == trials[number].value
@@ -80,9 +80,9 @@ def test_the_list_is_the_studys_own(
     small = open_session(plan_of("--samples", "20", "--name", "other"))
     few = StudyPlan.from_dict(small.plan.to_dict() | {"samples": 3})
     session = open_session(few)
-    numbers = [session.work.next_number() for _ in range(4)]
+    numbers = [session.queue.next_number() for _ in range(4)]
     assert [session.ledger.trials[n].labels[0] for n in numbers if n is not None] == EXPERIMENTS[:3]
-    assert numbers[3] is None and session.work.target == 3
+    assert numbers[3] is None and session.queue.target == 3
 
 
 @pytest.mark.parametrize("sampler", ["grid", "gp", "random"])
@@ -91,7 +91,7 @@ def test_with_every_sampler(
 ) -> None:
     session = play(plan_of("--samples", "24", "--sampler", sampler, "--pruner", "none"))
     trials = list(session.ledger.trials.values())
-    assert session.work.complete and [t.labels[0] for t in trials[:7]] == EXPERIMENTS
+    assert session.queue.complete and [t.labels[0] for t in trials[:7]] == EXPERIMENTS
     configs = [str(t.config) for t in trials]
     assert len(trials) == len(set(configs)) == 24
 
@@ -103,7 +103,7 @@ def test_a_grid_that_is_run_to_its_end_has_every_point_once(
     session = play(plan_of("--samples", "99", "--sampler", "grid", "--pruner", "none", *fixed))
     trials = list(session.ledger.trials.values())
     points = {(t.config["merge"]["lambda1"], t.config["merge"]["lambda2"]) for t in trials}
-    assert session.work.complete and len(trials) == len(points) == 7 * 5
+    assert session.queue.complete and len(trials) == len(points) == 7 * 5
     assert [t.origin for t in trials[:4]] == ["paper", "given", "given", "search"]
 
 
@@ -113,7 +113,7 @@ def test_further_seeds_of_the_paper_come_after_them_and_beside_the_samples(
     session = play(plan_of("--samples", "20", "--seeds", "3"))
     origins = [(t.origin, t.seed) for t in session.ledger.trials.values()]
     assert origins[:9] == [("paper", 0), *[("given", 0)] * 6, ("paper", 1), ("paper", 2)]
-    assert session.work.complete and len(origins) == 22
+    assert session.queue.complete and len(origins) == 22
 
 
 def test_the_best_of_them_may_be_confirmed(begun: Session) -> None:

@@ -38,7 +38,7 @@ def text_of():
 def test_the_best_and_the_papers_run_on_fresh_seeds(plan_of, play):
     session = play(plan_of(*CONFIRM), slots=2)
     runs = of_origin(session, "confirm")
-    assert session.work.complete and session.work.target == 5 + 9 and len(runs) == 9
+    assert session.queue.complete and session.queue.target == 5 + 9 and len(runs) == 9
     ranked = sorted(of_origin(session, "search"), key=lambda trial: -trial.value)
     wanted = [session.plan.config, without_seed(ranked[0]), without_seed(ranked[1])]
     assert [(without_seed(trial), trial.seed) for trial in runs] == [
@@ -55,25 +55,25 @@ def test_the_best_and_the_papers_run_on_fresh_seeds(plan_of, play):
 def test_confirming_a_study_that_is_there_starts_nothing_else(plan_of, play, open_session):
     play(plan_of(*SEARCH))
     session = open_session(plan_of(*CONFIRM))
-    assert session.work.outlook() == "5 done, 0 resumed, 9 new (9 in all to confirm the search)"
+    assert session.queue.outlook() == "5 done, 0 resumed, 9 new (9 in all to confirm the search)"
     whole = play(plan_of(*CONFIRM))
-    assert len(whole.ledger.trials) == 14 and whole.work.complete
+    assert len(whole.ledger.trials) == 14 and whole.queue.complete
     again = open_session(plan_of(*CONFIRM))
-    assert again.work.outlook() == "14 done, 0 resumed, 0 new (9 in all to confirm the search)"
+    assert again.queue.outlook() == "14 done, 0 resumed, 0 new (9 in all to confirm the search)"
     assert again.suggest("t") == "FINISHED"
 
 
 def test_it_waits_for_the_search(plan_of, play):
     session = play(plan_of(*CONFIRM), cut=8)
-    assert not session.work.complete and not of_origin(session, "confirm")
-    assert session.work.target == 14
+    assert not session.queue.complete and not of_origin(session, "confirm")
+    assert session.queue.target == 14
 
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_cut_anywhere_it_ends_as_an_undisturbed_one(plan_of, play, slots: int):
     whole = play(plan_of(*CONFIRM, "--name", "whole"), slots=slots)
     cut = 5
-    while not (session := play(plan_of(*CONFIRM), slots=slots, cut=cut)).work.complete:
+    while not (session := play(plan_of(*CONFIRM), slots=slots, cut=cut)).queue.complete:
         cut += 4
 
     def told(of):
@@ -96,9 +96,9 @@ def test_failed_runs_are_tried_again_by_the_next_session(plan_of, open_session, 
 
     session = open_session(plan_of(*CONFIRM))
     Crashing(session).run()
-    assert not session.work.complete and session.stopping is None
+    assert not session.queue.complete and session.stopping is None
     again = play(plan_of(*CONFIRM))
-    assert again.work.complete and len(of_origin(again, "confirm")) == 10
+    assert again.queue.complete and len(of_origin(again, "confirm")) == 10
 
 
 def test_more_samples_may_change_what_is_confirmed(plan_of, play):
@@ -107,7 +107,7 @@ def test_more_samples_may_change_what_is_confirmed(plan_of, play):
     more = play(plan_of("--samples", "12", "--pruner", "none", "--confirm", "2", "--seeds", "3"))
     best = best_drawn(more.plan, more.ledger.trials.values())
     after = {trial.digest for trial in of_origin(more, "confirm")}
-    assert more.work.complete and before <= after
+    assert more.queue.complete and before <= after
     found = {without_seed(trial) for trial in of_origin(more, "confirm")}
     assert {without_seed(trial) for trial in best} <= found
 
@@ -115,7 +115,7 @@ def test_more_samples_may_change_what_is_confirmed(plan_of, play):
 def test_runs_of_the_papers_configuration_that_are_there_are_taken_over(plan_of, play):
     play(plan_of(*SEARCH, "--seeds", "3"))  # seeds 0, 1, 2
     session = play(plan_of(*CONFIRM))
-    assert session.work.complete
+    assert session.queue.complete
     reused = [trial for trial in of_origin(session, "confirm") if trial.reused]
     assert [(without_seed(t), t.seed) for t in reused] == [(session.plan.config, 1), (session.plan.config, 2)]
 
@@ -125,7 +125,7 @@ def test_pruned_and_unmeasured_trials_are_no_candidates(plan_of, play):
     session = play(plan, slots=3)
     complete = [t for t in of_origin(session, "search") if t.state == "complete"]
     assert len(complete) < 7
-    assert len(of_origin(session, "confirm")) == 2 * (1 + len(complete)) and session.work.complete
+    assert len(of_origin(session, "confirm")) == 2 * (1 + len(complete)) and session.queue.complete
 
 
 def test_means_over_fresh_seeds_are_told_with_their_interval(plan_of, play, text_of):

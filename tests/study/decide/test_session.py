@@ -26,16 +26,16 @@ def told(session: Session) -> dict[int, tuple[Any, ...]]:
 
 def in_optuna(session: Session) -> dict[int, optuna.trial.FrozenTrial]:
     """Optuna's trials by the ledger's number."""
-    assert session.projection is not None
-    return {t.user_attrs["trial"]: t for t in session.projection.study.trials if "trial" in t.user_attrs}
+    assert session.optuna is not None
+    return {t.user_attrs["trial"]: t for t in session.optuna.study.trials if "trial" in t.user_attrs}
 
 
-def check_projection(session: Session) -> None:
+def check_optuna(session: Session) -> None:
     """Optuna holds every searched trial in its true state, with its whole curve, and nothing RUNNING."""
     found = in_optuna(session)
-    assert session.projection is not None
-    assert all(t.state.is_finished() for t in session.projection.study.trials)
-    searched = [t for t in session.ledger.trials.values() if session.work.is_searched(t)]
+    assert session.optuna is not None
+    assert all(t.state.is_finished() for t in session.optuna.study.trials)
+    searched = [t for t in session.ledger.trials.values() if session.queue.is_searched(t)]
     assert sorted(found) == [t.number for t in searched]
     for trial in searched:
         frozen = found[trial.number]
@@ -51,10 +51,10 @@ def check_projection(session: Session) -> None:
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_study_ends_complete_and_optuna_knows_it(plan_of, play, slots: int):
     session = play(plan_of("--samples", "8"), slots=slots)
-    assert session.work.complete and session.stopping is None and not session.jobs
+    assert session.queue.complete and session.stopping is None and not session.running
     states = [t.state for t in session.ledger.trials.values()]
     assert len(states) == 8 and set(states) == {"complete", "pruned"}
-    check_projection(session)
+    check_optuna(session)
 
 
 def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune):
@@ -71,7 +71,7 @@ def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune)
     assert paper.config == plan.config.to_dict() and (paper.origin, paper.labels) == ("paper", ("paper",))
     assert paper.state == "complete" and paper.last_step == paper.total_steps
     assert "pruned" in {t.state for t in session.ledger.trials.values()}
-    check_projection(session)
+    check_optuna(session)
 
 
 def test_a_trial_has_a_row_of_every_step_and_of_the_untrained_network(plan_of, open_session, fake_tune):
@@ -98,22 +98,22 @@ def test_a_paper_configuration_outside_the_space_runs_without_teaching_the_sampl
 ):
     (tmp_path / "narrow.toml").write_text("[merge.lambda1]\nlow = 0.2\nhigh = 0.4\n")
     session = play(plan_of("--samples", "3", "--space", str(tmp_path / "narrow.toml")))
-    assert session.work.complete and session.ledger.trials[0].state == "complete"
+    assert session.queue.complete and session.ledger.trials[0].state == "complete"
     assert 0 not in in_optuna(session) and "merge.lambda1 = 0.06 is outside" in caplog.text
 
 
 def test_every_seed_of_the_papers_configuration_runs(plan_of, play):
     session = play(plan_of("--samples", "3", "--seeds", "3", "--seed", "7"))
     papers = [t for t in session.ledger.trials.values() if t.origin == "paper"]
-    assert [t.seed for t in papers] == [7, 8, 9] and session.work.target == 5
+    assert [t.seed for t in papers] == [7, 8, 9] and session.queue.target == 5
     assert len(session.ledger.trials) == 5
-    check_projection(session)
+    check_optuna(session)
 
 
 def test_a_plan_runs_its_configurations_on_every_seed(plan_of, play):
     session = play(plan_of("--plan", "table1", "--seeds", "2"), slots=2)
     trials = session.ledger.trials.values()
-    assert session.work.complete and session.projection is None
+    assert session.queue.complete and session.optuna is None
     assert sorted(t.seed for t in trials) == [0, 0, 0, 1, 1, 1] and {t.state for t in trials} == {"complete"}
     assert {label for t in trials for label in t.labels} == {
         "table1/baseline", "table1/lambda1", "table1/lambda1_lambda2",
@@ -126,7 +126,7 @@ def test_a_plan_runs_its_configurations_on_every_seed(plan_of, play):
 def test_the_same_command_again_has_nothing_to_do(plan_of, play, open_session):
     before = told(play(plan_of("--samples", "6")))
     again = open_session(plan_of("--samples", "6"))
-    assert again.work.outlook() == "6 done, 0 resumed, 0 new" and again.work.complete
+    assert again.queue.outlook() == "6 done, 0 resumed, 0 new" and again.queue.complete
     assert again.suggest("t") == "FINISHED" and told(again) == before
 
 
@@ -134,8 +134,8 @@ def test_more_samples_extend_a_study(plan_of, play):
     before = told(play(plan_of("--samples", "4")))
     session = play(plan_of("--samples", "7"))
     after = told(session)
-    assert {n: after[n] for n in before} == before and len(after) == 7 and session.work.complete
-    check_projection(session)
+    assert {n: after[n] for n in before} == before and len(after) == 7 and session.queue.complete
+    check_optuna(session)
 
 
 def test_extended_in_parts_is_the_same_study(plan_of, play):
@@ -147,7 +147,7 @@ def test_extended_in_parts_is_the_same_study(plan_of, play):
 def test_fewer_seeds_than_were_run_do_not_count_as_samples(plan_of, play, open_session):
     play(plan_of("--samples", "3", "--seeds", "3"))
     session = open_session(plan_of("--samples", "5"))
-    assert session.work.outlook() == "3 done, 0 resumed, 2 new"
+    assert session.queue.outlook() == "3 done, 0 resumed, 2 new"
 
 
 @pytest.mark.parametrize("slots", [1, 2])
@@ -156,9 +156,9 @@ def test_a_study_cut_anywhere_ends_as_an_undisturbed_one(plan_of, play, pruner: 
     options = ("--samples", "7", "--pruner", pruner, "--grace", "2")
     whole = play(plan_of(*options, "--name", "whole"), slots=slots)
     cut = 3
-    while not (session := play(plan_of(*options), slots=slots, cut=cut)).work.complete:
+    while not (session := play(plan_of(*options), slots=slots, cut=cut)).queue.complete:
         cut += 2
-    check_projection(session)
+    check_optuna(session)
     if slots == 1:
         assert told(session) == told(whole)
     else:  # the order of reports differs, and with it what a pruner compares
@@ -173,7 +173,7 @@ def test_after_a_cut_the_outlook_tells_what_is_resumed(plan_of, play, open_sessi
     again = open_session(plan_of("--samples", "6"))
     done = [t for t in again.ledger.trials.values() if t.state != "running"]
     resumed = [t for t in again.ledger.trials.values() if t.state == "running"]
-    assert again.work.outlook() == f"{len(done)} done, 2 resumed, {4 - len(done)} new" and len(resumed) == 2
+    assert again.queue.outlook() == f"{len(done)} done, 2 resumed, {4 - len(done)} new" and len(resumed) == 2
     job = again.suggest("t")
     assert isinstance(job, dict) and job["recorded"] == resumed[0].last_step > 0
 
@@ -183,9 +183,9 @@ def test_a_trial_whose_end_was_not_written_is_over(plan_of, play, open_session):
     path = session.ledger.path
     path.write_bytes(path.read_bytes().rstrip(b"\n").rpartition(b"\n")[0] + b"\n")
     again = open_session(plan_of("--samples", "3"))
-    assert again.work.outlook() == "3 done, 0 resumed, 0 new"
+    assert again.queue.outlook() == "3 done, 0 resumed, 0 new"
     assert told(again) == told(session)
-    check_projection(again)
+    check_optuna(again)
 
 
 def test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end(plan_of, play):
@@ -205,8 +205,8 @@ def test_steps_reported_twice_are_recorded_once(plan_of, open_session, fake_tune
                 yield row | {"mAP": 0.99}
 
     Stutter(session).run()
-    assert session.work.complete and 0.99 not in session.ledger.trials[0].curve().values()
-    check_projection(session)
+    assert session.queue.complete and 0.99 not in session.ledger.trials[0].curve().values()
+    check_optuna(session)
 
 
 # --- failures
@@ -236,15 +236,15 @@ def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
     trials = session.ledger.trials
     assert [n for n, t in trials.items() if t.state == "failed"] == [1, 3]
     assert trials[1].reason == "its worker process died" and trials[1].value is None
-    assert len(trials) == 7 and session.work.complete
-    check_projection(session)
+    assert len(trials) == 7 and session.queue.complete
+    check_optuna(session)
 
 
 def test_five_failures_in_a_row_stop_the_study_with_the_reason(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "50", "--pruner", "none"))
     crashing(fake_tune, lambda job: job["trial"] > 2, crash_of(fake_tune))(session).run()
     assert session.stopping == "the last 5 trials all failed: its worker process died"
-    assert len(session.ledger.trials) == 8 and not session.work.complete
+    assert len(session.ledger.trials) == 8 and not session.queue.complete
 
 
 def test_a_plan_stops_as_well(plan_of, open_session, fake_tune):
@@ -256,9 +256,9 @@ def test_a_plan_stops_as_well(plan_of, open_session, fake_tune):
 def test_a_failed_run_of_a_plan_is_tried_again_by_the_next_session(plan_of, open_session, play, fake_tune):
     session = open_session(plan_of("--plan", "table1"))
     crashing(fake_tune, lambda job: job["trial"] == 1, crash_of(fake_tune))(session).run()
-    assert not session.work.complete and session.stopping is None
+    assert not session.queue.complete and session.stopping is None
     again = play(plan_of("--plan", "table1"))
-    assert again.work.complete and [t.state for t in again.ledger.trials.values()].count("failed") == 1
+    assert again.queue.complete and [t.state for t in again.ledger.trials.values()].count("failed") == 1
 
 
 class TestDiverged:
@@ -282,14 +282,14 @@ class TestDiverged:
         diverging(session).run()
         trial = session.ledger.trials[1]
         assert (trial.state, trial.value, trial.last_step) == ("diverged", 0.0, 1)
-        assert len(session.ledger.trials) == 4 and session.work.complete
+        assert len(session.ledger.trials) == 4 and session.queue.complete
         frozen = in_optuna(session)[1]
         assert frozen.state == TrialState.COMPLETE and frozen.value == 0.0
         assert frozen.intermediate_values == {1: trial.curve()[1], 2: 0.0}
         assert frozen.user_attrs["state"] == "diverged"
         assert frozen.user_attrs["reason"].startswith("loss is nan")
         again = open_session(plan_of("--samples", "4"))
-        assert again.work.outlook() == "4 done, 0 resumed, 0 new"
+        assert again.queue.outlook() == "4 done, 0 resumed, 0 new"
 
     def test_the_best_step_before_it_counts_where_the_study_maximises_that(
         self, plan_of, open_session, diverging
@@ -331,7 +331,7 @@ class TestDiverged:
         session = open_session(plan_of("--plan", "table3"))
         diverging.bad = staticmethod(lambda job: True)
         diverging(session).run()
-        assert session.work.complete
+        assert session.queue.complete
 
     def test_a_search_where_all_diverge_stops(self, plan_of, open_session, diverging):
         session = open_session(plan_of("--samples", "50", "--pruner", "none"))
@@ -351,7 +351,7 @@ def test_a_step_whose_map_is_not_finite_is_recorded_and_not_told(plan_of, open_s
     Holes(session).run()
     trial = session.ledger.trials[0]
     assert sorted(trial.curve()) == [1, 3, 4] and trial.value == trial.curve()[4]
-    assert session.work.complete and in_optuna(session)[0].state == TrialState.COMPLETE
+    assert session.queue.complete and in_optuna(session)[0].state == TrialState.COMPLETE
 
 
 def test_retries_and_notes_are_kept_with_the_trial(plan_of, open_session, fake_tune, caplog):
@@ -373,7 +373,7 @@ def test_what_fails_while_stopping_is_resumed(plan_of, open_session):
     session.stop("signal SIGTERM")
     session.failed("t", "its worker process died")
     assert session.ledger.trials[0].state == "running" and session.idle
-    assert open_session(plan_of("--samples", "2")).work.outlook() == "0 done, 1 resumed, 1 new"
+    assert open_session(plan_of("--samples", "2")).queue.outlook() == "0 done, 1 resumed, 1 new"
 
 
 def test_optunas_storage_may_fail(plan_of, open_session, fake_tune, monkeypatch, caplog):
@@ -383,11 +383,11 @@ def test_optunas_storage_may_fail(plan_of, open_session, fake_tune, monkeypatch,
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session.projection, "report", broken)
-        patch.setattr(session.projection, "tell", broken)
+        patch.setattr(session.optuna, "report", broken)
+        patch.setattr(session.optuna, "tell", broken)
         fake_tune(session).run()
-    assert session.work.complete and "Optuna's storage: OSError: disk full" in caplog.text
-    check_projection(open_session(plan_of("--samples", "3")))
+    assert session.queue.complete and "Optuna's storage: OSError: disk full" in caplog.text
+    check_optuna(open_session(plan_of("--samples", "3")))
 
 
 # --- what is drawn
@@ -406,7 +406,7 @@ def test_no_configuration_runs_twice(plan_of, play, small_space, sampler: str):
     digests = [t.digest for t in session.ledger.trials.values()]
     assert len(digests) == len(set(digests)) == 3
     assert "the space is exhausted" in str(session.stopping)
-    assert all(t.state.is_finished() for t in session.projection.study.trials)
+    assert all(t.state.is_finished() for t in session.optuna.study.trials)
 
 
 def test_a_grid_runs_every_point_once_and_is_complete(plan_of, play, small_space, open_session):
@@ -414,9 +414,9 @@ def test_a_grid_runs_every_point_once_and_is_complete(plan_of, play, small_space
     play(plan_of(*options), cut=8)
     session = play(plan_of(*options))
     schedules = [t.config["train"]["alpha_schedule"] for t in session.ledger.trials.values()]
-    assert schedules == ["linear", "fixed", "cosine"] and session.work.complete
-    check_projection(session)
-    assert open_session(plan_of(*options)).work.outlook() == "3 done, 0 resumed, 0 new"
+    assert schedules == ["linear", "fixed", "cosine"] and session.queue.complete
+    check_optuna(session)
+    assert open_session(plan_of(*options)).queue.outlook() == "3 done, 0 resumed, 0 new"
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "cmaes", "grid"])
@@ -425,8 +425,8 @@ def test_every_sampler_runs_and_runs_on_after_a_cut(plan_of, play, sampler: str)
     whole = told(play(plan_of(*options, "--name", "whole")))
     play(plan_of(*options), cut=20)
     session = play(plan_of(*options))
-    assert session.work.complete and len(session.ledger.trials) == 14
-    check_projection(session)
+    assert session.queue.complete and len(session.ledger.trials) == 14
+    check_optuna(session)
     # The first trials are drawn before a model is trusted.
     assert [told(session)[n][0] for n in range(9)] == [whole[n][0] for n in range(9)]
 
@@ -442,7 +442,7 @@ def test_conditional_parameters(plan_of, play, tmp_path):
     assert set(heads.values()) == {"none", "embedding"}
     for number, frozen in in_optuna(session).items():
         assert ("model.dropout" in frozen.params) == (heads[number] == "embedding")
-    check_projection(session)
+    check_optuna(session)
 
 
 # --- when it stops
@@ -466,7 +466,7 @@ def test_a_time_budget_stops_between_steps_and_the_next_session_goes_on(
     assert session.ledger.trials[1].state == "running" or len(session.ledger.trials) == 1
     monkeypatch.undo()
     again = play(plan_of("--samples", "3"))
-    assert again.work.complete and told(again) == told(play(plan_of("--samples", "3", "--name", "other")))
+    assert again.queue.complete and told(again) == told(play(plan_of("--samples", "3", "--name", "other")))
 
 
 def test_a_time_budget_is_that_of_one_session(plan_of, open_session):
@@ -497,9 +497,9 @@ def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open
     again = session_with("2")
     assert again.stopping is not None and len(again.ledger.trials) == 2
     half = session_with("3")
-    assert sum(t.gpu_seconds for t in half.ledger.trials.values()) == 3 * 3600 and not half.work.complete
+    assert sum(t.gpu_seconds for t in half.ledger.trials.values()) == 3 * 3600 and not half.queue.complete
     last = session_with("100")
-    assert last.work.complete and last.stopping is None
+    assert last.queue.complete and last.stopping is None
 
 
 def test_a_stopping_session_starts_nothing(plan_of, open_session):

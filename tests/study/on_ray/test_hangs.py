@@ -56,7 +56,7 @@ def minutes(clock: Clock, watchdog: Watchdog, count: float, each: Any = lambda: 
 
 
 def beat(session: Any, tune_id: str) -> None:
-    place = session.plan.trial_storage(session.jobs[tune_id].number)
+    place = session.plan.trial_storage(session.running[tune_id].number)
     Storage(place).write(NAME, json.dumps({"time": time.perf_counter_ns()}).encode())
 
 
@@ -104,10 +104,10 @@ def test_a_driver_that_was_stopped_with_its_workers_kills_none(watched, clock):
 
 def test_the_reason_of_a_kill_is_told_instead_of_the_crash(watched):
     session, _ = watched
-    session.jobs["a"].hung = "no sign of life for 10:00"
+    session.running["a"].hung = "no sign of life for 10:00"
     session.retried("a", "its worker process died")
     session.retried("a", "its node died")
-    session.jobs["b"].hung = "no sign of life for 10:00"
+    session.running["b"].hung = "no sign of life for 10:00"
     session.failed("b", "its worker process died")
     trials = session.ledger.trials
     assert trials[0].retries == ["no sign of life for 10:00", "its node died"]

@@ -30,9 +30,9 @@ def starts(session) -> list[int]:
 def test_a_plan_takes_over_what_another_study_has_computed(finished, plan_of, open_session, fake_tune):
     plan = plan_of("--plan", "table1", "--reuse", "table1")
     session = open_session(plan)
-    taken = session.work.take_over()
+    taken = session.queue.take_over()
     theirs = list(finished.ledger.trials.values())
-    assert len(taken) == len(theirs) and session.work.complete and starts(session) == []
+    assert len(taken) == len(theirs) and session.queue.complete and starts(session) == []
     for ours, other in zip(taken, theirs, strict=True):
         assert (ours.config, ours.state, ours.value, ours.steps) == (
             other.config, other.state, other.value, other.steps,
@@ -48,9 +48,9 @@ def test_a_plan_takes_over_what_another_study_has_computed(finished, plan_of, op
 
 def test_the_rest_is_computed(finished, plan_of, open_session, fake_tune):
     session = open_session(plan_of("--plan", "table1", "--seeds", "2", "--reuse", "table1"))
-    assert {t.seed for t in session.work.take_over()} == {0}
+    assert {t.seed for t in session.queue.take_over()} == {0}
     fake_tune(session).run()
-    assert session.work.complete
+    assert session.queue.complete
     assert {session.ledger.trials[n].seed for n in starts(session)} == {1}
 
 
@@ -61,16 +61,16 @@ def test_a_search_takes_over_the_paper_and_draws_that_are_known(plan_of, play, d
     session = open_session(plan_of("--samples", "6", "--pruner", "none", "--reuse", "first"))
     told = []
     session.on_change = lambda event, trial: told.append((event, trial.number))
-    assert len(session.work.take_over()) == 1
+    assert len(session.queue.take_over()) == 1
     fake_tune(session).run()
     trials = session.ledger.trials
     # The same seed draws the same as long as the history is the same.
     assert [trials[n].reused for n in range(4)] == [f"study first, trial {n}" for n in range(4)]
     assert [("taken over", n) in told for n in range(5)] == [False, True, True, True, False]
-    assert starts(session) == [4, 5] and session.work.complete
+    assert starts(session) == [4, 5] and session.queue.complete
     for number, trial in first.ledger.trials.items():
         assert (trials[number].value, trials[number].params) == (trial.value, trial.params)
-    frozen = {t.user_attrs["trial"]: t for t in session.projection.study.trials}
+    frozen = {t.user_attrs["trial"]: t for t in session.optuna.study.trials}
     assert all(frozen[n].value == trials[n].value and frozen[n].state.is_finished() for n in trials)
     assert frozen[2].intermediate_values == trials[2].curve()
 
@@ -80,7 +80,7 @@ def test_the_objective_is_this_studys(plan_of, play, data, open_session):
     write_description(plan.folder, describe(plan, data, "c"))
     play(plan)
     session = open_session(plan_of("--samples", "1", "--objective", "best", "--reuse", "first"))
-    (paper,) = session.work.take_over()
+    (paper,) = session.queue.take_over()
     assert paper.value == max(paper.curve().values())
 
 
@@ -93,18 +93,18 @@ def test_what_another_pruner_ended_or_what_failed_is_not_taken_over(finished, pl
         lines = [line.replace(mark, f'"trial": {number}, "state": "{state}"') for line in lines]
     path.write_text("\n".join(lines) + "\n")
     session = open_session(plan_of("--plan", "table1", "--reuse", "table1"))
-    assert len(session.work.take_over()) == len(finished.ledger.trials) - 2
+    assert len(session.queue.take_over()) == len(finished.ledger.trials) - 2
 
 
 def test_other_code_or_data_does_not_fit_and_is_told(finished, data):
     folder = str(finished.plan.folder)
     digest = finished.ledger.trials[0].digest
-    right = Library([folder], data.fingerprint(), finished.work.known.code)
+    right = Library([folder], data.fingerprint(), finished.queue.known.code)
     assert right.find(digest) is not None and "nothing fits" not in right.notes[0]
     assert right.notes == [f"--reuse {folder}: {len(finished.ledger.trials)} trials with all their results"]
     (code,) = Library([folder], data.fingerprint(), "abc").notes
     assert "other code of dcreid than abc, so that nothing fits" in code
-    (other,) = Library([folder], "other", finished.work.known.code).notes
+    (other,) = Library([folder], "other", finished.queue.known.code).notes
     assert "made on other data, so that nothing fits" in other
 
 
@@ -134,7 +134,7 @@ def test_the_first_study_that_has_a_result_counts(finished, plan_of, play, data)
     play(other)
     folders, digest = [str(finished.plan.folder), str(other.folder)], finished.ledger.trials[0].digest
     for named in (folders, folders[::-1]):
-        found = Library(named, data.fingerprint(), finished.work.known.code).find(digest)
+        found = Library(named, data.fingerprint(), finished.queue.known.code).find(digest)
         assert found is not None and found.source == f"study {Path(named[0]).name}, trial 0"
 
 
@@ -142,7 +142,7 @@ def test_a_study_that_is_gone_since_costs_nothing_but_its_results(finished, plan
     plan = plan_of("--plan", "table1", "--reuse", "table1")
     finished.plan.folder.rename(finished.plan.folder.with_name("moved"))
     session = open_session(plan)
-    assert session.work.take_over() == [] and "not readable" in session.work.known.library.notes[0]
+    assert session.queue.take_over() == [] and "not readable" in session.queue.known.library.notes[0]
 
 
 def test_a_study_that_is_not_there_is_refused(plan_of):
@@ -153,9 +153,9 @@ def test_a_study_that_is_not_there_is_refused(plan_of):
 def test_status_tells_what_was_taken_over(finished, plan_of, open_session, data, capsys):
     plan = plan_of("--plan", "table1", "--reuse", "table1")
     write_description(plan.folder, describe(plan, data, "c"))
-    open_session(plan).work.take_over()
+    open_session(plan).queue.take_over()
     status = Status.read(str(plan.folder), "studies")
-    assert status.work.complete and status.seconds == 0.0
+    assert status.queue.complete and status.seconds == 0.0
     assert {status.state(trial) for trial in status.trials} == {"reused"}
     assert main(["status", str(plan.folder)]) == 0
     assert "taken over from study table1: trials 0, 1, 2" in capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_a_given_run_takes_over_what_this_study_has_computed(plan_of, play, open
     path = session.ledger.path
     path.write_text(path.read_text().replace('"origin": "paper"', '"origin": "search"'))
     again = open_session(plan_of("--samples", "2", "--pruner", "none"))
-    (paper,) = again.work.take_over()
+    (paper,) = again.queue.take_over()
     assert paper.reused == "trial 0 of this study" and paper.steps == again.ledger.trials[0].steps
 
 
@@ -176,12 +176,12 @@ def test_a_given_run_takes_over_what_this_study_has_computed(plan_of, play, open
 def test_force_computes_given_runs_again(finished, plan_of, open_session, fake_tune):
     before = len(finished.ledger.trials)
     session = open_session(plan_of("--plan", "table1", "--name", "table1", "--force"))
-    assert session.work.outlook() == f"0 done, 0 resumed, {before} new" and session.work.take_over() == []
+    assert session.queue.outlook() == f"0 done, 0 resumed, {before} new" and session.queue.take_over() == []
     fake_tune(session).run()
-    assert session.work.complete and len(session.ledger.trials) == 2 * before
+    assert session.queue.complete and len(session.ledger.trials) == 2 * before
     old, new = (list(session.ledger.trials.values())[i : i + before] for i in (0, before))
     assert [t.config for t in old] == [t.config for t in new] and all(t.attempts == 1 for t in new)
-    assert open_session(plan_of("--plan", "table1", "--name", "table1")).work.complete
+    assert open_session(plan_of("--plan", "table1", "--name", "table1")).queue.complete
 
 
 def test_force_goes_on_after_a_cut_and_begins_anew_once_complete(finished, plan_of, play, open_session):
@@ -189,18 +189,18 @@ def test_force_goes_on_after_a_cut_and_begins_anew_once_complete(finished, plan_
     before = len(finished.ledger.trials)
     play(plan, cut=8)
     session = play(plan)
-    assert session.work.complete and len(session.ledger.trials) == 2 * before
+    assert session.queue.complete and len(session.ledger.trials) == 2 * before
     session.ledger.append("session_end", why=None, complete=True)
-    assert not open_session(plan).work.complete
+    assert not open_session(plan).queue.complete
 
 
 def test_force_takes_nothing_over(finished, plan_of, open_session):
     session = open_session(plan_of("--plan", "table1", "--reuse", "table1", "--force"))
-    assert session.work.take_over() == [] and not session.work.complete
+    assert session.queue.take_over() == [] and not session.queue.complete
 
 
 def test_force_may_draw_the_same_again(plan_of, play, tmp_path: Path):
     path = tmp_path / "small.toml"
     path.write_text('[train.alpha_schedule]\nchoices = ["linear", "fixed"]\n')
     session = play(plan_of("--samples", "6", "--space", str(path), "--sampler", "random", "--force"))
-    assert session.work.complete and len(session.ledger.trials) == 6
+    assert session.queue.complete and len(session.ledger.trials) == 6

@@ -90,7 +90,7 @@ def test_the_same_command_finds_the_old_study_and_goes_on(
     assert made.plan.folder == folder  # though the name would be another today
     (note,) = check_same(folder, made.plan, made.data)
     assert "code of dcreid has changed" in note and "shared stages and --reuse" in note
-    work = open_session(made.plan).work
+    work = open_session(made.plan).queue
     assert work.outlook() == "3 done, 1 resumed, 1 new"
     assert work.next_number() == 3 and work.ledger.trials[3].last_step == 2
 
@@ -123,8 +123,8 @@ def test_its_checkpoint_goes_on(folder: Path, open_session: Callable[..., Sessio
 def test_its_diverged_trial_is_a_result(folder: Path, open_session: Callable[..., Session]) -> None:
     """The old journal holds it as failed, and is made again."""
     session = open_session(prepared(folder).plan)
-    assert session.projection is not None
-    told = {t.user_attrs["trial"]: t for t in session.projection.study.trials if "trial" in t.user_attrs}
+    assert session.optuna is not None
+    told = {t.user_attrs["trial"]: t for t in session.optuna.study.trials if "trial" in t.user_attrs}
     assert told[1].state == TrialState.COMPLETE and told[1].value == 0.0
     assert told[1].intermediate_values == {1: 0.3, 2: 0.0} and told[1].user_attrs["state"] == "diverged"
     table = results_table("study", list(session.ledger.trials.values()), "last")
@@ -142,7 +142,7 @@ def test_a_field_that_came_later_with_its_default_orphans_nothing(
     made = prepared(folder)
     assert made.plan.folder == folder and len(check_same(folder, made.plan, made.data)) == 1
     session = open_session(made.plan)
-    assert session.work.outlook() == "3 done, 1 resumed, 1 new"
+    assert session.queue.outlook() == "3 done, 1 resumed, 1 new"
     held = Config.from_dict(session.ledger.trials[0].config)
     assert held == made.plan.config and held.flat()[name] == fields()[name].default
     assert made.plan.name == read_plan(NAME, str(folder.parent)).name

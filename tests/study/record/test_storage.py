@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.plan import StudyPlan
-from study.record.storage import Storage, StorageError, joined
+from study.record.storage import Storage, StorageError
 
 
 @pytest.fixture(params=["", "file://"], ids=["path", "uri"])
@@ -66,7 +66,7 @@ def test_a_uri_that_cannot_be_opened_is_refused_with_its_option(root: str):
 
 
 @pytest.mark.parametrize(
-    ("root", "below"),
+    ("root", "place"),
     [
         ("s3://b/p?region=x&scheme=http", "s3://b/p/0001?region=x&scheme=http"),
         ("s3://b/p/?region=x", "s3://b/p/0001?region=x"),
@@ -75,10 +75,10 @@ def test_a_uri_that_cannot_be_opened_is_refused_with_its_option(root: str):
         ("/mnt/s/", "/mnt/s/0001"),
     ],
 )
-def test_options_of_a_uri_stay_at_its_end(root: str, below: str, plan_of: Callable[..., StudyPlan]):
-    assert joined(root, "0001") == below
+def test_options_of_a_uri_stay_at_its_end(root: str, place: str, plan_of: Callable[..., StudyPlan]):
+    assert below(root, "0001") == place
     plan = plan_of("--storage", root)
-    assert plan.trial_storage(1) == below and plan.stage_storage == joined(root, "stages")
+    assert plan.trial_storage(1) == place and plan.stage_storage == below(root, "stages")
 
 
 def test_a_place_is_checked_by_writing_there(storage: Storage, tmp_path: Path):

@@ -118,10 +118,10 @@ def kept(url: str, name: str = "study") -> dict[int, tuple]:
 
 
 def in_memory(session: Session) -> dict[int, tuple]:
-    assert session.projection is not None
+    assert session.optuna is not None
     return {
         t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
-        for t in session.projection.study.trials
+        for t in session.optuna.study.trials
         if "trial" in t.user_attrs
     }
 
@@ -185,7 +185,7 @@ def test_an_outage_costs_the_study_nothing(
 
     session = open_session(plan_of(*SAMPLES, "--optuna-storage", url))
     Outage(session).run()
-    assert session.work.complete and in_memory(session) == in_memory(whole)
+    assert session.queue.complete and in_memory(session) == in_memory(whole)
     assert caplog.text.count("the study goes on, and fills it in when it is back") == 1
     server.start()
     assert any(state == TrialState.RUNNING for state, *_ in kept(url).values())
@@ -218,7 +218,7 @@ def test_a_study_may_move_to_a_database_and_back(url: str, plan_of, play):
     play(plan_of(*SAMPLES), cut=12)
     play(plan_of(*SAMPLES, "--optuna-storage", url), cut=12)
     check(url, play(plan_of(*SAMPLES, "--optuna-storage", url)))
-    assert play(plan_of(*SAMPLES)).work.complete
+    assert play(plan_of(*SAMPLES)).queue.complete
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ def content(session) -> dict:
     """What Optuna holds of the ledger's trials."""
     return {
         t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
-        for t in session.projection.study.trials
+        for t in session.optuna.study.trials
         if "trial" in t.user_attrs
     }
 
@@ -58,9 +58,9 @@ def test_a_damaged_journal_is_set_aside(plan_of, play, open_session, options, ca
 
 def test_a_storage_ahead_of_the_ledger(plan_of, play, open_session, options, cut):
     number, trial = next((n, t) for n, t in cut.ledger.trials.items() if t.state == "running")
-    study, found = cut.projection.study, content(cut)[number]
+    study, found = cut.optuna.study, content(cut)[number]
     assert found[0] == TrialState.RUNNING
-    optuna_number = cut.projection._numbers[number]
+    optuna_number = cut.optuna._numbers[number]
     study.tell(optuna_number, 0.5)  # complete there, running in the ledger
     again = open_session(plan_of(*options))
     assert content(again)[number] == found and trial.state == "running"
@@ -68,8 +68,8 @@ def test_a_storage_ahead_of_the_ledger(plan_of, play, open_session, options, cut
 
 def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, monkeypatch):
     session = open_session(plan_of(*options))
-    monkeypatch.setattr(session.projection, "report", lambda *_: False)
-    monkeypatch.setattr(session.projection, "tell", lambda *_: None)
+    monkeypatch.setattr(session.optuna, "report", lambda *_: False)
+    monkeypatch.setattr(session.optuna, "tell", lambda *_: None)
     job = session.suggest("t")
     for step in range(1, 6):
         session.result("t", {"step": step, "mAP": 0.1 * step, "total_steps": 5})
@@ -81,7 +81,7 @@ def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, mon
 def test_a_storage_that_says_something_else_is_made_again(plan_of, play, open_session, options, caplog):
     """Another's parameters, and one trial of the ledger twice."""
     before = content(play(plan_of(*options)))
-    study = open_session(plan_of(*options)).projection.study
+    study = open_session(plan_of(*options)).optuna.study
     other = next(trial for trial in study.trials if trial.user_attrs["trial"] == 2)
     for attributes in ({"trial": 2}, {"trial": 99}):
         study.add_trial(
@@ -96,14 +96,14 @@ def test_a_storage_that_says_something_else_is_made_again(plan_of, play, open_se
         )
         caplog.clear()
         again = open_session(plan_of(*options))
-        assert content(again) == before and len(again.projection.study.trials) == len(before)
+        assert content(again) == before and len(again.optuna.study.trials) == len(before)
         assert "does not fit the ledger" in caplog.text
-        study = again.projection.study
+        study = again.optuna.study
 
 
 def test_running_trials_of_other_parameters_are_made_again(plan_of, open_session, options, cut):
     (number,) = (n for n, t in cut.ledger.trials.items() if t.state == "running")
-    cut.projection.discard(cut.projection.ask(999))  # behind it in the storage
+    cut.optuna.discard(cut.optuna.ask(999))  # behind it in the storage
     path = cut.ledger.path
     drawn = cut.ledger.trials[number].params
     name = next(name for name, value in drawn.items() if isinstance(value, float))
@@ -115,10 +115,10 @@ def test_running_trials_of_other_parameters_are_made_again(plan_of, open_session
 
 
 def test_trials_that_only_optuna_knows_are_told_as_failed(plan_of, open_session, options, cut):
-    asked = cut.projection.ask(999)  # the driver died between Optuna's storage and the ledger
+    asked = cut.optuna.ask(999)  # the driver died between Optuna's storage and the ledger
     again = open_session(plan_of(*options))
-    assert again.projection.study.trials[asked.number].state == TrialState.FAIL
-    running = [t for t in again.projection.study.trials if t.state == TrialState.RUNNING]
+    assert again.optuna.study.trials[asked.number].state == TrialState.FAIL
+    running = [t for t in again.optuna.study.trials if t.state == TrialState.RUNNING]
     assert len(running) == 1
 
 

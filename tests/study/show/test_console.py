@@ -54,7 +54,7 @@ def test_parameters_tell_trials_apart(plan_of, play):
 def test_the_live_table_fits(halfway, width: int):
     console = screen(width)
     board = Board(halfway, console)
-    for job in halfway.jobs.values():
+    for job in halfway.running.values():
         job.started = halfway.began
     console.print(board._picture())
     lines = text(console).splitlines()
@@ -67,7 +67,7 @@ def test_the_live_table_fits(halfway, width: int):
         "left",
         "configuration",
     ]
-    assert len(lines) == 2 + len(halfway.jobs)
+    assert len(lines) == 2 + len(halfway.running)
 
 
 def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
@@ -102,7 +102,7 @@ def test_a_pipe_gets_a_line_now_and_then(halfway):
     board.poll()
     assert text(console) == ""
     board._drawn = 0.0
-    for job in halfway.jobs.values():
+    for job in halfway.running.values():
         job.started = halfway.began
     board.poll()
     board.poll()

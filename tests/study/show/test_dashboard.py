@@ -31,7 +31,7 @@ def test_the_mirror_is_what_optuna_holds(study):
     mirror = Mirror(str(study.plan.folder), "studies")
     (summary,) = mirror.storage.get_all_studies()
     found = {t.user_attrs["trial"]: t for t in mirror.storage.get_all_trials(summary._study_id)}
-    held = {t.user_attrs["trial"]: t for t in study.projection.study.trials if "trial" in t.user_attrs}
+    held = {t.user_attrs["trial"]: t for t in study.optuna.study.trials if "trial" in t.user_attrs}
     assert summary.study_name == "study" and found.keys() == held.keys() == {0, 1, 2, 3}
     for number, trial in held.items():
         for part in ("state", "params", "distributions", "intermediate_values", "values"):

@@ -38,7 +38,7 @@ def halfway(plan_of, open_session, fake_tune, data):
     crash = sys.modules[fake_tune.__module__].Crash
     tune = Timed(session)
     tune.run(cut=2 * (tune.total + 1) + 2 + 3)
-    tune_id = next(iter(session.jobs))
+    tune_id = next(iter(session.running))
     session.retried(tune_id, "its worker process died")
     session.ledger.append("note", trial=3, text="step-001.pt is damaged")
     return session

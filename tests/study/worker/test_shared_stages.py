@@ -67,7 +67,7 @@ class StandIn:
     def __init__(self, device: str = "cpu", data: str = "data", processes: int = 1):
         self.config, self.steps_done, self.labels_history = _BASE, 0, []
         self.device, self.data = torch.device(device), SimpleNamespace(fingerprint=lambda: data)
-        self.ranks = SimpleNamespace(rank=0, size=processes, from_first=lambda call: call())
+        self.ranks = SimpleNamespace(rank=0, size=processes, on_rank_0=lambda call: call())
         self.trained, self.adopted = 0, []
 
     def train(self) -> None:
@@ -197,11 +197,11 @@ def test_no_stage_is_computed_by_two_at_a_time(plan_of, open_session, fake_tune)
                 yield row
 
         def under_way(self) -> list[Any]:
-            return [session.ledger.trials[job.number] for job in session.jobs.values()]
+            return [session.ledger.trials[job.number] for job in session.running.values()]
 
     tune = Watched(session, slots=4)
     tune.run()
-    assert session.work.complete and len(tune.started) == 6
+    assert session.queue.complete and len(tune.started) == 6
     # One of each seed first; those that share with them follow.
     assert [session.ledger.trials[number].seed for number in tune.started[:2]] == [0, 1]
 
