@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.plan import StudyPlan
-from study.record.storage import Storage, StorageError
+from study.record.storage import Storage, StorageError, below
 
 
 @pytest.fixture(params=["", "file://"], ids=["path", "uri"])
