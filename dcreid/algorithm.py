@@ -29,12 +29,13 @@ from dcreid.config import Config, ConfigError
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import Joins, merge_and_record
+from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
 from dcreid.features import l2_normalize, pooled_features
 from dcreid.memory import FeatureMemory, class_means, update_rate
 from dcreid.network.backbone import EmbeddingHead, build_backbone
 from dcreid.parallel import ONE_PROCESS, Ranks, synchronise_batch_norm
-from dcreid.steps import Clock, MergeStep, Partition, TrainedStage, joins_per_step, merge_steps
+from dcreid.steps import Clock, MergeStep, TrainedStage, joins_per_step, merge_steps
 from dcreid.training import DivergedError, generator, torch_seed, train_stage
 
 __all__ = ["Algorithm", "MergeStep", "joins_per_step", "merge_steps"]

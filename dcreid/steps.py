@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
-from numpy import ndarray
+from jaxtyping import Float
 from torch import Tensor
 
 from dcreid.config import MergeConfig
-from dcreid.evaluation.retrieval import ClusteringQuality, QueryResults, clustering_quality
+from dcreid.evaluation.partitions import Partition
+from dcreid.evaluation.retrieval import QueryResults
 from dcreid.parallel import Ranks
 from dcreid.training import StageResult
 
@@ -102,49 +99,6 @@ class TrainedStage:
             "gpu_memory_bytes": gpu_memory_bytes,
         }
         return MergeStep(**values)
-
-
-@dataclass(frozen=True)
-class Partition:
-    """The classes at one moment, as a merge step reports them."""
-
-    name: str  # 12 hex digits: equal for equal partitions of the data set, whatever the seed
-    sizes: Int[ndarray, " c"]
-    quality: ClusteringQuality | None  # None without identities
-
-    @classmethod
-    def of(
-        cls,
-        labels: Int[Tensor, " n"],
-        order: Int[ndarray, " n"],
-        identities: Int[ndarray, " n"] | None,
-    ) -> Partition:
-        """labels: row i is tracklet order[i] of the training split, which `identities` belong to."""
-        in_split = np.empty(len(order), dtype=np.int64)
-        in_split[order] = labels.numpy()
-        quality = None if identities is None else clustering_quality(in_split, identities)
-        return cls(partition_name(in_split), np.bincount(in_split), quality)
-
-    @property
-    def classes(self) -> int:
-        """C"""
-        return len(self.sizes)
-
-    def values(self) -> dict[str, Any]:
-        """Fields of MergeStep but for the number of classes and the name."""
-        return {
-            "class_size_max": int(self.sizes.max()),
-            "class_size_median": float(statistics.median(self.sizes.tolist())),
-            **({} if self.quality is None else dataclasses.asdict(self.quality)),
-        }
-
-
-def partition_name(labels: Int[ndarray, " n"]) -> str:
-    """12 hex digits that name a partition of the n tracklets, whatever its classes are called."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int32)
-    rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)  # classes in order of first tracklet
-    return hashlib.sha256(rank[inverse].tobytes()).hexdigest()[:12]
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""Retrieval (CMC, mAP) and clustering quality.
+"""Retrieval: CMC and mAP.
 
 Protocol (MARS, and the public code of this family): for each query, gallery rows of the same
 identity *and* camera and junk rows (identity -1) are left out; distractors (identity 0) stay and
@@ -66,16 +66,6 @@ class QueryResults:
             queries=len(self.query),
             queries_skipped=self.asked - len(self.query),
         )
-
-
-@dataclass(frozen=True)
-class ClusteringQuality:
-    """Agreement of classes with identities; 1 is perfect. Labels are used for reporting only."""
-
-    purity: float
-    nmi: float
-    ari: float
-    pairwise_f: float
 
 
 def evaluate(
@@ -203,45 +193,3 @@ def _check_shapes(distances: Tensor, q_ids: Tensor, g_ids: Tensor, q_cams: Tenso
         raise ValueError(f"{expected[0]} queries, {expected[1]} gallery rows: nothing to evaluate")
     if not bool(distances.isfinite().all()):
         raise ValueError("distances hold NaN or infinity: the features they come from are not finite")
-
-
-def clustering_quality(labels: ArrayLike | Tensor, identities: ArrayLike) -> ClusteringQuality:
-    """Purity, NMI (arithmetic mean), ARI and pairwise F of classes against identities, both (n,)."""
-    on_host = labels.cpu() if isinstance(labels, Tensor) else labels
-    _, cluster = np.unique(np.asarray(on_host), return_inverse=True)
-    _, person = np.unique(np.asarray(identities), return_inverse=True)
-    n = len(cluster)
-    if n != len(person) or n == 0:
-        raise ValueError(f"{n} labels for {len(person)} identities")
-    a, b = np.bincount(cluster), np.bincount(person)
-    cell, both = np.unique(cluster * len(b) + person, return_counts=True)  # the contingency table's cells
-    commonest = np.zeros(len(a))
-    np.maximum.at(commonest, cell // len(b), both)
-    ari, pairwise_f = _pair_scores(both, a, b, n)
-    return ClusteringQuality(float(commonest.sum() / n), _nmi(both, a, b, n), ari, pairwise_f)
-
-
-def _nmi(both: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64], n: int) -> float:
-    def entropy(counts: NDArray[np.int64]) -> float:
-        share = counts / n
-        return float(-(share * np.log(share)).sum())
-
-    h_a, h_b = entropy(a), entropy(b)
-    information = h_a + h_b - entropy(both)
-    return 1.0 if h_a + h_b == 0 else min(1.0, max(0.0, 2.0 * information / (h_a + h_b)))
-
-
-def _pair_scores(
-    both: NDArray[np.int64], a: NDArray[np.int64], b: NDArray[np.int64], n: int
-) -> tuple[float, float]:
-    """Adjusted Rand index and F1 over pairs of tracklets put together."""
-
-    def pairs(counts: NDArray[np.int64]) -> float:
-        return float((counts * (counts - 1)).sum() / 2)
-
-    together, in_class, in_person, total = pairs(both), pairs(a), pairs(b), n * (n - 1) / 2
-    expected = in_class * in_person / total if total else 0.0
-    largest = (in_class + in_person) / 2
-    ari = 1.0 if largest == expected else (together - expected) / (largest - expected)
-    f1 = 2 * together / (in_class + in_person) if in_class + in_person else 1.0
-    return ari, f1

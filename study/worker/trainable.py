@@ -24,9 +24,9 @@ from dcreid.algorithm import Algorithm, MergeStep
 from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
+from dcreid.evaluation.partitions import partition_name
 from dcreid.evaluation.retrieval import RetrievalMetrics
 from dcreid.parallel import ONE_PROCESS, Ranks
-from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 from study.record.storage import Storage, StorageError
 from study.record.trial_tables import save_joins, save_queries

@@ -15,8 +15,8 @@ from dcreid.algorithm import Algorithm, MergeStep, joins_per_step
 from dcreid.config import Config, small
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import Ints, Split, TrackletDataset
+from dcreid.evaluation.partitions import partition_name
 from dcreid.features import l2_normalize, pooled_features
-from dcreid.steps import partition_name
 from dcreid.training import DivergedError
 
 _SECONDS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
@@ -114,12 +114,6 @@ def test_rows_tell_the_labels_trained_on_from_those_merged_into() -> None:
                 assert getattr(step, f"{measure}{end}") == pytest.approx(expected, abs=1e-9), measure
         before = after
     assert step.labels_before != step.labels_after
-
-
-def test_a_partition_is_named_by_who_is_together_not_by_what_classes_are_called() -> None:
-    name = partition_name(np.array([0, 0, 1, 2]))
-    assert partition_name(np.array([7, 7, 3, 5])) == name == partition_name(np.array([2, 2, 0, 1]))
-    assert len({name, *(partition_name(np.array(other)) for other in ([0, 1, 1, 2], [0, 0, 1, 1]))}) == 3
 
 
 def test_every_query_is_kept_at_every_measured_step_and_adds_up_to_the_row() -> None:

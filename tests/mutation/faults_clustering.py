@@ -132,17 +132,20 @@ CLUSTERING: list[Mutant] = [
             "sums[measured] / positives[measured]",
             "sums[measured] / positives[measured].double().mean()",
         ),
+    ),
+    *of(
+        "metrics",
+        "dcreid/evaluation/partitions.py",
+        "tests/dcreid/evaluation/test_partitions.py::test_clustering_quality_is_the_loops",
         (
             "purity of persons, not of classes",
             "np.maximum.at(commonest, cell // len(b), both)",
             "np.maximum.at(commonest, cell % len(a), both)",
-            "tests/dcreid/evaluation/test_retrieval.py::test_clustering_quality_is_the_loops",
         ),
         (
             "Rand index not adjusted",
             "expected = in_class * in_person / total if total else 0.0",
             "expected = 0.0",
-            "tests/dcreid/evaluation/test_retrieval.py::test_clustering_quality_is_the_loops",
         ),
     ),
 ]

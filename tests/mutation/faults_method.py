@@ -173,7 +173,7 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "metrics",
-        "dcreid/steps.py",
+        "dcreid/evaluation/partitions.py",
         "tests/dcreid/test_algorithm.py::test_rows_tell_the_labels_trained_on_from_those_merged_into",
         (
             "quality of classes in another order",

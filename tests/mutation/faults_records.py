@@ -208,6 +208,11 @@ RECORDS: list[Mutant] = [
             'f"{name}_before": value for name, value in before.values().items()',
             'f"{name}_before": value for name, value in after.values().items()',
         ),
+    ),
+    *of(
+        "metrics",
+        "dcreid/evaluation/partitions.py",
+        "tests/dcreid/evaluation/test_partitions.py",
         (
             "a partition named by how its classes are called",
             "rank[inverse].tobytes()",

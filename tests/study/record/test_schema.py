@@ -24,7 +24,7 @@ from analysis import tables
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config, fields
 from dcreid.data import load_dataset
-from dcreid.steps import partition_name
+from dcreid.evaluation.partitions import partition_name
 from study import __main__ as study_main
 from study import run
 from study.command.driver import Prepared, prepare
