@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dcreid.algorithm import merge_steps
-from dcreid.config import Config, paper
+from dcreid.config import Config
+from dcreid.presets import paper
 
 # MARS: training tracklets and their frames, test tracklets and theirs.
 TRACKLETS, FRAMES, TEST_TRACKLETS, TEST_FRAMES = 8_298, 509_914, 12_180, 681_089
@@ -32,7 +32,7 @@ def trial_seconds(rates: Rates, config: Config | None = None, steps: int | None 
     that reading frames, checkpoints and reports hide behind the network, and MARS's counts.
     """
     config = config or paper("mars")
-    total = merge_steps(TRACKLETS, config.merge)
+    total = config.merge.merge_steps(TRACKLETS)
     steps = total if steps is None else min(steps, total)
     if steps == 0:
         return 0.0
@@ -62,7 +62,7 @@ def study_seconds(
     single tracklets).
     """
     config = config or paper("mars")
-    steps = merge_steps(TRACKLETS, config.merge)
+    steps = config.merge.merge_steps(TRACKLETS)
     whole = trial_seconds(rates, config)
     others, reached, share = 0.0, 0, 1.0
     rung = max(1, steps // SURVIVORS) if pruning else steps

@@ -22,7 +22,8 @@ from typing import Any
 from measure import options, set_up, table, write_json
 
 from dcreid.algorithm import Algorithm
-from dcreid.config import Config, preset
+from dcreid.config import Config
+from dcreid.presets import preset
 from dcreid.data import load_dataset
 
 PARTS = ("train", "features", "merge", "evaluate")

@@ -14,7 +14,8 @@ from torchvision.io import write_jpeg
 
 from dcreid import features, training
 from dcreid.algorithm import _set_precision
-from dcreid.config import Config, DataConfig, SyntheticConfig, preset
+from dcreid.config import Config, DataConfig, SyntheticConfig
+from dcreid.presets import preset
 from dcreid.data import load_dataset
 from dcreid.data.loading import batches_of, training_batches
 from dcreid.data.store import FrameStore

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 
-from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
 from study.command.driver import optuna_study_of
@@ -76,7 +75,7 @@ class Stopwatch:
 
 def play(session: Session, until: int, slots: int, watch: Stopwatch) -> None:
     """Runs trials, `slots` at a time and one report of each in turn, until so many are in the ledger."""
-    total = merge_steps(len(session.data.train), session.plan.config.merge)
+    total = session.plan.config.merge.merge_steps(len(session.data.train))
     running: dict[str, Iterator[dict[str, Any]]] = {}
     while True:
         while len(running) < slots and len(session.ledger.trials) < until:

@@ -35,10 +35,10 @@ from dcreid.features import l2_normalize, pooled_features
 from dcreid.memory import FeatureMemory, class_means, update_rate
 from dcreid.network.backbone import EmbeddingHead, build_backbone
 from dcreid.parallel import ONE_PROCESS, Ranks, synchronise_batch_norm
-from dcreid.steps import Clock, MergeStep, TrainedStage, joins_per_step, merge_steps
+from dcreid.steps import Clock, MergeStep, TrainedStage
 from dcreid.training import DivergedError, generator, torch_seed, train_stage
 
-__all__ = ["Algorithm", "MergeStep", "joins_per_step", "merge_steps"]
+__all__ = ["Algorithm", "MergeStep"]
 
 
 class Algorithm:
@@ -77,7 +77,7 @@ class Algorithm:
         self.problems = self.store.problems + (self.test_store.problems if self.test_store else ())
         self._build_network(checkpoint_activations)
         n = len(self.store)
-        self.m = joins_per_step(n, config.merge.merge_rate)
+        self.m = config.merge.joins_per_step(n)
         self.labels: Int[Tensor, " n"] = torch.arange(n)
         self.memory: FeatureMemory | None = None
         self.history: list[MergeStep] = []
@@ -107,7 +107,7 @@ class Algorithm:
     @property
     def total_steps(self) -> int:
         """Merge steps of the whole run: trained and merged while C > m, at most `max_steps`."""
-        return merge_steps(len(self.store), self.config.merge)
+        return self.config.merge.merge_steps(len(self.store))
 
     @property
     def finished(self) -> bool:

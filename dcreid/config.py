@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-import typing
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -164,6 +164,15 @@ class MergeConfig(Checked):
     )
     max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0)
 
+    def joins_per_step(self, n: int) -> int:
+        """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
+        return max(1, math.floor(n * self.merge_rate + 1e-9))
+
+    def merge_steps(self, n: int) -> int:
+        """Merge steps of a run on n tracklets: one while C > m, at most `max_steps`."""
+        steps = max(0, math.ceil(n / self.joins_per_step(n)) - 1)
+        return min(steps, self.max_steps) if self.max_steps else steps
+
 
 @dataclass(frozen=True)
 class EvalConfig(Checked):
@@ -225,11 +234,6 @@ class Config(Checked):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-# They check their own values, and say more than a run-time type checker would.
-for _group in (SyntheticConfig, DataConfig, ModelConfig, TrainConfig, MergeConfig, EvalConfig, Config):
-    typing.no_type_check(_group.__init__)
-
-
 def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
     """Dotted name to dataclass field for every leaf of a configuration class."""
     hints, found = type_hints(cls), {}
@@ -239,39 +243,6 @@ def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.F
         else:
             found[prefix + field.name] = field
     return found
-
-
-def paper(dataset: str) -> Config:
-    """The paper's settings for `mars` or `duke` ("Training details"; α grows to 0.5 and 0.4)."""
-    if dataset not in ("mars", "duke"):
-        raise ConfigError(f"paper({dataset!r}): the paper's data sets are mars and duke")
-    return Config().replace(**{"data.dataset": dataset, "train.alpha": 0.5 if dataset == "mars" else 0.4})
-
-
-def small() -> Config:
-    """The embedded data at a size that one CPU core trains in about a minute, from random weights."""
-    return Config().replace(
-        **{
-            "data.dataset": "synthetic",
-            "data.height": 64,
-            "data.width": 32,
-            "data.frames": 4,
-            "model.backbone": "shufflenet_v2_x0_5",
-            "model.weights": "none",
-            "train.batch_size": 16,
-            "train.first_epochs": 8,
-            "train.later_epochs": 2,
-            "train.lr_decay_epoch": 6,
-            "merge.merge_rate": 0.1,
-        }
-    )
-
-
-def preset(dataset: str) -> Config:
-    """The configuration a study of `dataset` starts from."""
-    if dataset == "synthetic":
-        return small()
-    return paper(dataset) if dataset in ("mars", "duke") else Config().replace(**{"data.dataset": dataset})
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:

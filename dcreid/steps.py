@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dcreid.config import MergeConfig
 from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults
 from dcreid.parallel import Ranks
@@ -130,14 +128,3 @@ class Clock:
         if not self._cuda:
             return None
         return self._ranks.on_rank_0(lambda: int(torch.cuda.max_memory_allocated(self._device)))
-
-
-def joins_per_step(n: int, merge_rate: float) -> int:
-    """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
-    return max(1, math.floor(n * merge_rate + 1e-9))
-
-
-def merge_steps(n: int, merging: MergeConfig) -> int:
-    """Merge steps of a run on n tracklets: one while C > m, at most `max_steps`."""
-    steps = max(0, math.ceil(n / joins_per_step(n, merging.merge_rate)) - 1)
-    return min(steps, merging.max_steps) if merging.max_steps else steps

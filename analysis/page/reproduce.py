@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from analysis.data.results import Group
 from analysis.data.runs import Run
-from dcreid.config import Config, preset
+from dcreid.config import Config
+from dcreid.presets import preset
 from study.command.options import option_name
 
 

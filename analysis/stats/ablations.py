@@ -16,7 +16,7 @@ from analysis.data.runs import AT, Run, count, of_experiment, standing
 from analysis.data.symbols import CRITERIA, symbol, value
 from analysis.page.typeset import MISSING, Table, mean, p_value
 from analysis.stats.tests import compare
-from dcreid.config import preset
+from dcreid.presets import preset
 from search_spaces.paper import PLANS
 from study.record.intervals import Estimate, estimate
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import optuna
 from rich.console import Console
 
-from dcreid.algorithm import joins_per_step, merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.network.backbone import build_backbone
@@ -70,7 +69,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         plan, notes = _as_created(resolve(given), given)
     config = plan.config
     data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
-    if len(data.train) <= joins_per_step(len(data.train), config.merge.merge_rate):
+    if len(data.train) <= config.merge.joins_per_step(len(data.train)):
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
     build_backbone(
         config.model.backbone,
@@ -147,7 +146,7 @@ def optuna_study_of(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> O
     def sampler(draw: int) -> optuna.samplers.BaseSampler:
         return make_sampler(name, adapted, seed, draw)
 
-    grace = plan.grace or max(1, merge_steps(len(data.train), plan.config.merge) // 3)
+    grace = plan.grace or max(1, plan.config.merge.merge_steps(len(data.train)) // 3)
     pruner = make_pruner(plan.pruner, grace)
     if plan.optuna_storage is None:
         return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)

@@ -13,7 +13,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from dcreid.algorithm import merge_steps
 from dcreid.config import Config
 from dcreid.data.loading import normalise
 from dcreid.data.store import store_bytes
@@ -48,7 +47,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     """Counts the frames of a trial and times the network on them, on a GPU or on `cpus` cores."""
     torch.set_num_threads(max(1, int(cpus)))
     n = len(data.train)
-    steps = merge_steps(n, config.merge)
+    steps = config.merge.merge_steps(n)
     epochs = config.train.first_epochs + max(0, steps - 1) * config.train.later_epochs
     train_frames = epochs * n * config.data.frames
     most = config.data.eval_frames

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dcreid.checked import allowed
-from dcreid.config import Config, ConfigError, fields, preset
+from dcreid.config import Config, ConfigError, fields
+from dcreid.presets import preset
 
 _GROUPS = {
     "data": "data",

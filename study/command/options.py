@@ -14,7 +14,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcreid.config import Config, fields, preset
+from dcreid.config import Config, fields
+from dcreid.presets import preset
 from dcreid.data.readers.layout import LAYOUTS
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space

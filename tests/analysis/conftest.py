@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dcreid.config import Config, preset
+from dcreid.config import Config
+from dcreid.presets import preset
 from search_spaces.paper import plan, with_seeds
 from search_spaces.spaces import load_space
 from study.plan import StudyPlan

@@ -15,7 +15,8 @@ sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from extrapolation import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
 
-from dcreid.config import Config, paper  # noqa: E402
+from dcreid.config import Config  # noqa: E402
+from dcreid.presets import paper  # noqa: E402
 
 SMALL = {
     "merge": ("--tracklets", "300", "--dbc-rows", "5", "--blocked", "2000", "--dim", "32"),

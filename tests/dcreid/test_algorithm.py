@@ -11,8 +11,9 @@ import pytest
 import reference
 import torch
 
-from dcreid.algorithm import Algorithm, MergeStep, joins_per_step
-from dcreid.config import Config, small
+from dcreid.algorithm import Algorithm, MergeStep
+from dcreid.config import Config
+from dcreid.presets import small
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import Ints, Split, TrackletDataset
 from dcreid.evaluation.partitions import partition_name
@@ -223,19 +224,6 @@ def test_the_untrained_network_is_measured_on_the_frames_of_the_last_step() -> N
     untrained = algorithm.untrained()
     last = list(algorithm)[-1]
     assert untrained is not None and untrained.mAP == last.mAP != algorithm.history[0].mAP
-
-
-@pytest.mark.parametrize(("n", "steps"), [(8298, 20), (2196, 20)])
-def test_twenty_trainings_on_the_papers_data_sets(n: int, steps: int) -> None:
-    from dcreid.algorithm import merge_steps
-
-    assert merge_steps(n, Config().merge) == steps
-
-
-def test_m_is_the_floor_even_where_floats_fall_short() -> None:
-    assert joins_per_step(100, 0.29) == 29
-    assert joins_per_step(8298, 0.05) == 414
-    assert joins_per_step(3, 0.05) == 1
 
 
 _VARIANTS: dict[str, dict[str, Any]] = {

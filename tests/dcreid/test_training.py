@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from dcreid.config import preset
+from dcreid.presets import preset
 from dcreid.data.loading import frame_runs, training_batches
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory

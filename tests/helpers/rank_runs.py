@@ -13,9 +13,13 @@ import torch
 from torch import Tensor, multiprocessing, nn
 from torchvision.ops import StochasticDepth
 
-with jaxtyping.install_import_hook("dcreid", "beartype.beartype"):  # spawned processes have no pytest
+_TENSOR_CODE = [
+    f"dcreid.{room}" for room in ("algorithm", "data", "memory", "network", "parallel", "training")
+]
+with jaxtyping.install_import_hook(_TENSOR_CODE, "beartype.beartype"):  # spawned processes have no pytest
     from dcreid.algorithm import Algorithm
-    from dcreid.config import Config, small
+    from dcreid.config import Config
+    from dcreid.presets import small
     from dcreid.data import load_dataset
     from dcreid.data.loading import augment
     from dcreid.parallel import ONE_PROCESS, Ranks, process_group, synchronise_batch_norm

@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from dcreid.config import ConfigError, preset
+from dcreid.config import ConfigError
+from dcreid.presets import preset
 from search_spaces.grid import grid_points, grid_size
 from search_spaces.prior import Prior
 from search_spaces.space import Space

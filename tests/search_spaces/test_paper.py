@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcreid.config import Config, ConfigError, preset
+from dcreid.config import Config, ConfigError
+from dcreid.presets import preset
 from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, PLANS, PlanItem, plan, with_seeds
 
 PRESETS = [preset("mars"), preset("duke"), preset("synthetic")]

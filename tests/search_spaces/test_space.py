@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcreid.config import Config, ConfigError, preset
+from dcreid.config import Config, ConfigError
+from dcreid.presets import preset
 from search_spaces.prior import Prior
 from search_spaces.space import Space
 from search_spaces.spaces import SPACES

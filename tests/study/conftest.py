@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from dcreid.algorithm import merge_steps
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
 from study.command.driver import optuna_study_of
@@ -46,7 +45,7 @@ class FakeTune:
 
     def __init__(self, session: Session, slots: int = 1):
         self.session, self.slots = session, slots
-        self.total = merge_steps(len(session.data.train), session.plan.config.merge)
+        self.total = session.plan.config.merge.merge_steps(len(session.data.train))
         self.started: list[int] = []
         self.reports = 0
         self._names = (f"tune{i}" for i in itertools.count())

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.data import paper
 from analysis.data.paper import Published
-from dcreid.config import preset
+from dcreid.presets import preset
 from search_spaces.paper import PLANS
 
 # setting: MARS rank-1, MARS mAP, Duke rank-1, Duke mAP

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.reproduce import command, recipes
-from dcreid.config import Config, preset
+from dcreid.config import Config
+from dcreid.presets import preset
 from search_spaces.paper import plan
 from study.command.options import parser, resolve
 

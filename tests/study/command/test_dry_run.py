@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from dcreid.algorithm import merge_steps
 from study import run
 from study.command.dry_run import Cost, estimate
 
@@ -18,7 +17,7 @@ def test_frames_are_counted(plan_of, data):
         "--first-epochs", "3", "--later-epochs", "2", "--frames", "5", "--eval-frames", "2"
     ).config
     cost = estimate(config, data)
-    n, steps = len(data.train), merge_steps(len(data.train), config.merge)
+    n, steps = len(data.train), config.merge.merge_steps(len(data.train))
     assert cost.steps == steps
     assert cost.train_frames == (3 + 2 * (steps - 1)) * n * 5
     measured_on_all = 2 * int(data.test.lengths.sum())  # the untrained network, and the last step

@@ -10,7 +10,8 @@ import pytest
 from optuna.trial import FixedTrial
 
 from dcreid.checked import allowed
-from dcreid.config import fields, paper, small
+from dcreid.config import fields
+from dcreid.presets import paper, small
 from study import run
 from study.command.options import OptionError, option_name, overrides, parser, resolve, settings_left_out
 from study.plan import StudyPlan

@@ -18,7 +18,7 @@ from kills import differences, events, results
 from ray_nodes import Cluster, until
 from torchvision.io import encode_jpeg
 
-from dcreid.config import preset
+from dcreid.presets import preset
 from dcreid.data import load_dataset
 from study.command.options import OptionError, parser, resolve
 from study.on_ray.nodes import look

@@ -12,7 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from dcreid.config import Config, ConfigError, preset
+from dcreid.config import Config, ConfigError
+from dcreid.presets import preset
 from search_spaces.space import Space
 from search_spaces.spaces import SPACES
 from study.search.samplers import SAMPLERS, _PrunedCount, adapt_space, make_sampler

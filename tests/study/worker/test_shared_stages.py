@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from dcreid.config import Config, small
+from dcreid.config import Config
+from dcreid.presets import small
 from study.decide.session import Session
 from study.worker.shared_stages import SharedStages, Sharing, saved_seconds, stage_key
 from study.worker.trainable import trial_rows
