@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from analysis.data.results import Study
 from analysis.page.typeset import MISSING
 from study.record.ledger import TrialRecord
-from study.worker.shared_stages import saved_seconds
+from study.record.costs import saved_seconds
 
 
 def spent(study: Study) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Means with their 95 % t interval."""
+"""Means over runs with their 95 % t interval, as numbers and as text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.05  # of tests; intervals hold 1 - LEVEL
+MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Estimate:
     mean: float
     half: float
     n: int
+
+    def text(self, *, signed: bool = False) -> str:
+        """`41.3 ± 0.5`; of a single run the mean alone; – of none."""
+        return interval_text(self.mean, self.half, signed=signed)
 
 
 def estimate(values: Iterable[float]) -> Estimate:
@@ -30,3 +35,11 @@ def estimate(values: Iterable[float]) -> Estimate:
         return Estimate(float(known[0]) if n else math.nan, math.nan, n)
     quantile = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
     return Estimate(float(known.mean()), quantile * float(known.std(ddof=1)) / math.sqrt(n), n)
+
+
+def interval_text(mean: float, half: float = math.nan, *, signed: bool = False) -> str:
+    """`41.3 ± 0.5`, `+1.2` if signed; without an interval the mean alone; – where the mean is NaN."""
+    if math.isnan(mean):
+        return MISSING
+    text = f"{mean:{'+' if signed else ''}.1f}".replace("-", "−")
+    return text if math.isnan(half) else f"{text} ± {half:.1f}"

@@ -26,8 +26,9 @@ from optuna.distributions import (
 from optuna.storages import InMemoryStorage
 
 from dcreid.config import Config
+from study.errors import StudyError
 from study.plan import StudyPlan
-from study.record.folder import StudyError, read_plan
+from study.record.folder import read_plan
 from study.record.ledger import Ledger, TrialRecord
 from study.search.optuna_study import OptunaStudy
 
@@ -69,22 +70,19 @@ def _with_parameters(plan: StudyPlan, trials: list[TrialRecord]) -> list[TrialRe
     """Runs of a plan as if they had been drawn: the fields in which they differ are the parameters."""
     flat = {trial.number: Config.from_dict(trial.config).flat() for trial in trials}
     runs = [item.config.flat() for _, item in plan.fixed_items()] + list(flat.values())
-    taken = {name: list({repr(run[name]): run[name] for run in runs}.values()) for name in runs[0]}
-    told = {name: _distribution(values) for name, values in taken.items() if len(values) > 1}
+    values = {name: list({repr(run[name]): run[name] for run in runs}.values()) for name in runs[0]}
+    varied = {name: _distribution(of) for name, of in values.items() if len(of) > 1}
+    distributions = {name: distribution_to_json(of) for name, of in varied.items()}
     return [
         dataclasses.replace(
-            trial, params={name: flat[trial.number][name] for name in told}, distributions=told
+            trial, params={name: flat[trial.number][name] for name in varied}, distributions=distributions
         )
         for trial in trials
     ]
 
 
-def _distribution(values: list[Any]) -> str:
-    """Optuna's JSON of what a field may be."""
-    return distribution_to_json(_range(values))
-
-
-def _range(values: list[Any]) -> BaseDistribution:
+def _distribution(values: list[Any]) -> BaseDistribution:
+    """What a field may be, as wide as the values it has."""
     if all(type(value) is float for value in values):
         return FloatDistribution(min(values), max(values))
     if all(type(value) is int for value in values):
@@ -98,7 +96,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: a line per request tells nobody anything."""
+        """Nothing: a line per request would only be noise."""
 
 
 def serve(name: str, studies: str, host: str, port: int) -> None:

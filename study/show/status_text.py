@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +11,11 @@ from rich.table import Table
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.status import Status
-from study.show.wording import clock, objective_words, parameters, percent
+from study.show.view import StudyView, mishaps, position
+from study.show.wording import clock, describe_objective, last_value, parameters, percent, trial_numbers
 
 _COLOURS = {"failed": "red", "diverged": "yellow", "interrupted": "yellow", "running": "green"}
+_STATES = ("running", "waiting", "interrupted", "reused", "pruned", "diverged", "failed")  # in the heading
 _CURVE = 20  # columns of a curve, half of it on narrow screens
 _WIDE = 110
 _LINES = 12  # of the picture of one trial
@@ -22,15 +24,15 @@ _NAMED = 10  # trials that are named one by one
 
 def print_status(status: Status, console: Console) -> None:
     """Prints everything about the study; 80 columns are enough."""
+    view = status.view
     for line in _heading(status):
         console.print(line, soft_wrap=True)
-    if status.trials:
-        _print_trials(status, console)
-    for line in _taken_over(status.trials):
+    if view.trials:
+        _print_trials(view, console)
+    for line in _taken_over(view.trials):
         console.print(line, soft_wrap=True)
-    for line, style in _troubles(status.trials):
-        console.print(line, style=style, soft_wrap=True)
-    for line in _cost(status):
+    _print_mishaps(view.trials, console)
+    for line in (*_cost(view), *_sessions(status), *_left(view)):
         console.print(line, soft_wrap=True)
     logs = status.plan.folder / "ray"
     console.print(
@@ -40,126 +42,106 @@ def print_status(status: Status, console: Console) -> None:
 
 
 def _heading(status: Status) -> Iterator[str]:
-    data, work = status.description["dataset"], status.queue
-    states = [status.state(trial) for trial in status.trials]
-    order = ("running", "waiting", "interrupted", "reused", "pruned", "diverged", "failed")
-    counts = [f"{states.count(name)} {name}" for name in order if name in states]
-    told = ", ".join([f"{work.done()}/{work.target} done", *counts])
-    yield f"study {status.plan.name} in {status.plan.folder}: {told}"
+    data, view = status.description["dataset"], status.view
+    yield f"study {status.plan.name} in {status.plan.folder}: {view.progress(*_STATES)}"
     yield f"data: {data['name']}, {data['train_tracklets']:,} training tracklets, {data['protocol']}"
     if status.driver is not None:
         yield f"driver: {status.driver}"
     else:
-        yield f"driver: none is running; the study is {'complete' if work.complete else 'not complete'}"
+        yield f"driver: none is running; the study is {'complete' if view.queue.complete else 'not complete'}"
 
 
-def _print_trials(status: Status, console: Console) -> None:
-    wide = console.width >= _WIDE
-    values = [value for trial in status.trials for value in trial.curve().values()]
+def _print_trials(view: StudyView, console: Console) -> None:
+    values = [value for trial in view.trials for value in trial.curve().values()]
     low, high = min(values, default=0.0), max(values, default=1.0)
+    width = _CURVE if console.width >= _WIDE else _CURVE // 2
     table = Table(box=None, pad_edge=False)
     for name in ("trial", "state", "step", "mAP", "best", "curve", "time"):
-        left = name in ("state", "curve")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("state", "curve") else "right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
-    for trial in status.trials:
-        curve, state = trial.curve(), status.state(trial)
-        epoch = status.epoch(trial)
+    for trial in view.trials:
+        curve, state, epoch = trial.curve(), view.state(trial), view.epoch(trial)
         table.add_row(
             f"{trial.number}{'' if trial.origin == 'search' else '*'}",
             state,
-            _position(trial) + (f" {epoch}" if epoch else ""),
-            percent(curve[max(curve)]) if curve else "–",
-            percent(max(curve.values())) if curve else "–",
-            sparkline(curve, low, high, _CURVE if wide else _CURVE // 2),
+            (position(trial) or "–") + (f" {epoch}" if epoch else ""),
+            percent(last_value(trial)),
+            percent(max(curve.values(), default=None)),
+            sparkline(curve, low, high, width),
             clock(trial.seconds),
-            parameters(trial, status.plan),
+            parameters(trial, view.plan),
             style=_COLOURS.get(state, ""),
         )
     console.print(table)
-    if any(trial.origin != "search" for trial in status.trials):
+    if any(trial.origin != "search" for trial in view.trials):
         console.print("* given, not drawn")
     if values:
         console.print(
             f"mAP in percent, last and best step; curves by merge step, {percent(low)} to {percent(high)}; "
-            f"the study maximises {objective_words(status.plan.objective)}",
+            f"the study maximises {describe_objective(view.plan.objective)}",
             soft_wrap=True,
         )
 
 
-def _taken_over(trials: list[TrialRecord]) -> Iterator[str]:
+def _taken_over(trials: Sequence[TrialRecord]) -> Iterator[str]:
     """The trials whose results are another study's, by study."""
     found: dict[str, list[int]] = {}
     for trial in trials:
         if trial.reused:
             found.setdefault(trial.reused.rpartition(", trial")[0] or "this study", []).append(trial.number)
     for source, numbers in found.items():
-        yield f"taken over from {source}: {_numbered(numbers)}"
+        yield f"taken over from {source}: {trial_numbers(numbers, _NAMED)}"
 
 
-def _numbered(numbers: list[int]) -> str:
-    told = ", ".join(map(str, numbers[:_NAMED])) + (" …" if len(numbers) > _NAMED else "")
-    return f"trial{'s' if len(numbers) > 1 else ''} {told}"
+def _print_mishaps(trials: Sequence[TrialRecord], console: Console) -> None:
+    for (what, why), numbers in mishaps(trials).items():
+        line = f"{trial_numbers(numbers, _NAMED)} {what}: {why}"
+        console.print(line, style=_COLOURS.get(what, "yellow"), soft_wrap=True)
 
 
-def _position(trial: TrialRecord) -> str:
-    return "–" if trial.total_steps is None else f"{max(trial.last_step, 0)}/{trial.total_steps}"
+def _cost(view: StudyView) -> Iterator[str]:
+    spent = f"spent: {clock(view.seconds)} of trial time"
+    if view.gpu_hours:
+        spent += f", {view.gpu_hours:.2f} GPU hours"
+    if view.plan.gpu_hours is not None:
+        spent += f" of {view.plan.gpu_hours:g}"
+    _, saved = view.saved
+    yield spent + (f"; {clock(saved)} saved by shared stages" if saved else "")
 
 
-def _troubles(trials: list[TrialRecord]) -> Iterator[tuple[str, str]]:
-    """Failures, crashes survived and warnings, each reason once with the trials that it befell."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for trial in trials:
-        if trial.state in ("failed", "diverged"):
-            found.setdefault((trial.state, trial.reason or "unknown"), []).append(trial.number)
-        for reason in trial.retries:
-            found.setdefault(("tried again", reason), []).append(trial.number)
-        for text in trial.notes:
-            found.setdefault(("warned", text), []).append(trial.number)
-    for (what, why), numbers in found.items():
-        yield f"{_numbered(list(dict.fromkeys(numbers)))} {what}: {why}", _COLOURS.get(what, "yellow")
-
-
-def _cost(status: Status) -> Iterator[str]:
-    spent = f"spent: {clock(status.seconds)} of trial time"
-    if status.gpu_hours:
-        spent += f", {status.gpu_hours:.2f} GPU hours"
-    if status.plan.gpu_hours is not None:
-        spent += f" of {status.plan.gpu_hours:g}"
-    if status.saved_seconds:
-        spent += f"; {clock(status.saved_seconds)} saved by shared stages"
-    yield spent
-    for number, session in enumerate(status.ledger.sessions, start=1):
+def _sessions(status: Status) -> Iterator[str]:
+    sessions = status.ledger.sessions
+    for number, session in enumerate(sessions, start=1):
         began = time.strftime("%Y-%m-%d %H:%M", time.localtime(session["time"]))
         ended = session.get("ended")
         if ended is not None:
             why = f", {session['why']}" if session.get("why") else ""
             yield f"session {number}: {began}, took {clock(ended - session['time'])}{why}"
-        elif number == len(status.ledger.sessions) and status.driver is not None:
-            yield f"session {number}: {began}, running for {clock(status.now - session['time'])}"
+        elif number == len(sessions) and status.driver is not None:
+            yield f"session {number}: {began}, running for {clock(status.view.now - session['time'])}"
         else:
             yield f"session {number}: {began}, cut off"
-    left = status.seconds_left()
-    if left is not None and not status.queue.complete:
+
+
+def _left(view: StudyView) -> Iterator[str]:
+    left = view.seconds_left()
+    if left is not None and not view.queue.complete:
         seconds, running = left
-        told = f"left: about {clock(seconds)} of trial time"
-        if running:
-            told += f"; {running} at a time, ready in about {clock(seconds / running)}"
-        yield told
+        ready = f"; {running} at a time, ready in about {clock(seconds / running)}" if running else ""
+        yield f"left: about {clock(seconds)} of trial time{ready}"
 
 
 def print_trial(status: Status, number: int, console: Console) -> None:
-    """Prints one trial: what it is, its curve, its steps, and what befell it."""
-    trial = status.ledger.trials[number]
-    plan = status.plan
-    told = ", ".join([trial.origin, *trial.labels])
-    console.print(f"trial {number} of {plan.name} ({told}): {parameters(trial, plan)}", soft_wrap=True)
+    """Prints one trial: what it is, its curve, its steps, and what went wrong."""
+    trial, plan, view = status.ledger.trials[number], status.plan, status.view
+    state, epoch = view.state(trial), view.epoch(trial)
+    origin = ", ".join([trial.origin, *trial.labels])
+    console.print(f"trial {number} of {plan.name} ({origin}): {parameters(trial, plan)}", soft_wrap=True)
     reason = f": {trial.reason}" if trial.reason else ""
-    epoch = status.epoch(trial)
     console.print(
-        f"{status.state(trial)}{reason}; step {_position(trial)}{f', epoch {epoch}' if epoch else ''}; "
+        f"{state}{reason}; step {position(trial) or '–'}{f', epoch {epoch}' if epoch else ''}; "
         f"{clock(trial.seconds)} of trial time, started {trial.attempts} time(s)",
-        style=_COLOURS.get(status.state(trial), ""),
+        style=_COLOURS.get(state, ""),
         soft_wrap=True,
     )
     if trial.reused:
@@ -168,11 +150,9 @@ def print_trial(status: Status, number: int, console: Console) -> None:
         console.print(line, soft_wrap=True)
     if trial.steps:
         _print_steps(trial, console)
-    for line, style in _troubles([trial]):
-        console.print(line, style=style, soft_wrap=True)
+    _print_mishaps([trial], console)
     console.print(f"checkpoints: {plan.trial_storage(number)}", soft_wrap=True)
-    logs = sorted(str(path) for path in (plan.folder / "ray").glob(f"session-*/{number:04d}-*"))
-    for path in logs:
+    for path in sorted((plan.folder / "ray").glob(f"session-*/{number:04d}-*")):
         console.print(f"TensorBoard logs: {path}", soft_wrap=True)
 
 

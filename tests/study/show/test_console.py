@@ -7,8 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
-from study.show.console import Board
-from study.show.summary import next_command, summary
+from study.show.commands import next_command
+from study.show.console import Display
+from study.show.summary import summary
+from study.show.view import of_session
 from study.show.wording import clock, parameters, percent
 
 
@@ -28,11 +30,11 @@ def halfway(plan_of, play):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [(0, "0:00"), (65.9, "1:05"), (3600, "1:00:00"), (7384, "2:03:04"), (180000, "2 d 02:00"), (-3, "0:00")],
 )
-def test_times(seconds: float, told: str):
-    assert clock(seconds) == told
+def test_times(seconds: float, expected: str):
+    assert clock(seconds) == expected
 
 
 def test_values():
@@ -43,20 +45,20 @@ def test_parameters_tell_trials_apart(plan_of, play):
     session = play(plan_of("--samples", "2"))
     assert parameters(session.ledger.trials[0], session.plan) == "λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5"
     plan = plan_of("--plan", "table1", "--seeds", "2")
-    told = [
+    names = [
         parameters(t, plan)
         for t in play(plan_of("--plan", "table1", "--seeds", "2", "--name", "p")).ledger.trials.values()
     ]
-    assert told[0] == "seed 0" and "λ1 0 λ2 0 seed 1" in told and len(set(told)) == 6
+    assert names[0] == "seed 0" and "λ1 0 λ2 0 seed 1" in names and len(set(names)) == 6
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_live_table_fits(halfway, width: int):
     console = screen(width)
-    board = Board(halfway, console)
+    display = Display(halfway, console)
     for job in halfway.running.values():
         job.started = halfway.began
-    console.print(board._picture())
+    console.print(display._table(of_session(halfway)))
     lines = text(console).splitlines()
     assert max(map(len, lines)) <= width
     assert "done" in lines[0] and lines[1].split() == [
@@ -73,7 +75,7 @@ def test_the_live_table_fits(halfway, width: int):
 def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "4"))
     console = screen(300)
-    with Board(session, console):
+    with Display(session, console):
         fake_tune(session).run()
     lines = text(console).splitlines()
     assert len(lines) == len(session.ledger.trials) == len(set(lines))
@@ -83,10 +85,10 @@ def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
 def test_a_retry_and_a_stop_are_told_with_the_reason(plan_of, open_session):
     session = open_session(plan_of("--samples", "4"))
     console = screen(200)
-    with Board(session, console):
-        session.suggest("t")
+    with Display(session, console):
+        session.ask("t")
         session.started("t")
-        session.result("t", {"step": 1, "mAP": 0.2, "total_steps": 5})
+        session.hear("t", {"step": 1, "mAP": 0.2, "total_steps": 5})
         session.retried("t", "its worker process died")
         session.stop("signal SIGINT")
         session.stop("again")
@@ -98,14 +100,14 @@ def test_a_retry_and_a_stop_are_told_with_the_reason(plan_of, open_session):
 
 def test_a_pipe_gets_a_line_now_and_then(halfway):
     console = screen(200)
-    board = Board(halfway, console)
-    board.poll()
+    display = Display(halfway, console)
+    display.poll()
     assert text(console) == ""
-    board._drawn = 0.0
+    display._drawn = 0.0
     for job in halfway.running.values():
         job.started = halfway.began
-    board.poll()
-    board.poll()
+    display.poll()
+    display.poll()
     (line,) = text(console).splitlines()
     assert "/6 done" in line and "running: trial" in line and "\x1b" not in line
 
@@ -130,7 +132,7 @@ class TestSummary:
         class Worst(fake_tune):
             def rows(self, job):
                 for row in super().rows(job):
-                    yield row | ({"mAP": 0.01} if job["trial"] == 0 else {})
+                    yield row | ({"mAP": 0.01} if job.trial == 0 else {})
 
         Worst(session).run()
         console = screen()
@@ -140,7 +142,7 @@ class TestSummary:
     def test_failures_are_told_once_per_reason(self, plan_of, open_session):
         session = open_session(plan_of("--samples", "4"))
         for tune_id in ("a", "b"):
-            session.suggest(tune_id)
+            session.ask(tune_id)
             session.failed(tune_id, "its worker process died")
         console = screen(200)
         summary(session, console)

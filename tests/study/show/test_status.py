@@ -31,7 +31,7 @@ def halfway(plan_of, open_session, fake_tune, data):
     class Timed(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                if job["trial"] == 1 and row["step"] == 2:
+                if job.trial == 1 and row["step"] == 2:
                     raise crash("its node died")
                 yield row | {"seconds_train": 600.0}
 
@@ -93,10 +93,10 @@ def test_the_epoch_under_way(halfway):
     (place / "progress.json").write_text(json.dumps(note))
     with locked(halfway.plan.folder):
         status = Status.read(str(halfway.plan.folder), "studies")
-        assert status.epoch(status.ledger.trials[3]) == "2/7"
-        assert status.epoch(status.ledger.trials[0]) is None
+        assert status.view.epoch(status.ledger.trials[3]) == "2/7"
+        assert status.view.epoch(status.ledger.trials[0]) is None
     status.refresh()
-    assert status.epoch(status.ledger.trials[3]) is None
+    assert status.view.epoch(status.ledger.trials[3]) is None
 
 
 def test_one_trial(halfway, capsys):

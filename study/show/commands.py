@@ -1,0 +1,29 @@
+"""What to type next: to go on with a study, to confirm it, or for more of the same."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from study.plan import StudyPlan
+
+
+def next_command(plan: StudyPlan, complete: bool) -> str:
+    """What to type to go on, or for more of the same."""
+    resume = _resume(plan)
+    if not complete:
+        return f"to go on: {resume}"
+    if plan.experiments is not None:
+        return f"more seeds: {resume} --seeds {plan.seeds + 2}"
+    return f"more of the same search: {resume} --samples {2 * plan.samples}"
+
+
+def confirm_command(plan: StudyPlan) -> str:
+    """What to type to run the best configurations of a search again on seeds that it never saw."""
+    return f"{_resume(plan)} --confirm 3 --seeds 5"
+
+
+def _resume(plan: StudyPlan) -> str:
+    default = Path("studies").resolve()
+    name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))
+    return f"python study/run.py --resume {name}"
