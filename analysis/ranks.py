@@ -31,7 +31,7 @@ from analysis.figures.style import LINES, panels, save, styled
 from analysis.people.network import Rebuilt, rebuild
 from analysis.people.pictures import class_sheet, rank_sheet
 from analysis.people.rank_lists import by_difficulty, rank_lists
-from dcreid.clustering.dispersion import cross_distances
+from dcreid.clustering.distances import cross_distances
 from dcreid.data.tracklets import Ints, Split
 from study.record.trial_tables import joins_table
 

@@ -26,11 +26,15 @@ from scipy.spatial.distance import squareform
 from torch import Tensor
 from torch.nn import functional
 
-from dcreid.clustering.blocked import merge_blocked
-from dcreid.clustering.dispersion import cross_distances, pairwise_distances
-from dcreid.clustering.merging import merge, merge_cost, merge_exact
+from dcreid.clustering.agglomeration import exact_joins
+from dcreid.clustering.blocked import blocked_joins
+from dcreid.clustering.criterion import merge_costs
+from dcreid.clustering.distances import cross_distances, pairwise_distances
+from dcreid.clustering.kruskal import JoinedPairs
+from dcreid.clustering.merging import joined_labels, once_joins
 
 LAMBDA1, LAMBDA2 = 0.06, 0.003
+WEIGHTS = LAMBDA1, LAMBDA2, "samples"
 _LARGE = 5000
 PER_PERSON = 13  # tracklets of a MARS training identity, on average
 
@@ -51,7 +55,7 @@ def joins(n: int) -> int:
 def half_merged(distances: Tensor) -> Tensor:
     labels = torch.arange(len(distances), device=distances.device)
     for _ in range(10):
-        labels = merge(labels, merge_cost(distances, labels, LAMBDA1, LAMBDA2), joins(len(distances)))
+        labels = step(distances, labels, joins(len(distances)))
     return labels
 
 
@@ -62,7 +66,7 @@ def partition(labels: Any) -> list[int]:
 
 
 def step(distances: Tensor, labels: Tensor, m: int) -> Tensor:
-    return merge(labels, merge_cost(distances, labels, LAMBDA1, LAMBDA2), m)
+    return joined_labels(labels, *once_joins(distances, labels, m, *WEIGHTS))
 
 
 def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, Any]]:
@@ -77,9 +81,7 @@ def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, A
         ("half-merged", half_merged(distances)),
     ):
         ours, merged = timed(lambda labels=labels: step(distances, labels, m), repeats, device)
-        exact, _ = timed(
-            lambda labels=labels: merge_exact(distances, labels, m, LAMBDA1, LAMBDA2), repeats, device
-        )
+        exact, _ = timed(lambda labels=labels: exact_joins(distances, labels, m, *WEIGHTS), repeats, device)
         peak = peak_bytes(lambda labels=labels: step(pairwise_distances(features), labels, m), device)
         peak = peak if n >= _LARGE else float("nan")  # the allocator reuses what smaller runs left
         seconds = {
@@ -109,7 +111,7 @@ def _dbc(host: np.ndarray, labels: Tensor, m: int, n_rows: int) -> float:
     index, c = labels.cpu().numpy(), len(labels.unique())
     rows = np.unique(np.linspace(0, c - 2, n_rows or c - 1).astype(np.int64))
     loop, some = timed(lambda: rivals.dbc_costs(host, index, LAMBDA1, LAMBDA2, rows), 1)
-    cost = merge_cost(torch.from_numpy(host), torch.from_numpy(index), LAMBDA1, LAMBDA2).triu_(1).numpy()
+    cost = merge_costs(torch.from_numpy(host), torch.from_numpy(index), *WEIGHTS).total.triu_(1).numpy()
     cost[np.tril_indices(c)] = np.inf
     there = np.isfinite(some)
     np.testing.assert_allclose(cost[rows][there], some[there], rtol=1e-4)
@@ -126,7 +128,8 @@ def check_average_linkage(n: int = 1500) -> None:
     """With λ1 = λ2 = 0 the exact merge is average linkage: same classes, in float64."""
     distances = pairwise_distances(make_features(n, 64, "cpu").double())
     tree = linkage(squareform(distances.numpy(), checks=False), "average")
-    merged = merge_exact(distances, torch.arange(n), n // 2, 0.0, 0.0)
+    labels = torch.arange(n)
+    merged = joined_labels(labels, *exact_joins(distances, labels, n // 2, 0.0, 0.0, "samples"))
     assert merged.tolist() == partition(fcluster(tree, n - n // 2, "maxclust")), "not average linkage"
 
 
@@ -153,8 +156,8 @@ def sweep(sizes: list[int], d: int, args: argparse.Namespace) -> list[dict[str, 
 def _blocked(features: Tensor, labels: Tensor, repeats: int) -> dict[str, float]:
     device, m = features.device.type, joins(len(labels))
 
-    def run() -> Tensor:
-        return merge_blocked(features, labels, m, LAMBDA1, LAMBDA2)
+    def run() -> JoinedPairs:
+        return blocked_joins(features, labels, m, *WEIGHTS)
 
     seconds, _ = timed(run, repeats, device)
     return {"blocked": seconds}
@@ -174,8 +177,8 @@ def _beyond(n: int, d: int, start: str, squared: bool, args: argparse.Namespace)
     labels = torch.arange(n, device=args.device) // (1 if start == "C = N" else 2)
     used: list[float] = []
 
-    def run() -> Tensor:
-        return merge_blocked(features, labels, joins(n), LAMBDA1, LAMBDA2, squared=squared)
+    def run() -> JoinedPairs:
+        return blocked_joins(features, labels, joins(n), *WEIGHTS, squared=squared)
 
     seconds, _ = timed(lambda: used.append(peak_bytes(run, args.device)), 1)
     return {

@@ -47,7 +47,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from dcreid.clustering.dispersion import cross_distances, pairwise_distances
+from dcreid.clustering.distances import cross_distances, pairwise_distances
 from dcreid.config import Config
 from dcreid.evaluation.retrieval import evaluate
 from dcreid.features import autocast

@@ -24,11 +24,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dcreid import state
-from dcreid.clustering.dispersion import cross_distances, pairwise_distances
+from dcreid.clustering import merge_labels
+from dcreid.clustering.distances import cross_distances
 from dcreid.config import Config, ConfigError
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import TrackletDataset
-from dcreid.evaluation.joins import Joins, merge_and_record
+from dcreid.evaluation.joins import JoinRecorder, Joins
 from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
 from dcreid.features import l2_normalize, pooled_features
@@ -274,9 +275,10 @@ class Algorithm:
 
     def _merged(self, v: Float[Tensor, "n d"]) -> tuple[Int[Tensor, " n"], Joins]:
         merging = self.config.merge
-        distances = pairwise_distances(v, squared=merging.distance == "squared")
-        labels = self.labels.to(self.device)
-        return merge_and_record(distances, labels, self.m, merging, self.order, self.data.train)
+        recorder = JoinRecorder(self.labels, self.order, self.data.train, merging)
+        cameras = torch.from_numpy(self.data.train.cameras[self.order])
+        labels = merge_labels(v, self.labels, merging, self.m, cameras=cameras, on_join=recorder)
+        return labels, recorder.joins()
 
     @torch.no_grad()
     def _fill_memory(self, pooled: Float[Tensor, "n d"]) -> None:

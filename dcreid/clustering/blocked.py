@@ -1,4 +1,4 @@
-"""The merge of one D without the (n, n) distances: for more tracklets than a matrix has room for.
+"""Method `once` without the (n, n) distances: for more tracklets than a matrix has room for.
 
 100,000 tracklets have 40 GB of distances, but a merge of m classes needs the m lightest edges of the
 spanning forest only. Costs are made a few rows of classes at a time; an edge is kept while it can
@@ -9,15 +9,15 @@ still be among those m:
     m-th join lighter;
     rows come in ascending order, so an edge that ties with the m-th join comes after it.
 
-So nothing is left out, and the joins are those of `merge(labels, merge_cost(...), m)`, up to the
-rounding of sums taken in another order. It takes half the products of the full matrix, a few
+So nothing is left out, and the joins are those of the whole matrix (`kruskal.lightest_joins`), up to
+the rounding of sums taken in another order. It takes half the products of the full matrix, a few
 hundred MB beside two copies of the features, and no more when all costs are equal.
 
 Squared distances need less: their class sums follow from the classes' summed features,
     S[a, b] = n_b Σ_a |x|² + n_a Σ_b |x|² − 2 (Σ_a x)·(Σ_b x),
 so c² products take the place of n².
 
-`merge_exact` has no counterpart here: it needs all c² class sums at once.
+Method `exact` has no counterpart here: it needs all c² class sums at once.
 """
 
 from __future__ import annotations
@@ -27,18 +27,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.clustering.dispersion import average_inside, cross_distances
-from dcreid.clustering.merging import (
-    Edges,
-    apply_joins,
-    check_joins,
-    flatnonzero,
-    in_order_of_first,
-    lightest_joins,
-)
+from dcreid.clustering.criterion import OnJoin, PairTerms, penalties, turn_into_costs
+from dcreid.clustering.dispersion import intra_dispersion
+from dcreid.clustering.distances import cross_distances
+from dcreid.clustering.kruskal import Edges, JoinedPairs, concatenated, edges_where, spanning_forest
 from dcreid.float32 import full_float32
 
 # Tracklets whose distances to all others are held at once, and rows of costs searched at once.
@@ -50,41 +44,36 @@ _SAMPLED = 64
 _CANDIDATES_PER_JOIN = 64
 
 
-def merge_blocked(
+def blocked_joins(
     features: Float[Tensor, "n d"],
     labels: Int[Tensor, " n"],
     m: int,
     lambda1: float,
     lambda2: float,
-    intra: str = "samples",
+    intra: str,
     *,
     squared: bool = False,
-) -> Int[Tensor, " n"]:
-    """Joins exactly m times by Eq (7), as `merge` does, from features instead of a cost matrix.
-
-    Raises ValueError unless 0 <= m < C and the features are finite.
-    """
+    on_join: OnJoin | None = None,
+) -> JoinedPairs:
+    """The m > 0 joins of one D, from features; `on_join` gets the terms of the pairs alone."""
     _, index, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-    c = len(sizes)
-    check_joins(m, c)
-    if not bool(features.isfinite().all()):
-        raise ValueError("features hold NaN or infinity")
-    if m == 0:
-        return in_order_of_first(index)
     classes = (_SquaredClasses if squared else _EuclideanClasses)(features, index, sizes)
-    count = sizes.to(features.dtype)
-    dispersion = average_inside(classes.intra_sums(), sizes, intra)
-    criterion = _Criterion(classes, count, lambda1 * dispersion + lambda2 * count)
+    dispersion = intra_dispersion(classes.intra_sums(), sizes, intra)
+    criterion = _Criterion(classes, sizes, dispersion, lambda1, lambda2)
     wanted = max(_EDGES // 8, _CANDIDATES_PER_JOIN * m)
     while True:
         limit = criterion.limit(wanted)
-        forest = _Forest(c, m, limit)
+        forest = _Forest(len(sizes), m, limit)
         for start, cost in criterion.rows():
             forest.add(start, cost)
         joins = forest.joins()
-        if len(joins[0]) == m or limit == np.inf:
-            return apply_joins(index, c, *joins)
+        if len(joins.a) == m or limit == np.inf:
+            break
         wanted *= 16
+    if on_join is not None:
+        for a, b in zip(joins.a.tolist(), joins.b.tolist(), strict=True):
+            on_join(a, b, criterion.terms(a, b), None)
+    return joins.a, joins.b
 
 
 class _EuclideanClasses:
@@ -117,6 +106,14 @@ class _EuclideanClasses:
                 inside.masked_fill_(other | (rows[:, None] == columns[None, :]), 0.0)
                 sums.index_add_(0, self.index[rows], inside.sum(dim=1))
         return sums
+
+    def pair_sum(self, a: int, b: int) -> float:
+        """S[a, b] of two classes, from their members alone."""
+        (low, high), (first, last) = self.offsets[a : a + 2].tolist(), self.offsets[b : b + 2].tolist()
+        parts = [
+            self._distances(start, min(start + _ROWS, high), first, last) for start in range(low, high, _ROWS)
+        ]
+        return sum(float(part.double().sum()) for part in parts)
 
     def sums(self, start: int, stop: int) -> Float[Tensor, "k b"]:
         """S[a, b] for a in [start, stop) and b from start on."""
@@ -157,6 +154,12 @@ class _SquaredClasses:
         inside = 2.0 * (self.sizes * self.norms - self.totals.square().sum(dim=1))
         return torch.where(self.sizes > 1, inside.clamp(min=0.0), 0.0)
 
+    def pair_sum(self, a: int, b: int) -> float:
+        """S[a, b] of two classes, from their members alone."""
+        (n_a, n_b), (norm_a, norm_b) = self.sizes[[a, b]].tolist(), self.norms[[a, b]].tolist()
+        product = float(self.totals[a].double() @ self.totals[b].double())
+        return float(max(0.0, n_b * norm_a + n_a * norm_b - 2.0 * product))
+
     def sums(self, start: int, stop: int) -> Float[Tensor, "k b"]:
         """S[a, b] for a in [start, stop) and b from start on."""
         sums = self.norms[start:stop, None] * self.sizes[None, start:]
@@ -171,10 +174,14 @@ class _Criterion:
     def __init__(
         self,
         classes: _EuclideanClasses | _SquaredClasses,
-        count: Float[Tensor, " c"],
-        penalty: Float[Tensor, " c"],
+        sizes: Int[Tensor, " c"],
+        dispersion: Float[Tensor, " c"],
+        lambda1: float,
+        lambda2: float,
     ):
-        self.classes, self.count, self.penalty = classes, count, penalty
+        self.classes, self.dispersion = classes, dispersion
+        self.count = sizes.to(dispersion.dtype)
+        self.penalty = penalties(dispersion, self.count, lambda1, lambda2)
 
     def rows(self) -> Iterator[tuple[int, Float[Tensor, "k b"]]]:
         """First class a of a block, and D[a, b] for the block's classes and b from a on."""
@@ -191,10 +198,15 @@ class _Criterion:
         place = int(2.0 * wanted / c**2 * len(drawn)) + 1
         return float(drawn.kthvalue(min(place, len(drawn))).values)
 
+    def terms(self, a: int, b: int) -> PairTerms:
+        """Of one pair."""
+        d_a, d_b, n_a, n_b = (float(x[i]) for x in (self.dispersion, self.count) for i in (a, b))
+        return PairTerms(self.classes.pair_sum(a, b) / n_a / n_b, d_a + d_b, n_a + n_b)
+
     def _costs(self, start: int, stop: int) -> Float[Tensor, "k b"]:
-        cost = self.classes.sums(start, stop)
-        cost.div_(self.count[start:stop, None]).div_(self.count[None, start:])
-        return cost.add_(self.penalty[start:stop, None]).add_(self.penalty[None, start:])
+        cost, count, penalty = self.classes.sums(start, stop), self.count, self.penalty
+        turn_into_costs(cost, (count[start:stop], count[start:]), (penalty[start:stop], penalty[start:]))
+        return cost
 
 
 class _Forest:
@@ -204,27 +216,20 @@ class _Forest:
         self.c, self.m, self.limit = c, m, limit
         self.complete = False  # m joins are known, and `limit` is the cost of the m-th
         self.edges: list[Edges] = []
-        self.count = 0
 
     def add(self, start: int, cost: Float[Tensor, "k b"]) -> None:
         """Takes D[a, b] of the classes a = start, … and b = start, …; b <= a is ignored."""
         for top in range(0, len(cost), _SEARCHED):
-            part = cost[top : top + _SEARCHED]
-            wanted = part < self.limit if self.complete else part <= self.limit
-            row, other = np.divmod(flatnonzero(wanted), part.shape[1])
-            upper = other > row + top
-            row, other = row[upper], other[upper]
-            weight = part[torch.from_numpy(row), torch.from_numpy(other)].cpu().numpy()
-            self.edges.append((row + start + top, other + start, weight))
-            self.count += len(weight)
-            if self.count > max(_EDGES, 4 * self.m):
+            rows = cost[top : top + _SEARCHED]
+            wanted = rows < self.limit if self.complete else rows <= self.limit
+            self.edges.append(edges_where(wanted, rows, start + top, start))
+            if sum(len(edges.a) for edges in self.edges) > max(_EDGES, 4 * self.m):
                 self.joins()
 
-    def joins(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ends of the joins among all edges so far: m, or fewer while those seen hold no more."""
-        first, second, weight = (np.concatenate(part) for part in zip(*self.edges, strict=True))
-        kept = lightest_joins((first, second, weight), self.c, self.m)
-        self.edges, self.count = [(first[kept], second[kept], weight[kept])], len(kept)
-        if len(kept) == self.m:
-            self.complete, self.limit = True, float(weight[kept[-1]])
-        return first[kept], second[kept]
+    def joins(self) -> Edges:
+        """The joins among all edges so far: m, or fewer while those seen hold no more."""
+        joins = spanning_forest(concatenated(self.edges), self.c, self.m)
+        self.edges = [joins]
+        if len(joins.a) == self.m:
+            self.complete, self.limit = True, float(joins.cost[-1])
+        return joins

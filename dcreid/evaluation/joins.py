@@ -10,7 +10,8 @@ of the one it missed,
     0 <= D' - D = (d' - d) + λ1 (i' - i) + λ2 (s' - s),    d: d_ab,  i: d_a + d_b,  s: |a| + |b|
 
 says what each term of Eq (7) did for the wrong join, in units of distance; the largest of the three
-let it through. Where nothing was missed, no class of either person was left to join.
+let it through. Where nothing was missed, no class of either person was left to join, or the merge ran
+without the matrix of costs (`dcreid/clustering/blocked.py`).
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.clustering.dispersion import Parts
-from dcreid.clustering.merging import apply_joins, find_joins, merge_costs, merge_exact
+from dcreid.clustering.criterion import ClassTerms, PairTerms
 from dcreid.config import MergeConfig
 from dcreid.data.tracklets import Ints, Split
 
 RIGHT, WRONG, UNKNOWN = 1, 0, -1
+_NONE = PairTerms(np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,10 @@ class Joins:
 
 
 class JoinRecorder:
-    """Hears of the joins of one step (`merging.OnJoin`).
+    """Writes the joins of one step down (`clustering.criterion.OnJoin`).
 
-    labels (n,): classes before the step, row i being tracklet order[i] of `split`. growing: whether
-    the class that a join makes takes the place of its first part, as under `exact`; else D stays that
-    of the classes before the step.
+    labels (n,): classes before the step, row i being tracklet order[i] of `split`. Under `exact` the
+    class that a join makes takes the place of its first part; else D stays that of the classes before.
     """
 
     def __init__(
@@ -66,13 +66,10 @@ class JoinRecorder:
         labels: Int[Tensor, " n"],
         order: Ints,
         split: Split,
-        lambda1: float,
-        lambda2: float,
-        *,
-        growing: bool,
+        merge: MergeConfig,
     ):
         _, self._index = np.unique(labels.cpu().numpy(), return_inverse=True)
-        self._lambda1, self._lambda2, self._growing = lambda1, lambda2, growing
+        self._merge = merge
         c = int(self._index.max()) + 1
         self._group = np.arange(c)  # of the classes joined so far, the one that all of them go by
         self._first = np.full(c, len(order))
@@ -85,19 +82,20 @@ class JoinRecorder:
         self._person = None if self._identities is None else _commonest(self._index, self._identities)
         self._rows: list[tuple[float, ...]] = []
 
-    def __call__(self, a: int, b: int, parts: Callable[[int], Parts]) -> None:
-        """Writes the join of a and b down."""
-        terms = tuple(float(term[b]) for term in parts(a))
-        right, missed = UNKNOWN, (np.nan,) * 3
+    def __call__(
+        self, a: int, b: int, terms: PairTerms, terms_of: Callable[[int], ClassTerms] | None
+    ) -> None:
+        """Writes the join of a and b down; what it missed is unknown without the terms of all classes."""
+        right, missed = UNKNOWN, _NONE
         if self._person is not None:
             right = RIGHT if self._person[a] == self._person[b] else WRONG
-            if right == WRONG:
-                missed = self._missed(a, b, parts)
+            if right == WRONG and terms_of is not None:
+                missed = self._missed(a, b, terms_of)
         low = min(self._lowest_camera[a], self._lowest_camera[b])
         high = max(self._highest_camera[a], self._highest_camera[b])
         self._rows.append((self._first[a], self._first[b], *terms, right, low == high, *missed))
         self._group[self._group == self._group[b]] = self._group[a]
-        if self._growing:
+        if self._merge.method == "exact":
             self._first[a] = min(self._first[a], self._first[b])
             self._lowest_camera[a], self._highest_camera[a] = low, high
             if self._person is not None and self._identities is not None:
@@ -115,45 +113,19 @@ class JoinRecorder:
             }
         )
 
-    def _missed(self, a: int, b: int, parts: Callable[[int], Parts]) -> tuple[float, float, float]:
+    def _missed(self, a: int, b: int, terms_of: Callable[[int], ClassTerms]) -> PairTerms:
         """Terms of the cheapest open join of a or b with another class of its commonest identity."""
         assert self._person is not None
-        found, lowest = (np.nan,) * 3, np.inf
+        found, lowest = _NONE, np.inf
         for one in (a, b):
-            terms = parts(one)
-            cost = terms.inter + self._lambda1 * terms.intra + self._lambda2 * terms.size
+            terms = terms_of(one)
+            cost = terms.inter + self._merge.lambda1 * terms.intra + self._merge.lambda2 * terms.size
             open_to = (self._person == self._person[one]) & (self._group != self._group[one])
             cost = np.where(open_to, cost, np.inf)
             best = int(cost.argmin())
             if cost[best] < lowest:
-                lowest = float(cost[best])
-                found = float(terms.inter[best]), float(terms.intra[best]), float(terms.size[best])
+                found, lowest = terms.with_class(best), float(cost[best])
         return found
-
-
-def merge_and_record(
-    distances: Float[Tensor, "n n"],
-    labels: Int[Tensor, " n"],
-    m: int,
-    merging: MergeConfig,
-    order: Ints,
-    split: Split,
-) -> tuple[Int[Tensor, " n"], Joins]:
-    """The merge of m classes (`dcreid/clustering/merging.py`) on the CPU, and what it joined.
-
-    labels (n,): classes before the step, row i being tracklet order[i] of `split`.
-    """
-    weights, exact = (merging.lambda1, merging.lambda2, merging.intra), merging.method == "exact"
-    recorder = JoinRecorder(labels, order, split, *weights[:2], growing=exact)
-    if exact:
-        merged = merge_exact(distances, labels, m, *weights, on_join=recorder)
-    else:
-        costs = merge_costs(distances, labels, *weights)
-        first, second = find_joins(costs.total, m)
-        for a, b in zip(first.tolist(), second.tolist(), strict=True):
-            recorder(a, b, costs.parts)
-        merged = apply_joins(torch.unique(labels, return_inverse=True)[1], len(costs.sizes), first, second)
-    return merged.cpu(), recorder.joins()
 
 
 def _commonest(index: NDArray[np.integer], identities: Ints) -> Ints:

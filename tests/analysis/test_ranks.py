@@ -14,7 +14,7 @@ from analysis.people.network import choose, rebuild
 from analysis.people.rank_lists import rank_lists
 from analysis.ranks import main, members, most_mixed, principal_plane
 from dcreid.algorithm import Algorithm
-from dcreid.clustering.dispersion import cross_distances
+from dcreid.clustering.distances import cross_distances
 from dcreid.presets import preset
 from dcreid.data import load_dataset
 from study.record.storage import Storage

@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from analysis.tables import main as tables
-from dcreid.clustering.blocked import merge_blocked
+from dcreid.clustering.blocked import blocked_joins
 from dcreid.data import load_dataset
 from study.command.driver import optuna_study_of
 from study.command.options import parser, resolve
@@ -50,7 +50,7 @@ def study(folder: Path) -> None:
         if tables([str(folder / name)]) != 0:
             raise RuntimeError(f"no tables of {name}")
     for squared in (False, True):
-        merge_blocked(torch.rand(30, 4), torch.arange(30) // 2, 3, 0.06, 0.003, squared=squared)
+        blocked_joins(torch.rand(30, 4), torch.arange(30) // 2, 3, 0.06, 0.003, "samples", squared=squared)
 
 
 def _session(folder: Path, name: str, *options: str, reports: int | None = None) -> None:

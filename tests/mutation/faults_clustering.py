@@ -7,33 +7,32 @@ from mutation.run import Mutant, of
 CLUSTERING: list[Mutant] = [
     *of(
         "criterion",
-        "dcreid/evaluation/joins.py",
+        "dcreid/clustering/merging.py",
         "tests/dcreid/test_algorithm.py::test_merges_by_every_option_are_the_references",
         (
             "Eq (3) always as printed",
-            "merging.lambda1, merging.lambda2, merging.intra)",
-            'merging.lambda1, merging.lambda2, "samples")',
+            "(merge.lambda1, merge.lambda2, merge.intra)",
+            '(merge.lambda1, merge.lambda2, "samples")',
         ),
         (
             "sizes have no part in a merge",
-            "merging.lambda1, merging.lambda2, merging.intra)",
-            "merging.lambda1, 0.0, merging.intra)",
+            "(merge.lambda1, merge.lambda2, merge.intra)",
+            "(merge.lambda1, 0.0, merge.intra)",
+        ),
+        (
+            "distances never squared",
+            'squared, weights = merge.distance == "squared"',
+            "squared, weights = False",
         ),
     ),
     *of(
         "criterion",
         "dcreid/clustering/dispersion.py",
-        "tests/dcreid/clustering/test_dispersion.py tests/dcreid/clustering/test_merging.py",
+        "tests/dcreid/clustering/test_dispersion.py tests/dcreid/clustering/test_criterion.py",
         (
             "the two readings of Eq (3) exchanged",
             'sizes if intra == "samples" else sizes.square()',
             'sizes if intra == "pairs" else sizes.square()',
-        ),
-        ("half of the product in Eq (4)'s distances", "alpha=-2.0)", "alpha=-1.0)"),
-        (
-            "norms of the first rows in every block",
-            "norms[None, start:], out=rows",
-            "norms[None, : n - start], out=rows",
         ),
         (
             "single tracklets in any order taken as sorted",
@@ -43,45 +42,111 @@ CLUSTERING: list[Mutant] = [
     ),
     *of(
         "criterion",
-        "dcreid/clustering/merging.py",
-        "tests/dcreid/clustering/test_merging.py",
+        "dcreid/clustering/distances.py",
+        "tests/dcreid/clustering/test_distances.py",
+        ("half of the product in Eq (4)'s distances", "alpha=-2.0)", "alpha=-1.0)"),
+        (
+            "norms of the first rows in every block",
+            "norms[None, start:], out=rows",
+            "norms[None, : n - start], out=rows",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/clustering/criterion.py",
+        "tests/dcreid/clustering/test_criterion.py",
         (
             "lambda1 and lambda2 exchanged",
-            "penalty = lambda1 * dispersion + lambda2 * count",
-            "penalty = lambda2 * dispersion + lambda1 * count",
+            "return lambda1 * dispersion + lambda2 * count",
+            "return lambda2 * dispersion + lambda1 * count",
         ),
         (
             "dispersion of one of two classes",
-            "rows.add_(penalty_a[:, None]).add_(penalty)",
-            "rows.add_(penalty_a[:, None]).add_(penalty_a[:, None])",
+            "sums.add_(p_a[:, None]).add_(p_b)",
+            "sums.add_(p_a[:, None]).add_(p_a[:, None])",
         ),
         (
             "sums of distances over one class's size",
-            "rows.div_(n_a[:, None]).div_(count)",
-            "rows.div_(n_a[:, None])",
+            "sums.div_(n_a[:, None]).div_(n_b)",
+            "sums.div_(n_a[:, None])",
+        ),
+        (
+            "the penalties stay in the recorded distance",
+            "total - self.lambda1 * intra - self.lambda2 * size",
+            "total - self.lambda1 * intra",
         ),
     ),
     *of(
         "merging",
-        "dcreid/clustering/merging.py",
-        "tests/dcreid/clustering/test_merging.py",
+        "dcreid/clustering/kruskal.py",
+        "tests/dcreid/clustering/test_kruskal.py",
         (
             "ties go by the second class",
-            "np.lexsort((second, first, weight))",
-            "np.lexsort((first, second, weight))",
+            "np.lexsort((edges.b, edges.a, edges.cost))",
+            "np.lexsort((edges.a, edges.b, edges.cost))",
         ),
         (
             "any m edges of the forest",
             "np.sort(forest.data.astype(np.int64))[:m]",
             "forest.data.astype(np.int64)[:m]",
         ),
-        ("the lower triangle is read", "upper = first < second", "upper = first > second"),
+        ("the lower triangle is read", "upper = a < b", "upper = a > b"),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/merging.py",
+        "tests/dcreid/clustering/test_merging.py",
+        (
+            "one join fewer than asked for",
+            "_joins(features, labels.to(features.device), merge, m, on_join)",
+            "_joins(features, labels.to(features.device), merge, max(0, m - 1), on_join)",
+        ),
+        ("classes are numbered as SciPy finds them", "rank[start.argsort()] =", "rank[:] ="),
+        (
+            "the matrix is made whatever is free",
+            "> _SHARE * free_bytes(features.device)",
+            "> 1e30 * free_bytes(features.device)",
+        ),
+        (
+            "blocks where the matrix fits",
+            "matrix_bytes(features, labels) > _SHARE",
+            "matrix_bytes(features, labels) <= _SHARE",
+        ),
+        ("all of the free memory for the matrix", "_SHARE = 0.5", "_SHARE = 1.0"),
+        ("only the distances are counted", "(n * n + c * n + c * c)", "(n * n)"),
+        (
+            "joins in blocks are not reported",
+            "*weights, squared=squared, on_join=on_join)",
+            "*weights, squared=squared, on_join=None)",
+        ),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/free_memory.py",
+        "tests/dcreid/clustering/test_free_memory.py",
+        (
+            "a cgroup's limit without what is used",
+            "yield _number(folder / limit) - used if",
+            "yield _number(folder / limit) if",
+        ),
+        (
+            "kibibytes taken for bytes",
+            '.get("MemAvailable:", math.inf) * 1024',
+            '.get("MemAvailable:", math.inf)',
+        ),
+        (
+            "what PyTorch keeps is not free",
+            "torch.cuda.mem_get_info(device)[0] + kept",
+            "torch.cuda.mem_get_info(device)[0]",
+        ),
     ),
     *of(
         "merging",
         "dcreid/clustering/agglomeration.py",
-        "tests/dcreid/clustering/test_merging.py::test_merge_exact_is_the_loop_that_recomputes_everything "
-        "tests/dcreid/clustering/test_merging.py::test_a_joined_class_can_come_closer_and_wins_ties_by_its_place",
+        "tests/dcreid/clustering/test_agglomeration.py::"
+        "test_the_joins_are_those_of_the_loop_that_recomputes_everything "
+        "tests/dcreid/clustering/test_agglomeration.py::"
+        "test_a_joined_class_can_come_closer_and_wins_ties_by_its_place",
         (
             "a joined class counts its halves only",
             "self.sums[a, a] += self.sums[a, b]",
@@ -108,7 +173,36 @@ CLUSTERING: list[Mutant] = [
         "dcreid/clustering/blocked.py",
         "tests/dcreid/clustering/test_blocked.py",
         ("pairs inside a class counted once", "inside = 2.0 * (", "inside = 1.0 * ("),
-        ("nothing heavier than the first join", "float(weight[kept[-1]])", "float(weight[kept[0]])"),
+        ("nothing heavier than the first join", "float(joins.cost[-1])", "float(joins.cost[0])"),
+        (
+            "terms of the record exchanged in blocks",
+            "PairTerms(self.classes.pair_sum(a, b) / n_a / n_b, d_a + d_b, n_a + n_b)",
+            "PairTerms(d_a + d_b, self.classes.pair_sum(a, b) / n_a / n_b, n_a + n_b)",
+            "tests/dcreid/clustering/test_merging.py::"
+            "test_blocks_report_the_joins_of_the_matrix_with_the_terms_of_the_pair",
+        ),
+        (
+            "a large class's distances by its first block alone",
+            "for start in range(low, high, _ROWS)",
+            "for start in range(low, min(high, low + _ROWS), _ROWS)",
+            "tests/dcreid/clustering/test_merging.py::"
+            "test_blocks_report_the_joins_of_the_matrix_with_the_terms_of_the_pair",
+        ),
+    ),
+    *of(
+        "merging",
+        "dcreid/evaluation/joins.py",
+        "tests/dcreid/evaluation/test_joins.py",
+        (
+            "the joined class is lost on the record",
+            'if self._merge.method == "exact":',
+            'if self._merge.method == "once":',
+        ),
+        (
+            "the record weighs sizes by the other weight",
+            "self._merge.lambda2 * terms.size",
+            "self._merge.lambda1 * terms.size",
+        ),
     ),
     *of(
         "metrics",

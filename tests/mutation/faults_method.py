@@ -147,12 +147,6 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "criterion",
-        "dcreid/algorithm.py",
-        "tests/dcreid/test_algorithm.py::test_merges_by_every_option_are_the_references",
-        ("distances never squared", 'squared=merging.distance == "squared"', "squared=False"),
-    ),
-    *of(
-        "criterion",
         "dcreid/float32.py",
         "tests/dcreid/test_memory.py::test_autocast_leaves_logits_loss_and_rows_in_float32",
         (

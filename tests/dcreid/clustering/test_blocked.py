@@ -1,4 +1,4 @@
-"""The blocked merge against the merge that has the whole matrix."""
+"""The joins found in blocks against those of the whole matrix."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.clustering import blocked
-from dcreid.clustering.blocked import merge_blocked
-from dcreid.clustering.dispersion import pairwise_distances
-from dcreid.clustering.merging import merge, merge_cost
+from dcreid.clustering.blocked import blocked_joins
+from dcreid.clustering.criterion import merge_costs
+from dcreid.clustering.distances import pairwise_distances
+from dcreid.clustering.kruskal import JoinedPairs, lightest_joins
+from dcreid.clustering.merging import joined_labels
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -38,51 +40,58 @@ def whole(
     lambda2: float,
     intra: str = "samples",
     squared: bool = False,
-) -> torch.Tensor:
-    return merge(
-        labels, merge_cost(pairwise_distances(features, squared=squared), labels, lambda1, lambda2, intra), m
-    )
+) -> list[list[int]]:
+    """The joins of the matrix."""
+    distances = pairwise_distances(features, squared=squared)
+    return pairs(lightest_joins(merge_costs(distances, labels, lambda1, lambda2, intra).total, m))
+
+
+def pairs(joins: JoinedPairs) -> list[list[int]]:
+    """Both classes of every join."""
+    return np.stack(joins, axis=1).tolist()
 
 
 @given(
-    st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+    st.integers(2, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(2, n))),
     st.integers(0, 2**31),
     st.sampled_from([0.0, 0.003, 0.06, 0.5]),
     st.sampled_from(["samples", "pairs"]),
     st.booleans(),
     st.data(),
 )
-def test_blocked_merge_is_the_merge_of_the_matrix(
+def test_the_joins_are_those_of_the_matrix(
     shape: tuple[int, int], seed: int, weight: float, intra: str, squared: bool, data: st.DataObject
 ):
     n, c = shape
     features, labels = problem(n, c, seed)
-    m = data.draw(st.integers(0, c - 1))
-    got = merge_blocked(features, labels, m, weight, weight / 20, intra, squared=squared)
-    assert got.tolist() == whole(features, labels, m, weight, weight / 20, intra, squared).tolist()
+    m = data.draw(st.integers(1, c - 1))
+    got = blocked_joins(features, labels, m, weight, weight / 20, intra, squared=squared)
+    assert pairs(got) == whole(features, labels, m, weight, weight / 20, intra, squared)
 
 
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("m", [1, 5, 40, 299])
 def test_single_tracklets(m: int, squared: bool):
     features, labels = problem(300, 300, m)
-    got = merge_blocked(features, labels, m, 0.06, 0.003, squared=squared)
-    assert torch.equal(got, whole(features, labels, m, 0.06, 0.003, squared=squared))
+    got = blocked_joins(features, labels, m, 0.06, 0.003, "samples", squared=squared)
+    assert pairs(got) == whole(features, labels, m, 0.06, 0.003, squared=squared)
 
 
 def test_a_class_larger_than_a_block():
     features, labels = problem(80, 12, 0)
     labels[:50] = 1
     for squared in (False, True):
-        got = merge_blocked(features, labels, 4, 0.06, 0.003, squared=squared)
-        assert torch.equal(got, whole(features, labels, 4, 0.06, 0.003, squared=squared))
+        got = blocked_joins(features, labels, 4, 0.06, 0.003, "samples", squared=squared)
+        assert pairs(got) == whole(features, labels, 4, 0.06, 0.003, squared=squared)
 
 
-@pytest.mark.parametrize("m", [0, 1, 20, 99])
+@pytest.mark.parametrize("m", [1, 20, 99])
 def test_equal_costs_join_in_order(m: int):
     features = torch.zeros(100, 3)
     features[:, 0] = 1.0
-    got = merge_blocked(features, torch.arange(100), m, 0.06, 0.003)
+    got = joined_labels(
+        torch.arange(100), *blocked_joins(features, torch.arange(100), m, 0.06, 0.003, "samples")
+    )
     assert got.tolist() == [0] * (m + 1) + list(range(1, 100 - m))
 
 
@@ -91,8 +100,8 @@ def test_ties_go_by_smaller_a_then_smaller_b():
     side = torch.arange(6, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)[torch.randperm(36, generator=torch.Generator().manual_seed(0))]
     for m in (1, 10, 30, 35):
-        got = merge_blocked(grid, torch.arange(36), m, 0.0, 0.0, squared=True)
-        assert torch.equal(got, whole(grid, torch.arange(36), m, 0.0, 0.0, squared=True))
+        got = blocked_joins(grid, torch.arange(36), m, 0.0, 0.0, "samples", squared=True)
+        assert pairs(got) == whole(grid, torch.arange(36), m, 0.0, 0.0, squared=True)
 
 
 def test_a_limit_drawn_too_low_is_raised():
@@ -100,16 +109,5 @@ def test_a_limit_drawn_too_low_is_raised():
     features, labels = problem(200, 200, 1)
     features[:40] *= 1e-3
     for m in (39, 60, 150):
-        got = merge_blocked(features, labels, m, 0.0, 0.0)
-        assert torch.equal(got, whole(features, labels, m, 0.0, 0.0))
-
-
-def test_bad_arguments_are_told():
-    features, labels = problem(5, 5, 0)
-    with pytest.raises(ValueError, match="m = 5: must be at least 0 and less than"):
-        merge_blocked(features, labels, 5, 0.0, 0.0)
-    with pytest.raises(ValueError, match="intra = 'mean'"):
-        merge_blocked(features, labels, 1, 0.0, 0.0, "mean")
-    features[2, 1] = torch.nan
-    with pytest.raises(ValueError, match="NaN or infinity"):
-        merge_blocked(features, labels, 1, 0.0, 0.0)
+        got = blocked_joins(features, labels, m, 0.0, 0.0, "samples")
+        assert pairs(got) == whole(features, labels, m, 0.0, 0.0)

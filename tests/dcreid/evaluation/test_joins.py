@@ -13,11 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcreid.clustering.dispersion import pairwise_distances
-from dcreid.clustering.merging import merge, merge_cost, merge_exact
+from dcreid.clustering import merge_labels, merging
+from dcreid.clustering.distances import pairwise_distances
 from dcreid.config import MergeConfig
 from dcreid.data.tracklets import Ints, Split
-from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG, Joins, merge_and_record
+from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG, JoinRecorder, Joins
 
 L1, L2 = 0.06, 0.003
 
@@ -44,17 +44,21 @@ def split_of(people: list[int] | None, cameras: list[int]) -> Split:
 
 
 def record(
-    dist: torch.Tensor, labels: torch.Tensor, split: Split, m: int, *, exact: bool, order: Ints | None = None
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    split: Split,
+    m: int,
+    *,
+    exact: bool = False,
+    order: Ints | None = None,
 ) -> Joins:
     """The joins of one step as Algorithm writes them down."""
     order = np.arange(len(labels)) if order is None else order
-    merging = MergeConfig(lambda1=L1, lambda2=L2, method="exact" if exact else "once")
-    merged, joins = merge_and_record(dist, labels, m, merging, order, split)
-    plain = (
-        merge_exact(dist, labels, m, L1, L2) if exact else merge(labels, merge_cost(dist, labels, L1, L2), m)
-    )
-    assert torch.equal(merged, plain)
-    return joins
+    merge = MergeConfig(lambda1=L1, lambda2=L2, method="exact" if exact else "once")
+    recorder = JoinRecorder(labels, order, split, merge)
+    merged = merge_labels(features, labels, merge, m, on_join=recorder)
+    assert torch.equal(merged, merge_labels(features, labels, merge, m))
+    return recorder.joins()
 
 
 def rows(joins: Joins) -> list[tuple[float, ...]]:
@@ -63,46 +67,49 @@ def rows(joins: Joins) -> list[tuple[float, ...]]:
 
 
 def on_a_line(*places: float) -> torch.Tensor:
-    points = torch.tensor(places, dtype=torch.float64)
-    return (points[:, None] - points[None, :]).abs()
+    return torch.tensor(places, dtype=torch.float64)[:, None]
+
+
+def random_features(rng: np.random.Generator, n: int) -> torch.Tensor:
+    return torch.from_numpy(rng.normal(size=(n, 3)))
 
 
 def test_by_hand() -> None:
     #   person  1    2    1    2    3          0-1 is wrong, 0-2 was missed; then 3-4 is wrong, 3-1 missed
-    dist = on_a_line(0.0, 1.0, 3.0, 9.0, 10.5)
+    v = on_a_line(0.0, 1.0, 3.0, 9.0, 10.5)
     split = split_of([1, 2, 1, 2, 3], [1, 1, 2, 2, 2])
-    first, second = rows(record(dist, torch.arange(5), split, 2, exact=False))
+    first, second = rows(record(v, torch.arange(5), split, 2))
     assert first == pytest.approx((0, 1, 1.0, 0.0, 2, WRONG, 1, 3.0, 0.0, 2))
     assert second == pytest.approx((3, 4, 1.5, 0.0, 2, WRONG, 1, 8.0, 0.0, 2))
 
 
 def test_classes_of_several_tracklets() -> None:
-    dist = on_a_line(0.0, 2.0, 3.0, 4.0, 20.0)
+    v = on_a_line(0.0, 2.0, 3.0, 4.0, 20.0)
     split = split_of([1, 1, 2, 2, 1], [1, 2, 1, 1, 1])
-    (one,) = rows(record(dist, torch.tensor([0, 0, 1, 1, 2]), split, 1, exact=False))
+    (one,) = rows(record(v, torch.tensor([0, 0, 1, 1, 2]), split, 1))
     # d = 2 and 1 over ordered pairs / n; d_ab = (3 + 4 + 1 + 2) / 4; missed: the class of tracklet 4
     assert one == pytest.approx((0, 2, 2.5, 2 + 1, 4, WRONG, 0, 19.0, 2, 3))
 
 
 def test_a_right_join_misses_nothing_and_the_last_of_a_person_has_nothing_to_miss() -> None:
-    dist = on_a_line(0.0, 1.0, 5.0, 7.0)
-    right, wrong = rows(record(dist, torch.arange(4), split_of([1, 1, 2, 3], [1, 2, 3, 3]), 2, exact=False))
+    v = on_a_line(0.0, 1.0, 5.0, 7.0)
+    right, wrong = rows(record(v, torch.arange(4), split_of([1, 1, 2, 3], [1, 2, 3, 3]), 2))
     assert right[5:7] == (RIGHT, 0) and wrong[5:7] == (WRONG, 1)
     assert all(math.isnan(value) for row in (right, wrong) for value in row[7:])
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_without_identities_nobody_judges(exact: bool) -> None:
-    dist, cameras = on_a_line(0.0, 1.0, 5.0, 7.0), [1, 1, 2, 3]
-    told = record(dist, torch.arange(4), split_of(None, cameras), 2, exact=exact)
-    seen = record(dist, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, exact=exact)
+    v, cameras = on_a_line(0.0, 1.0, 5.0, 7.0), [1, 1, 2, 3]
+    told = record(v, torch.arange(4), split_of(None, cameras), 2, exact=exact)
+    seen = record(v, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, exact=exact)
     assert told.right.tolist() == [UNKNOWN] * 2 and bool(told.missed_inter.isnan().all())
     for name in ("a", "b", "inter", "intra", "size", "one_camera"):
         assert torch.equal(getattr(told, name), getattr(seen, name))
 
 
 def test_no_joins() -> None:
-    joins = record(on_a_line(0.0, 1.0), torch.arange(2), split_of([1, 1], [1, 1]), 0, exact=False)
+    joins = record(on_a_line(0.0, 1.0), torch.arange(2), split_of([1, 1], [1, 1]), 0)
     assert rows(joins) == [] and joins.a.dtype == torch.int32 and joins.inter.dtype == torch.float32
 
 
@@ -153,11 +160,11 @@ def test_the_record_is_that_of_plain_loops(n: int, exact: bool, seed: int) -> No
     rng = np.random.default_rng(seed)
     c = int(rng.integers(2, n + 1))
     m = int(rng.integers(1, c))
-    dist = pairwise_distances(torch.from_numpy(rng.normal(size=(n, 3))))
+    v = random_features(rng, n)
     labels = rng.permutation(np.concatenate([np.arange(c), rng.integers(0, c, n - c)]))
     people, cameras = rng.integers(1, 4, n).tolist(), rng.integers(1, 3, n).tolist()
-    made = rows(record(dist, torch.from_numpy(labels), split_of(people, cameras), m, exact=exact))
-    wanted = slow_rows(dist.numpy(), labels.tolist(), people, cameras, m, exact)
+    made = rows(record(v, torch.from_numpy(labels), split_of(people, cameras), m, exact=exact))
+    wanted = slow_rows(pairwise_distances(v).numpy(), labels.tolist(), people, cameras, m, exact)
     for row, expected in zip(made, wanted, strict=True):
         assert row == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True)
 
@@ -165,10 +172,9 @@ def test_the_record_is_that_of_plain_loops(n: int, exact: bool, seed: int) -> No
 @given(st.booleans(), st.integers(0, 2**31))
 def test_a_missed_join_never_cost_less(exact: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    dist = pairwise_distances(torch.from_numpy(rng.normal(size=(40, 3))))
-    labels = torch.from_numpy(rng.integers(0, 25, 40))
+    v, labels = random_features(rng, 40), torch.from_numpy(rng.integers(0, 25, 40))
     split = split_of(rng.integers(1, 9, 40).tolist(), [1] * 40)
-    joins = record(dist, labels, split, 15, exact=exact)
+    joins = record(v, labels, split, 15, exact=exact)
     margin = (joins.missed_inter - joins.inter) + L1 * (joins.missed_intra - joins.intra)
     margin += L2 * (joins.missed_size - joins.size)
     assert bool((margin[~margin.isnan()] >= -1e-5).all())
@@ -177,10 +183,26 @@ def test_a_missed_join_never_cost_less(exact: bool, seed: int) -> None:
 
 def test_classes_go_by_their_first_tracklet_of_the_split_whatever_the_order_of_rows() -> None:
     rng = np.random.default_rng(0)
-    dist, labels = pairwise_distances(torch.from_numpy(rng.normal(size=(20, 3)))), rng.integers(0, 12, 20)
+    v, labels = random_features(rng, 20), rng.integers(0, 12, 20)
     split = split_of(rng.integers(1, 6, 20).tolist(), rng.integers(1, 4, 20).tolist())
     order = rng.permutation(20)
-    straight = rows(record(dist, torch.from_numpy(labels), split, 6, exact=False))
-    moved = record(dist[order][:, order], torch.from_numpy(labels[order]), split, 6, exact=False, order=order)
+    straight = rows(record(v, torch.from_numpy(labels), split, 6))
+    moved = record(v[order], torch.from_numpy(labels[order]), split, 6, order=order)
     for row, other in zip(straight, rows(moved), strict=True):
         assert row == pytest.approx(other, nan_ok=True)
+
+
+def test_a_merge_in_blocks_records_the_same_but_for_what_was_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    v, labels = random_features(rng, 40), torch.from_numpy(rng.integers(0, 25, 40))
+    split = split_of(rng.integers(1, 9, 40).tolist(), rng.integers(1, 3, 40).tolist())
+    whole = record(v, labels, split, 15)
+    monkeypatch.setattr(merging, "free_bytes", lambda device: 0.0)
+    blocked = record(v, labels, split, 15)
+    for name, column in vars(whole).items():
+        if name.startswith("missed"):
+            assert not column.isnan().all() and getattr(blocked, name).isnan().all()
+        else:
+            torch.testing.assert_close(getattr(blocked, name), column)

@@ -207,7 +207,7 @@ def test_the_head_is_linear_batch_norm_dropout():
 
 def untrained(root: Path, weights: Path, height: int, width: int) -> tuple[float, float]:
     """Rank-1 and mAP in percent of ImageNet features on the test split (8 frames a tracklet)."""
-    from dcreid.clustering.dispersion import cross_distances
+    from dcreid.clustering.distances import cross_distances
     from dcreid.data.jpeg import read_jpegs
     from dcreid.data.readers.mars import load_mars
     from dcreid.evaluation.retrieval import evaluate
