@@ -13,13 +13,15 @@ from rich.console import Console
 
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.command.driver import optuna_study_of
-from study.command.options import parser, resolve
+from study.command.parser import parser
+from study.command.resolve import resolve
 from study.decide.session import Session
+from study.job import Job
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.record.results import write_results
-from study.show.console import Board
+from study.search.build import open_optuna_study
+from study.show.console import Display
 
 # 24 training tracklets, at the paper's 5% a step; nothing is ever drawn of them.
 SMALL = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.05")
@@ -53,11 +55,11 @@ def open_session(plan: StudyPlan, data: TrackletDataset) -> Session:
     """As `study.command.driver.drive` opens it."""
     ledger = Ledger(plan.folder / "ledger.jsonl")
     ledger.append("session", command="benchmark", pid=0)
-    return Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
+    return Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
 
 
-def quiet_board(session: Session) -> Board:
-    return Board(session, Console(file=io.StringIO()))
+def quiet_display(session: Session) -> Display:
+    return Display(session, Console(file=io.StringIO()))
 
 
 class Stopwatch:
@@ -81,20 +83,20 @@ def play(session: Session, until: int, slots: int, watch: Stopwatch) -> None:
         while len(running) < slots and len(session.ledger.trials) < until:
             tune_id = f"tune{len(session.ledger.trials)}"
             with watch.of("draw"):
-                job = session.suggest(tune_id)
-            if not isinstance(job, dict):
+                job = session.ask(tune_id)
+            if not isinstance(job, Job):
                 break
             with watch.of("report"):
                 session.started(tune_id)
             running[tune_id] = iter(
-                [made_up_row(job["config"], step, total) for step in range(job["recorded"] + 1, total + 1)]
+                [made_up_row(job.config, step, total) for step in range(job.recorded + 1, total + 1)]
             )
         if not running:
             return
         for tune_id, rows in list(running.items()):
             row = next(rows, None)
             with watch.of("report"):
-                goes_on = row is not None and session.result(tune_id, row)
+                goes_on = row is not None and session.hear(tune_id, row)
                 if not goes_on:
                     session.left(tune_id)
             if not goes_on:

@@ -1,1 +1,1 @@
-"""What to try: priors for a search (`optuna`, `space`, `samplers`, `grid`) and the paper's plan (`paper`)."""
+"""What to try: priors and spaces for a search (`prior`, `space`, `spaces`, `grid`), the plans (`paper`)."""

@@ -26,20 +26,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcreid.config import Config, ConfigError
-from dcreid.network.backbone import stage_count
+from search_spaces.symbols import SYMBOLS
 
 TABLE3_TEMPERATURES = (0.05, 0.08, 0.1, 0.3)
 FIG4_LAMBDA1 = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.6)
 FIG5_LAMBDA2 = (0.0, 0.0003, 0.001, 0.002, 0.003, 0.006, 0.01, 0.03)
 ALPHA_ENDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-_SYMBOLS = {
-    "merge.lambda1": "λ1",
-    "merge.lambda2": "λ2",
+# The experiment that is the base alone, a point of every table and figure.
+FINAL = "fig3/final"
+# Table 1: experiment to the criterion's name and its changes to the base.
+CRITERIA: dict[str, tuple[str, dict[str, Any]]] = {
+    "table1/baseline": ("baseline (λ1 = λ2 = 0)", {"merge.lambda1": 0.0, "merge.lambda2": 0.0}),
+    "table1/lambda1": ("baseline + λ1", {"merge.lambda2": 0.0}),
+    "table1/lambda1_lambda2": ("baseline + λ1 + λ2", {}),
+}
+
+_NAMES = {
+    **SYMBOLS,
     "merge.intra": "Eq (3)",
-    "train.temperature": "τ",
-    "train.alpha": "α",
-    "train.alpha_schedule": "α schedule",
     "train.memory_init": "memory rows",
     "data.shuffle_tracklets": "shuffled tracklets",
 }
@@ -104,7 +109,7 @@ def table_settings(base: Config, fixed: Collection[str]) -> tuple[list[dict[str,
         changes = {name: value for name, value in one.config.flat().items() if value != base.flat()[name]}
         held = [name for name in changes if name in fixed]
         if held:
-            symbols = ", ".join(_SYMBOLS.get(name, name) for name in held)
+            symbols = ", ".join(_NAMES.get(name, name) for name in held)
             left_out.append(f"{' and '.join(one.experiments)} ({one.label}): {symbols} was given")
         elif changes:
             settings.append({"experiments": list(one.experiments), "changes": changes})
@@ -126,7 +131,7 @@ def with_seeds(items: Iterable[PlanItem], seeds: Sequence[int]) -> list[PlanItem
 def _label(base: Config, config: Config) -> str:
     held = base.flat()
     changed = [
-        f"{_SYMBOLS.get(field, field)} = {_text(value)}"
+        f"{_NAMES.get(field, field)} = {_text(value)}"
         for field, value in config.flat().items()
         if value != held[field] and field not in _UNLABELLED
     ]
@@ -148,9 +153,8 @@ def _curve(base: Config, prefix: str, field: str, values: Sequence[Any]) -> Iter
 
 
 def _table1(base: Config) -> Iterator[_Row]:
-    yield "table1/baseline", {"merge.lambda1": 0.0, "merge.lambda2": 0.0}
-    yield "table1/lambda1", {"merge.lambda2": 0.0}
-    yield "table1/lambda1_lambda2", {}
+    for experiment, (_, changes) in CRITERIA.items():
+        yield experiment, changes
 
 
 def _table2(base: Config) -> Iterator[_Row]:
@@ -167,7 +171,7 @@ def _tables(base: Config) -> Iterator[_Row]:
 
 
 def _fig3(base: Config) -> Iterator[_Row]:
-    yield "fig3/final", {}
+    yield FINAL, {}
 
 
 def _fig4(base: Config) -> Iterator[_Row]:
@@ -206,6 +210,8 @@ def _leak_audit(base: Config) -> Iterator[_Row]:
 
 def _choices(base: Config) -> Iterator[_Row]:
     """The base, then one field at a time turned the other way, whichever way the base has it."""
+    from dcreid.network.backbone import stage_count  # torch, which the names of the plans do not need
+
     held = base.flat()
 
     def other(field: str, one: Any, two: Any) -> dict[str, Any]:

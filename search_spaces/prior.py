@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Any
-
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any
 
 from dcreid.config import Config, ConfigError, fields
+
+if TYPE_CHECKING:  # Optuna takes a second to import, and the names of the spaces do not need it
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 KINDS = ("float", "int", "categorical")
 # A search over seeds would pick luck, and results on two data sets are not comparable.
@@ -103,6 +99,8 @@ class Prior:
 
     def distributions(self, flat: bool) -> dict[str, BaseDistribution]:
         """Optuna parameter name to distribution, in the order they are suggested."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
         if not self.numeric:
             return {self.field: CategoricalDistribution(self.choices)}
         low, high = self._bounds()
@@ -116,6 +114,8 @@ class Prior:
 
     def suggest(self, trial: BaseTrial, flat: bool) -> Any:
         """Draws the field's value from a trial."""
+        from optuna.distributions import FloatDistribution, IntDistribution
+
         for name, distribution in self.distributions(flat).items():
             if isinstance(distribution, FloatDistribution):
                 value: Any = trial.suggest_float(

@@ -11,13 +11,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
-
-from optuna.distributions import BaseDistribution
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any, Self
 
 from dcreid.config import Config, ConfigError, fields
 from search_spaces.prior import Prior, check_field
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 
 @dataclass(frozen=True)
@@ -160,3 +161,12 @@ class Space:
 def holds(prior: Prior, values: Mapping[str, Any]) -> bool:
     """Whether a prior is drawn, given the values drawn before it."""
     return prior.when is None or (prior.when[0] in values and values[prior.when[0]] == prior.when[1])
+
+
+# Samplers whose model has the same parameters in every trial.
+_FIXED_SHAPE = ("gp", "cmaes")
+
+
+def adapt_space(space: Space, sampler: str) -> Space:
+    """The space in the form that a sampler can model: flattened for `gp` and `cmaes`, else as it is."""
+    return space.flattened() if sampler in _FIXED_SHAPE else space

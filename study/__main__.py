@@ -12,12 +12,14 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from study.errors import StudyError
 
-from study.record.folder import StudyError
-from study.show.status import Status, as_dict
-from study.show.status_text import print_status, print_trial
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from study.show.status import Status
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,6 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _status(given: argparse.Namespace) -> None:
+    from rich.console import Console  # here, so that --help answers at once
+
+    from study.show.status import Status
+
     console = Console(file=sys.stdout, highlight=False, markup=False)
     status = Status.read(given.study, given.studies)
     _show(status, given, console)
@@ -95,14 +101,17 @@ def _status(given: argparse.Namespace) -> None:
 
 
 def _show(status: Status, given: argparse.Namespace, console: Console) -> None:
+    from study.show.status import as_dict
+    from study.show.status_text import print_status, print_trial
+
     if given.trial is not None and given.trial not in status.ledger.trials:
         count = len(status.ledger.trials)
         raise StudyError(f"--trial {given.trial}: the study has {count} trials, from 0 on")
     if given.json:
-        told = as_dict(status)
+        content = as_dict(status)
         if given.trial is not None:
-            told = next(trial for trial in told["trials"] if trial["trial"] == given.trial)
-        print(json.dumps(told), flush=True)
+            content = next(trial for trial in content["trials"] if trial["trial"] == given.trial)
+        print(json.dumps(content), flush=True)
     elif given.trial is not None:
         print_trial(status, given.trial, console)
     else:

@@ -17,9 +17,8 @@ from typing import Any
 
 from dcreid.config import Config, ConfigError
 from search_spaces.paper import PlanItem, item, plan, with_seeds
-from search_spaces.space import Space
-from study.record.storage import below
-from study.search.samplers import adapt_space
+from search_spaces.space import Space, adapt_space
+from study.errors import OptionError
 
 # What may change between sessions of one study. Checkpoints stay where they are.
 _PER_SESSION = (
@@ -112,6 +111,36 @@ class StudyPlan:
         """The space, where there is a search, in the form that the sampler takes."""
         return None if self.space is None else adapt_space(Space.from_dict(self.space), self.sampler)
 
+    def processes(self, gpus: float) -> int:
+        """Processes of a trial that has `gpus` GPUs: one for each whole one, or as many as asked for on CPUs.
+
+        Raises OptionError where processes, GPUs and CPUs do not go together.
+        """
+        asked, cpus = self.processes_per_trial, self.cpus_per_trial
+        if gpus > 1 and gpus != int(gpus):
+            raise OptionError(f"--gpus-per-trial {gpus:g}: a trial has a part of one GPU, or whole ones")
+        if asked is None or asked == max(1, int(gpus)):
+            return max(1, int(gpus))
+        if gpus:
+            raise OptionError(
+                f"--processes-per-trial {asked} with --gpus-per-trial {gpus:g}: each process has a GPU of "
+                f"its own; give --gpus-per-trial {asked}, or leave --processes-per-trial out"
+            )
+        if asked > cpus:
+            raise OptionError(
+                f"--processes-per-trial {asked} with --cpus-per-trial {cpus:g}: without GPUs each process "
+                f"needs a CPU core; give --cpus-per-trial {asked}"
+            )
+        return asked
+
+    def check_gpu_hours(self, gpus: float) -> None:
+        """Raises OptionError where trials with `gpus` GPUs would never spend a GPU hour."""
+        if self.gpu_hours is not None and not gpus:
+            raise OptionError(
+                f"--gpu-hours {self.gpu_hours:g}: the trials use no GPU, so that none would ever be spent; "
+                "use --time-budget"
+            )
+
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other.
 
@@ -164,19 +193,13 @@ def trial_digest(config: Config, fingerprint: str, code: str) -> str:
     return hashlib.sha256(f"{config.digest()} {fingerprint} {code}".encode()).hexdigest()
 
 
-@functools.cache
-def code_version() -> str:
-    """16 hex digits of the sources of `dcreid`: they decide what a configuration computes."""
-    import dcreid
-
-    digest = hashlib.sha256()
-    root = Path(dcreid.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def default_name(dataset: str, identity: dict[str, Any]) -> str:
     """`<data set>-<6 hex digits>`: the same options find the same study again."""
     text = json.dumps(identity, sort_keys=True, default=str)
     return f"{dataset}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def below(root: str, name: str) -> str:
+    """A name below a folder or URI, whose options stay at its end: `s3://b/s?region=x` → `s3://b/s/1?region=x`"""
+    place, mark, options = root.partition("?") if "://" in root else (root, "", "")
+    return f"{place.rstrip('/')}/{name}{mark}{options}"

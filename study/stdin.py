@@ -1,13 +1,17 @@
-"""Standard input as a lifeline: it closes when the process at its other end is no more, however that ended.
+"""Standard input as a sign of life: it closes when the process at its other end has ended, however that was.
 
-Nothing but the standard library is loaded here (study/remote/relay.py says why).
+Nothing but the standard library is imported here (study/remote/relay.py says why).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
+
+# The environment variable by which a process is asked to stop when its standard input closes.
+STOP_AT_EOF = "DCREID_STOP_AT_EOF"
 
 
 def when_input_ends(then: Callable[[], object]) -> None:
@@ -19,3 +23,12 @@ def when_input_ends(then: Callable[[], object]) -> None:
         then()
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def stop_at_eof_if_asked() -> None:
+    """Where STOP_AT_EOF is set, this process gets a SIGTERM when its standard input closes."""
+    if os.environ.pop(STOP_AT_EOF, None):
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM}
+        )  # Ray's actors block SIGINT
+        when_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""One session from start to end: checks all that can be checked, then runs, then tells what came of it."""
+"""One session from start to end: checks all that can be checked, runs, and says what came of it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,61 @@ import argparse
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import optuna
 from rich.console import Console
 
+from dcreid.config import ConfigError
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
-from dcreid.network.backbone import build_backbone
+from dcreid.network.backbone import BackboneError, build_backbone
 from study.command.dry_run import print_plan
-from study.command.options import command_line, overrides, resolve, settings_left_out
+from study.command.resolve import command_line, overrides, resolve, settings_left_out
 from study.decide.session import Session
+from study.errors import OptionError, StorageError, StudyError
 from study.plan import StudyPlan
-from study.record.folder import (
-    StudyError,
-    as_created,
-    check_same,
-    describe,
-    locked,
-    read_plan,
-    write_description,
-)
+from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
 from study.record.ledger import Ledger
 from study.record.results import write_results
 from study.record.storage import Storage
-from study.search.database import OptunaStudyInDatabase, check_database, open_database
-from study.search.optuna_study import OptunaStudy, journal
-from study.search.pruners import make_pruner
-from study.search.samplers import adapt_space, make_sampler
-from study.show.console import Board
+from study.search.build import open_optuna_study
+from study.search.database import check_database
+from study.show.console import Display
 from study.show.summary import summary
 from study.show.wording import taken_over
+
+_INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell gives SIGINT
+
+
+def run(given: argparse.Namespace, argv: Sequence[str]) -> int:
+    """The command: 0 = complete, 1 = trials are missing, 2 = wrong options or data, 130 = stopped."""
+    console = Console(file=sys.stdout, highlight=False, markup=False)
+    try:
+        if given.address is not None and given.address.startswith("ray://"):
+            from study.remote.client import run_there
+
+            return run_there(given.address, argv)
+        prepared = prepare(given, argv)
+        if given.dry_run:
+            dry_run(prepared, console)
+            return 0
+        outcome = drive(prepared, console)
+    except (OptionError, ConfigError, DataError, BackboneError, StudyError, StorageError) as error:
+        print(f"study/run.py: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"study/run.py: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command again goes on", file=sys.stderr)
+        return _INTERRUPTED
+    if outcome.interrupted:
+        return _INTERRUPTED
+    return 0 if outcome.complete else 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +135,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
-        session = Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
+        session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
         _print_start(session, prepared, console)
         try:
             if not session.queue.complete:
@@ -123,7 +144,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
                 # Here, so that Ray starts only where there is work.
                 from study.on_ray.loop import run_session
 
-                run_session(session, Board(session, console))
+                run_session(session, Display(session, console))
         finally:
             with contextlib.suppress(OSError):  # a full disk is told below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
@@ -133,27 +154,6 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         if session.error is not None:
             raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
     return Outcome(session.queue.complete, session.interrupted)
-
-
-def optuna_study_of(plan: StudyPlan, data: TrackletDataset, ledger: Ledger) -> OptunaStudy | None:
-    space = plan.search_space
-    if space is None:
-        return None
-    # Grid points are given, not drawn.
-    name = "random" if plan.sampler == "grid" else plan.sampler
-    adapted, seed = adapt_space(space, plan.sampler), plan.config.seed
-
-    def sampler(draw: int) -> optuna.samplers.BaseSampler:
-        return make_sampler(name, adapted, seed, draw)
-
-    grace = plan.grace or max(1, plan.config.merge.merge_steps(len(data.train)) // 3)
-    pruner = make_pruner(plan.pruner, grace)
-    if plan.optuna_storage is None:
-        return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
-    first = ledger.sessions[0]
-    owner = f"{first['time']:.6f}-{first['pid']}"
-    database = open_database(plan.optuna_storage)
-    return OptunaStudyInDatabase(database, owner, plan.name, sampler, pruner, plan.objective)
 
 
 def _print_start(session: Session, prepared: Prepared, console: Console) -> None:

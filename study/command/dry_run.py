@@ -17,13 +17,13 @@ from dcreid.config import Config
 from dcreid.data.loading import normalise
 from dcreid.data.store import store_bytes
 from dcreid.data.tracklets import TrackletDataset
-from dcreid.features import autocast
+from dcreid.precision import autocast
 from dcreid.network.backbone import Backbone, build_backbone
 from search_spaces.grid import grid_points
 from study.decide.confirmation import runs_to_confirm
+from study.decide.sharing import Sharing
 from study.plan import StudyPlan
 from study.search.samplers import make_sampler
-from study.worker.shared_stages import Sharing
 
 _TIMED_FRAMES = 32
 _FIRST = 5  # configurations that would be drawn

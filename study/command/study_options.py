@@ -12,7 +12,6 @@ from search_spaces.spaces import SPACES
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
 PRUNERS = ("asha", "median", "none")
-NO_GPUS = "--gpu-hours {:g}: the trials use no GPU, so that none would ever be spent; use --time-budget"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

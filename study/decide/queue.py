@@ -17,11 +17,11 @@ from dcreid.config import Config, ConfigError
 from search_spaces.grid import grid_points
 from search_spaces.paper import PlanItem
 from study.decide.confirmation import confirmation, runs_to_confirm
+from study.decide.sharing import Sharing
 from study.plan import StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
 from study.record.reuse import KnownResults, forced_since
 from study.search.optuna_study import OptunaStudy, distributions_of
-from study.worker.shared_stages import Sharing
 
 _IN_A_ROW = 5  # failures after which a session stops: something is wrong with all of it
 _DRAWS = 50  # attempts to draw a configuration that has not been computed yet

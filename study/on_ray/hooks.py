@@ -1,8 +1,8 @@
-"""What Tune calls: a searcher, a scheduler and a callback that pass everything to the session.
+"""What Tune's loop calls: searcher, scheduler, stopper and callback, which pass everything to the session.
 
-Tune's OptunaSearch tells trials that a scheduler stopped as COMPLETE, drops the report at which
-they were stopped, leaves NaN trials RUNNING, and one exception in it ends the experiment; and
-Tune's schedulers forget their rungs. So Optuna is asked and told here through its own interface
+Tune's own OptunaSearch tells Optuna that trials which a scheduler stopped are COMPLETE, drops the report
+at which they were stopped, leaves NaN trials RUNNING, and one exception in it ends the experiment; and
+Tune's schedulers forget their rungs. So Optuna is asked through its own interface
 (`study/search/optuna_study.py`), and prunes; Tune places, starts, watches and restarts the trials.
 
 Tune pickles these objects into its own snapshots; they leave the session out, because a resumed
@@ -11,36 +11,33 @@ study is rebuilt from the ledger and never from those.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
-from ray import cloudpickle
 from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from study.decide.session import Session
-from study.show.wording import first_line
-
-# Keys that Tune adds to every report.
-_TUNES_OWN = {
-    "done", "trial_id", "date", "timestamp", "time_this_iter_s", "time_total_s", "pid", "hostname", "node_ip",
-    "time_since_restore", "iterations_since_restore", "experiment_tag", "should_checkpoint",
-    "checkpoint_dir_name", "config", "training_iteration",
-}  # fmt: skip
+from study.decide.session import NO_MORE, Session
+from study.errors import first_line
+from study.private import TUNE_KEYS, error_of
 
 _LONGEST = 500  # characters of a reason
+_UNPICKLED = ("session", "each_turn", "on_crash")  # what leads to the study
 
 
 class _Hook:
+    """Passes calls to the session. An exception would end Tune's loop without a word to the user."""
+
     session: Session
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "session"}
+        return {name: value for name, value in vars(self).items() if name not in _UNPICKLED}
 
     def _safely(self, call: Any, *arguments: Any) -> Any:
-        """An exception would end Tune's loop without a word to the user; the session carries it out."""
         try:
             return call(*arguments)
         except Exception as error:
@@ -50,19 +47,21 @@ class _Hook:
 
 
 class SessionSearcher(_Hook, Searcher):
-    """Configurations from the session."""
+    """Asks for jobs."""
 
     def __init__(self, session: Session):
         super().__init__(metric="mAP", mode="max")
         self.session = session
 
     def suggest(self, trial_id: str) -> Any:
-        """A configuration, None (ask again later) or Searcher.FINISHED."""
-        suggestion = self._safely(self.session.suggest, trial_id)
-        return Searcher.FINISHED if suggestion == "FINISHED" else suggestion
+        """A job as a dictionary, None (ask again later) or Searcher.FINISHED."""
+        job = self._safely(self.session.ask, trial_id)
+        if job == NO_MORE:
+            return Searcher.FINISHED
+        return None if job is None else dataclasses.asdict(job)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Nothing: the scheduler hears of every result, the last one included."""
+        """Nothing: the scheduler passes on every result, the last one included."""
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         if not error:
@@ -76,7 +75,7 @@ class SessionSearcher(_Hook, Searcher):
 
 
 class SessionScheduler(_Hook, FIFOScheduler):
-    """Results to the session, which says whether the trial goes on."""
+    """Passes on results, and ends the trials that do not go on."""
 
     def __init__(self, session: Session):
         super().__init__()  # type: ignore[no-untyped-call]
@@ -84,10 +83,10 @@ class SessionScheduler(_Hook, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Records the report; STOP when the trial has ended or the session is stopping."""
-        row = {name: value for name, value in result.items() if name not in _TUNES_OWN and "/" not in name}
+        row = {name: value for name, value in result.items() if name not in TUNE_KEYS and "/" not in name}
         if not row.keys() & {"step", "failed", "diverged"}:
             return str(TrialScheduler.CONTINUE)  # Tune's own closing report
-        goes_on = self._safely(self.session.result, trial.trial_id, row)
+        goes_on = self._safely(self.session.hear, trial.trial_id, row)
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
@@ -107,30 +106,39 @@ class SessionStopper(_Hook, Stopper):
 
 
 class SessionCallback(_Hook, Callback):
-    """Starts and failures to the session."""
+    """Passes on starts and crashes, and does what else there is to do at each turn of the loop.
 
-    def __init__(self, session: Session):
-        self.session = session
+    each_turn: called with Tune's trials after every event, and a few times a second. on_crash: called
+    when a trial has crashed.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        each_turn: Callable[[list[Trial]], None] = lambda trials: None,
+        on_crash: Callable[[], None] = lambda: None,
+    ):
+        self.session, self.each_turn, self.on_crash = session, each_turn, on_crash
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._safely(self.each_turn, trials)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._safely(self.session.started, trial.trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._safely(self.session.retried, trial.trial_id, failure_reason(trial))
+        self._safely(self.on_crash)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._safely(self.session.failed, trial.trial_id, failure_reason(trial))
+        self._safely(self.on_crash)
 
 
 def failure_reason(trial: Trial) -> str:
     """Why a trial of Tune's crashed, in one line without Ray's wrapping."""
-    path = trial.pickled_error_file
-    try:
-        with open(path, "rb") as file:
-            error = cloudpickle.load(file)
-    except Exception:  # missing, cut, or of a class that only the worker has
-        return "unknown"
-    return reason_of(error)
+    error = error_of(trial)
+    return "unknown" if error is None else reason_of(error)
 
 
 def reason_of(error: BaseException) -> str:

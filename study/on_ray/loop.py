@@ -15,23 +15,22 @@ from typing import Any, TypeAlias
 
 import ray
 from ray import tune
+from ray.tune.experiment import Trial
 
-from study.command.study_options import NO_GPUS
 from study.decide.session import Session
-from study.on_ray.hangs import HangCallback
+from study.errors import StudyError, first_line
+from study.on_ray.hangs import Watchdog
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
-from study.on_ray.nodes import NodeCallback, Nodes, room
+from study.on_ray.nodes import Nodes, wait_for_room
 from study.plan import StudyPlan
-from study.record.folder import StudyError
 from study.record.results import write_results
-from study.show.console import Board
-from study.show.wording import first_line
-from study.worker.ranks import ProcessesError, processes_of_trial
+from study.show.console import Display
+from study.source import PACKAGES, REPOSITORY
 from study.worker.trainable import run_trial
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("dcreid", "search_spaces", "study")
 _TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
+
+_LOG = Path("ray", "driver.log")  # what Ray prints, in the study's folder
 
 Trainable: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -46,30 +45,35 @@ _QUIET = {
 }
 
 
-def run_session(session: Session, board: Board, trainable: Trainable = run_trial) -> None:
+def run_session(session: Session, display: Display, trainable: Trainable = run_trial) -> None:
     """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
 
-    trainable: what a worker runs of a job (`Session.job`), reporting rows as `run_trial` does.
+    trainable: what a worker runs of a `Job`, given as a dictionary, reporting rows as `run_trial` does.
     """
     folder = session.plan.folder
     started_here = not ray.is_initialized()
-    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with _inside(folder), _signals(session) as watch, board, _ray_output(folder / "ray" / "driver.log"):
+    _quiet_ray()
+    with _inside(folder), _signals(session) as watch_signals, display, _ray_output(folder / _LOG):
         try:
             _connect(session.plan)
-            watch()  # Ray has put its own handler of SIGTERM in place
-            nodes = _look_round(session)
+            watch_signals()  # Ray has put its own handler of SIGTERM in place
+            nodes = _check_cluster(session)
             if session.stopping is None:
-                _tuner(session, board, trainable, nodes).fit()
+                _tuner(session, trainable, _callback(session, display, nodes)).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
-            log = folder / "ray" / "driver.log"
-            raise StudyError(f"Ray gave up: {first} (see {log}); the same command goes on") from None
+            raise StudyError(
+                f"Ray gave up: {first} (see {folder / _LOG}); the same command goes on"
+            ) from None
         finally:
             if started_here:
                 ray.shutdown()
+
+
+def _quiet_ray() -> None:
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def _inside(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _ray_output(path: Path) -> Iterator[None]:
-    """What Ray prints goes to a file; the board writes to the console that it was given."""
+    """What Ray prints goes to a file; the display writes to the console that it was given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         yield
@@ -125,34 +129,38 @@ def _connect(plan: StudyPlan) -> None:
         ) from None
 
 
-def _look_round(session: Session) -> list[tune.Callback]:
-    """Resolves what a trial gets, and checks a cluster's nodes; returns what goes on doing so."""
+def _check_cluster(session: Session) -> Nodes | None:
+    """Settles what a trial gets, and checks a cluster's nodes, which are then to be watched."""
     plan = session.plan
 
     def stopping() -> bool:
         return session.stopping is not None
 
-    session.gpus_per_trial = room(plan, stopping)
-    session.processes_per_trial = _processes(plan, session.gpus_per_trial)
-    if plan.gpu_hours is not None and not session.gpus_per_trial:
-        raise StudyError(NO_GPUS.format(plan.gpu_hours))
+    session.gpus_per_trial = wait_for_room(plan, stopping)
+    session.processes_per_trial = plan.processes(session.gpus_per_trial)
+    plan.check_gpu_hours(session.gpus_per_trial)
     if plan.address is None:
-        return []
+        return None
     nodes = Nodes(plan, session.queue.fingerprint, session.gpus_per_trial)
     nodes.check(stopping)
-    return [NodeCallback(nodes)]
+    return nodes
 
 
-def _processes(plan: StudyPlan, gpus: float) -> int:
-    try:
-        return processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, gpus)
-    except ProcessesError as error:
-        raise StudyError(str(error)) from None
+def _callback(session: Session, display: Display, nodes: Nodes | None) -> SessionCallback:
+    """Passes on starts and crashes, and at each turn sees to the display, the table, hangs and nodes."""
+    results, watchdog = ResultsWriter(session), Watchdog(session)
+
+    def each_turn(trials: list[Trial]) -> None:
+        display.poll()
+        results.poll()
+        watchdog.poll(trials)
+        if nodes is not None:
+            nodes.poll()
+
+    return SessionCallback(session, each_turn, nodes.suspect if nodes is not None else lambda: None)
 
 
-def _tuner(
-    session: Session, board: Board, trainable: Trainable, callbacks: list[tune.Callback]
-) -> tune.Tuner:
+def _tuner(session: Session, trainable: Trainable, callback: SessionCallback) -> tune.Tuner:
     plan, gpus = session.plan, session.gpus_per_trial
     resources = {"cpu": plan.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
     return tune.Tuner(
@@ -169,34 +177,30 @@ def _tuner(
             storage_path=str(plan.folder / "ray"),
             verbose=0,
             stop=SessionStopper(session),
-            callbacks=[SessionCallback(session), Ticker(session, board), HangCallback(session), *callbacks],
+            callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=plan.max_failures),
         ),
     )
 
 
-class Ticker(tune.Callback):
-    """Redraws the console, and rewrites the results table when trials have ended.
+class ResultsWriter:
+    """Rewrites the results table when trials have ended.
 
     The table grows with the study: a new one waits until the last has cost a twentieth of the time.
     """
 
-    def __init__(self, session: Session, board: Board):
-        self.session, self.board, self._ended, self._not_before = session, board, -1, 0.0
+    def __init__(self, session: Session):
+        self.session, self._ended, self._not_before = session, -1, 0.0
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune calls this after every event, and a few times a second."""
-        self.board.poll()
+    def poll(self) -> None:
+        """Writes the table if it is time."""
         started = time.monotonic()
         if started < self._not_before:
             return
         ended = sum(1 for trial in self.session.ledger.trials.values() if trial.ended)
         if ended != self._ended:
             self._ended = ended
-            with contextlib.suppress(OSError):  # a full disk is told by the ledger
+            with contextlib.suppress(OSError):  # a full disk shows at the ledger
                 write_results(self.session.plan.folder, self.session.ledger, self.session.plan.objective)
             now = time.monotonic()
             self._not_before = now + (now - started) / _TABLE_SHARE

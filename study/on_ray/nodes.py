@@ -18,7 +18,6 @@ from typing import Any
 
 import ray
 import torch
-from ray import tune
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -26,9 +25,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError
-from study.plan import StudyPlan, code_version
-from study.record.folder import StudyError
-from study.record.storage import Storage, StorageError
+from study.errors import StorageError, StudyError
+from study.plan import StudyPlan
+from study.record.storage import Storage
+from study.source import code_version
 
 _PATIENCE = 900.0  # seconds that a machine may take to come up, or to read the data set
 _APART = 5.0  # seconds between looks at the list of nodes
@@ -37,7 +37,7 @@ _TOKEN = ".nodes"  # a file by which a node shows that it sees the driver's stor
 _log = logging.getLogger("dcreid.study")
 
 
-def room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
+def wait_for_room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     """GPUs of a trial, once some node has room for one; in a cluster an autoscaler is asked for it.
 
     Raises StudyError where no node has room, instead of waiting for ever.
@@ -46,15 +46,15 @@ def room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     if gpus is None:
         gpus = float(plan.processes_per_trial or 1) if _most("GPU") >= 1 else 0.0
     wanted = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    if plan.address is not None and not hosts(cpus, gpus):
-        told = " and ".join(f"{number:g} {kind}" for kind, number in wanted.items())
-        _log.warning("no node has room for a trial (%s); waiting for one", told)
+    if plan.address is not None and not nodes_with_room(cpus, gpus):
+        wanted_text = " and ".join(f"{number:g} {kind}" for kind, number in wanted.items())
+        _log.warning("no node has room for a trial (%s); waiting for one", wanted_text)
         request_resources(bundles=[wanted])
         try:
-            _wait(lambda: bool(hosts(cpus, gpus)) or stopping())
+            _wait(lambda: bool(nodes_with_room(cpus, gpus)) or stopping())
         finally:
             request_resources(bundles=[])  # or the autoscaler would keep such a node for ever
-    if not hosts(cpus, gpus) and not stopping():
+    if not nodes_with_room(cpus, gpus) and not stopping():
         for kind, number in wanted.items():
             if number > _most(kind):
                 option = f"--{kind.lower()}s-per-trial {number:g}"
@@ -63,7 +63,7 @@ def room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     return gpus
 
 
-def hosts(cpus: float, gpus: float) -> list[dict[str, Any]]:
+def nodes_with_room(cpus: float, gpus: float) -> list[dict[str, Any]]:
     """Ray's descriptions of the nodes that could run a trial if nothing else ran there."""
     return [node for node in _alive() if _slots(node, cpus, gpus)]
 
@@ -155,7 +155,7 @@ class Nodes:
     def _meet(self) -> None:
         """Keeps the list of nodes, which come and go."""
         cpus = self.plan.cpus_per_trial
-        here = {node["NodeID"]: node for node in hosts(cpus, self.gpus)}
+        here = {node["NodeID"]: node for node in nodes_with_room(cpus, self.gpus)}
         for gone in self._nodes.keys() - here.keys():
             self._free(self._nodes.pop(gone))
         for key in here.keys() - self._nodes.keys():
@@ -209,26 +209,6 @@ class Nodes:
         for task in node.held:
             ray.cancel(task, force=True)
         node.held = ()
-
-
-class NodeCallback(tune.Callback):
-    """Polls the nodes from Tune's loop."""
-
-    def __init__(self, nodes: Nodes):
-        self.nodes = nodes
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tune calls this after every event, and a few times a second."""
-        self.nodes.poll()
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.nodes.suspect()
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.nodes.suspect()
 
 
 def look(

@@ -16,7 +16,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,14 +28,11 @@ from filelock import FileLock, Timeout
 
 from dcreid.config import Config, ConfigError
 from dcreid.data.tracklets import TrackletDataset
-from study.plan import StudyPlan, code_version
-from study.record.schema import SCHEMA, StudyError, check_schema
+from study.errors import StudyError
+from study.plan import StudyPlan
+from study.record.schema import SCHEMA, check_schema
 from study.record.storage import Storage
-
-__all__ = [
-    "StudyError", "as_created", "check_same", "describe", "driver_of", "find_study", "locked",
-    "read_description", "read_plan", "write_description",
-]  # fmt: skip
+from study.source import code_version, git_commit
 
 _PACKAGES = ("torch", "torchvision", "numpy", "scipy", "ray", "optuna", "pandas", "matplotlib", "pyarrow")
 
@@ -241,22 +237,6 @@ def hardware() -> dict[str, Any]:
         "memory_bytes": memory,
         "gpus": gpus,
     }
-
-
-def git_commit() -> str | None:
-    """The commit of the code, with `+changes` where the work tree differs; None outside a checkout."""
-
-    def git(*arguments: str) -> str:
-        root = Path(__file__).resolve().parents[2]
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _version(package: str) -> str | None:

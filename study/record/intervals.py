@@ -25,6 +25,10 @@ class Estimate:
         """`41.3 ± 0.5`; of a single run the mean alone; – of none."""
         return interval_text(self.mean, self.half, signed=signed)
 
+    def columns(self, name: str) -> dict[str, float]:
+        """The mean and half of its interval, as columns of a table."""
+        return {name: self.mean, f"{name}_half": self.half}
+
 
 def estimate(values: Iterable[float]) -> Estimate:
     """Mean and t interval of the values that are there (not NaN)."""

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dcreid.config import Config
-from study.plan import StudyPlan, code_version, trial_digest
+from study.errors import StudyError
+from study.plan import StudyPlan, trial_digest
 from study.record.ledger import Ledger, TrialRecord
-from study.record.schema import StudyError
+from study.source import code_version
 
 RESULTS = ("complete", "diverged")  # states in which nothing is left to compute
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from study.errors import StudyError
+
 SCHEMA = 2  # 2: the number itself; a diverged trial has a value; names of partitions in rows
-
-
-class StudyError(Exception):
-    """A study that cannot be run or read; the message says what to do."""
 
 
 def check_schema(found: Any, path: Path) -> None:

@@ -18,15 +18,8 @@ from pathlib import Path
 
 from pyarrow import fs
 
-
-class StorageError(Exception):
-    """A place for results that cannot be used; the message names it and the mend."""
-
-
-def below(root: str, name: str) -> str:
-    """A name below a folder or URI, whose options stay at its end: `s3://b/s?region=x` → `s3://b/s/1?region=x`"""
-    place, mark, options = root.partition("?") if "://" in root else (root, "", "")
-    return f"{place.rstrip('/')}/{name}{mark}{options}"
+from study.errors import StorageError
+from study.plan import below
 
 
 class Storage:

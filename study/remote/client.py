@@ -23,10 +23,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from study.on_ray.loop import PACKAGES, REPOSITORY
-from study.record.folder import StudyError
+from study.errors import StudyError, first_line
 from study.remote.relay import Relay
-from study.show.wording import first_line
+from study.source import PACKAGES, REPOSITORY
 
 SCHEME = "ray://"
 _PORT = 10001  # of Ray Client's server

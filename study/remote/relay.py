@@ -16,7 +16,7 @@ from typing import Any
 
 import ray
 
-from study.stdin import when_input_ends
+from study.stdin import STOP_AT_EOF
 
 _NEWS = 0.5  # seconds to wait for what is printed next
 
@@ -29,11 +29,11 @@ class Relay:
         inside: Any = ray.get_runtime_context()
         with open(self._output.name, "wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "study.remote.relay", *argv, "--address", inside.gcs_address],
+                [sys.executable, "-m", "study.run", *argv, "--address", inside.gcs_address],
                 stdin=subprocess.PIPE,  # closes with this actor
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"COLUMNS": str(columns), "PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"COLUMNS": str(columns), "PYTHONUNBUFFERED": "1", STOP_AT_EOF: "yes"},
             )
 
     def news(self) -> tuple[str, int | None]:
@@ -48,16 +48,3 @@ class Relay:
     def stop(self) -> None:
         """As Ctrl-C in a terminal."""
         self._process.send_signal(signal.SIGINT)
-
-
-def _main() -> int:
-    """The command, for as long as standard input is open."""
-    from study.run import main
-
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})  # actors block SIGINT
-    when_input_ends(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    return main(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -20,10 +20,10 @@ from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from study.errors import StorageError, first_line
+from study.private import storage_id
 from study.record.ledger import TrialRecord
-from study.record.storage import StorageError
 from study.search.optuna_study import OptunaStudy
-from study.show.wording import first_line
 
 _OPTION = "--optuna-storage"
 _SERVERS = ("postgresql", "mysql", "mariadb")
@@ -195,7 +195,7 @@ class _Copy:
                 "use another --name, or another database"
             )
         numbered = {t.user_attrs["trial"]: t for t in trials if "trial" in t.user_attrs}
-        self._ids = {number: trial._trial_id for number, trial in numbered.items()}
+        self._ids = {number: storage_id(trial) for number, trial in numbered.items()}
         self._written = {n: len(trial.intermediate_values) for n, trial in numbered.items()}
         self._finished = {n for n, trial in numbered.items() if trial.state.is_finished()}
 

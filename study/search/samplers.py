@@ -12,7 +12,7 @@
 Optuna's GP does not see pruned trials: it learns nothing from one and proposes the same point again.
 CMA-ES takes them by their last value, which may be above the final value of a trial that went on
 (mAP can fall after its peak). Here both count a pruned trial by its last value, but never as better
-than the worst complete trial (`_PrunedCount`).
+than the worst complete trial (`pruned_as_complete`).
 
 A grid needs no sampler: see `search_spaces.grid`.
 """
@@ -22,7 +22,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,58 +34,47 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from dcreid.config import ConfigError
-from search_spaces.space import Space
+from search_spaces.space import Space, adapt_space
+from study.private import StudyView
 
 # Trials drawn at random before a model is trusted.
 STARTUP_TRIALS = 10
 
 
-class _PrunedCount:
-    """A study as a sampler sees it, with pruned trials as complete ones of a value that is no better
-    than the worst complete trial's."""
+def pruned_as_complete(study: Study) -> Any:
+    """The study with pruned trials as complete ones, of a value no better than the worst complete trial's."""
+    worse = max if study.direction == StudyDirection.MINIMIZE else min
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        trials = self._study._get_trials(deepcopy=deepcopy, use_cache=use_cache)
+    def change(trials: list[FrozenTrial]) -> list[FrozenTrial]:
         complete = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-        if complete:
-            worse = max if self._study.direction == StudyDirection.MINIMIZE else min
-            trials = [_counted(trial, worse, worse(complete)) for trial in trials]
-        return [trial for trial in trials if states is None or trial.state in states]
+        return [_as_complete(trial, worse, worse(complete)) for trial in trials] if complete else trials
+
+    return StudyView(study, change)
 
 
-def _counted(trial: FrozenTrial, worse: Callable[[float, float], float], worst: float) -> FrozenTrial:
+def _as_complete(trial: FrozenTrial, worse: Callable[[float, float], float], worst: float) -> FrozenTrial:
     if trial.state != TrialState.PRUNED or not trial.intermediate_values:
         return trial
     last = trial.intermediate_values[max(trial.intermediate_values)]
     if not math.isfinite(last):
         return trial
-    counted = copy.copy(trial)  # the trial itself belongs to the storage
-    counted.state, counted.value = TrialState.COMPLETE, worse(last, worst)
-    return counted
+    complete = copy.copy(trial)  # the trial itself belongs to the storage
+    complete.state, complete.value = TrialState.COMPLETE, worse(last, worst)
+    return complete
 
 
 class _GP(GPSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        view: Any = _PrunedCount(study)
-        return super().sample_relative(view, trial, search_space)
+        return super().sample_relative(pruned_as_complete(study), trial, search_space)
 
 
 class _CmaEs(CmaEsSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        view: Any = _PrunedCount(study)
-        return super().sample_relative(view, trial, search_space)
+        return super().sample_relative(pruned_as_complete(study), trial, search_space)
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -118,12 +107,6 @@ _FACTORIES: dict[str, Callable[[int], BaseSampler]] = {
     "cmaes": _cmaes,
 }
 SAMPLERS = tuple(_FACTORIES)
-_FIXED_SHAPE = ("gp", "cmaes")
-
-
-def adapt_space(space: Space, sampler: str) -> Space:
-    """The space in the form that a sampler can model: flattened for `gp` and `cmaes`, else as it is."""
-    return space.flattened() if sampler in _FIXED_SHAPE else space
 
 
 def make_sampler(name: str, space: Space, seed: int, n_existing: int = 0) -> BaseSampler:

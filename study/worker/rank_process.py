@@ -10,34 +10,35 @@ import json
 import os
 import sys
 import traceback
-from typing import Any, TextIO
+from typing import TextIO
 
 from dcreid.parallel import process_group
 from dcreid.training import DivergedError
+from study.job import Job
 from study.stdin import when_input_ends
 from study.worker.ranks import READY, device_of
-from study.worker.trainable import trial_rows
+from study.worker.rows import trial_rows
 
 
 def main() -> None:
-    """Follows the first rank; an error is the last line of standard output, and status 1."""
-    told, sys.stdout = sys.stdout, sys.stderr
+    """Keeps in step with the first rank; an error is the last line of standard output, and status 1."""
+    output, sys.stdout = sys.stdout, sys.stderr
     order = json.loads(sys.stdin.readline())
     when_input_ends(lambda: os._exit(1))
     try:
-        _follow(order["job"], order["rank"], order["meeting"], told)
+        _run_rank(Job(**order["job"]), order["rank"], order["meeting"], output)
     except DivergedError:  # on every rank; the first one reports it
         os._exit(0)
     except Exception as error:
         traceback.print_exc()
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=told, flush=True)
+        print(f"{type(error).__name__}: {' '.join(str(error).split())}", file=output, flush=True)
         os._exit(1)  # nothing may wait for the other ranks now
 
 
-def _follow(job: dict[str, Any], rank: int, meeting: str, told: TextIO) -> None:
+def _run_rank(job: Job, rank: int, meeting: str, output: TextIO) -> None:
     device = device_of(job, rank)
-    print(READY, file=told, flush=True)
-    with process_group(device, meeting, rank, job["processes"]) as ranks:
+    print(READY, file=output, flush=True)
+    with process_group(device, meeting, rank, job.processes) as ranks:
         for _ in trial_rows(job, ranks=ranks):
             pass
 

@@ -9,6 +9,7 @@ and the next attempt tells the reason.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -20,12 +21,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
 from torch import distributed
 
 from dcreid.parallel import ONE_PROCESS, Ranks, process_group
+from study.job import Job
 from study.record.storage import Storage
 
 READY = "ready"
@@ -38,40 +39,17 @@ class RankError(RuntimeError):
     """Another rank of the trial has failed; the message says which and why."""
 
 
-class ProcessesError(ValueError):
-    """Processes, GPUs and CPUs of a trial that do not go together; the message says what to do."""
-
-
-def processes_of_trial(asked: int | None, cpus: float, gpus: float) -> int:
-    """Processes of a trial: one for each whole GPU, or as many as `asked` on CPUs. Raises ProcessesError."""
-    if gpus > 1 and gpus != int(gpus):
-        raise ProcessesError(f"--gpus-per-trial {gpus:g}: a trial has a part of one GPU, or whole ones")
-    if asked is None or asked == max(1, int(gpus)):
-        return max(1, int(gpus))
-    if gpus:
-        raise ProcessesError(
-            f"--processes-per-trial {asked} with --gpus-per-trial {gpus:g}: each process has a GPU of its "
-            f"own; give --gpus-per-trial {asked}, or leave --processes-per-trial out"
-        )
-    if asked > cpus:
-        raise ProcessesError(
-            f"--processes-per-trial {asked} with --cpus-per-trial {cpus:g}: without GPUs each process needs "
-            f"a CPU core; give --cpus-per-trial {asked}"
-        )
-    return asked
-
-
-def device_of(job: dict[str, Any], rank: int) -> torch.device:
+def device_of(job: Job, rank: int) -> torch.device:
     """Where this rank of a trial computes."""
-    if not job["gpus"] or not torch.cuda.is_available():
+    if not job.gpus or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", rank) if job["processes"] > 1 else torch.device("cuda")
+    return torch.device("cuda", rank) if job.processes > 1 else torch.device("cuda")
 
 
 @contextlib.contextmanager
-def trial_ranks(job: dict[str, Any]) -> Iterator[Ranks]:
+def trial_ranks(job: Job) -> Iterator[Ranks]:
     """The ranks of a trial, this process being the first. Raises RankError, inside as well."""
-    storage, size = Storage(job["storage"]), job["processes"]
+    storage, size = Storage(job.storage), job.processes
     if size == 1:
         yield ONE_PROCESS
         return
@@ -91,7 +69,7 @@ def trial_ranks(job: dict[str, Any]) -> Iterator[Ranks]:
 class _Others:
     """Ranks 1, 2, … as child processes, none of which outlives the context."""
 
-    def __init__(self, job: dict[str, Any], meeting: str, storage: Storage):
+    def __init__(self, job: Job, meeting: str, storage: Storage):
         self._job, self._meeting, self._storage = job, meeting, storage
         self._children: list[subprocess.Popen[str]] = []
         self._deaths: list[str] = []
@@ -99,7 +77,7 @@ class _Others:
 
     def __enter__(self) -> _Others:
         try:
-            for rank in range(1, self._job["processes"]):
+            for rank in range(1, self._job.processes):
                 self._children.append(_start(self._job, rank, self._meeting))
             for rank, child in enumerate(self._children, start=1):
                 assert child.stdout is not None
@@ -139,7 +117,7 @@ class _Others:
         code = child.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         last = told.strip().splitlines()[-1:]  # libraries may have printed before
-        return f"rank {rank} of {self._job['processes']} {last[0] if last else how}"
+        return f"rank {rank} of {self._job.processes} {last[0] if last else how}"
 
     def _end(self) -> None:
         for child in self._children:
@@ -148,7 +126,7 @@ class _Others:
             child.wait()
 
 
-def _start(job: dict[str, Any], rank: int, meeting: str) -> subprocess.Popen[str]:
+def _start(job: Job, rank: int, meeting: str) -> subprocess.Popen[str]:
     """A process that runs study/worker/rank_process.py for as long as its standard input is open."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "study.worker.rank_process"],
@@ -160,6 +138,7 @@ def _start(job: dict[str, Any], rank: int, meeting: str) -> subprocess.Popen[str
     )
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it has died already, which is found out next
-        child.stdin.write(json.dumps({"job": job, "rank": rank, "meeting": meeting}) + "\n")
+        order = {"job": dataclasses.asdict(job), "rank": rank, "meeting": meeting}
+        child.stdin.write(json.dumps(order) + "\n")
         child.stdin.flush()
     return child

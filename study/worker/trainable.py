@@ -1,56 +1,36 @@
-"""Algorithm 1 as a Ray Tune trainable: one report after every merge step.
-
-A trial continues from its newest checkpoint whoever starts it: Tune after a failure, or another
-session of the study. Steps that stand in the checkpoint but were never recorded by the driver (it
-died in between) are reported from there.
-"""
+"""Algorithm 1 as a Ray Tune trainable: one report after every merge step (`study/worker/rows.py`)."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
-import platform
 import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 
-from dcreid.algorithm import Algorithm, MergeStep
-from dcreid.config import Config
-from dcreid.data import load_dataset
-from dcreid.data.tracklets import DataError, TrackletDataset
-from dcreid.evaluation.partitions import partition_name
-from dcreid.evaluation.retrieval import RetrievalMetrics
-from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.training import DivergedError
-from study.record.storage import Storage, StorageError
-from study.record.trial_tables import save_joins, save_queries
-from study.worker.checkpoints import load_newest, save_checkpoint
+from study.errors import StorageError
+from study.job import Job
+from study.record.storage import Storage
 from study.worker.heartbeat import Heartbeat
-from study.worker.ranks import device_of, trial_ranks
-from study.worker.shared_stages import SharedStages
+from study.worker.ranks import trial_ranks
+from study.worker.rows import trial_rows
 
 
-class NodeError(RuntimeError):
-    """The node cannot run the study's trials; another may."""
-
-
-def run_trial(job: dict[str, Any]) -> None:
-    """Runs the trial that `job` describes (see `Session.job`), reporting rows of results to Tune.
+def run_trial(config: dict[str, Any]) -> None:
+    """Runs the trial of a `Job`, given as a dictionary, and reports rows of results to Tune.
 
     Errors that a second try may mend (disks, devices) are raised, for Tune to try again; all others
     end the trial with the reason they are reported with, and leave their traceback in its storage.
     What is logged on the way goes with the rows.
     """
+    job = Job(**config)
     log, notes = logging.getLogger("dcreid"), _Notes()
     log.addHandler(notes)
     try:
-        with Heartbeat(Storage(job["storage"]), job["hang_timeout"]) as heartbeat, trial_ranks(job) as ranks:
+        with Heartbeat(Storage(job.storage), job.hang_timeout) as heartbeat, trial_ranks(job) as ranks:
             for row in trial_rows(job, heartbeat.epoch, ranks):
                 tune.report(row | notes.take())
     except DivergedError as error:
@@ -62,7 +42,7 @@ def run_trial(job: dict[str, Any]) -> None:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
     except Exception as error:
         with contextlib.suppress(OSError):
-            Storage(job["storage"]).write("error.txt", traceback.format_exc().encode())
+            Storage(job.storage).write("error.txt", traceback.format_exc().encode())
         tune.report({"failed": f"{type(error).__name__}: {error}"} | notes.take())
     finally:
         log.removeHandler(notes)
@@ -85,88 +65,3 @@ class _Notes(logging.Handler):
     def take(self) -> dict[str, list[str]]:
         waiting, self._waiting = self._waiting, []
         return {"notes": waiting} if waiting else {}
-
-
-def trial_rows(
-    job: dict[str, Any], on_epoch: Callable[[int, int, int], None] | None = None, ranks: Ranks = ONE_PROCESS
-) -> Iterator[dict[str, Any]]:
-    """Rows of the trial that the driver has not recorded: step 0 is the untrained network.
-
-    Of several ranks the first reads and writes the trial's storage.
-    """
-    config = Config.from_dict(job["config"])
-    storage = Storage(job["storage"])
-    if ranks.rank == 0:
-        storage.clean()
-    if job["cpus"]:
-        torch.set_num_threads(max(1, int(job["cpus"] / ranks.size)))
-    data, device = _load(config, job), device_of(job, ranks.rank)
-    algorithm = Algorithm(
-        config,
-        data,
-        device=device,
-        cache=Path(job["cache"]),
-        on_epoch=on_epoch,
-        checkpoint_activations=job["checkpoint_activations"],
-        ranks=ranks,
-    )
-    state = ranks.on_rank_0(lambda: load_newest(storage))
-    if state is not None:
-        algorithm.load_state_dict(state)
-    recorded = int(job["recorded"])
-    untrained = algorithm.untrained()  # anew where a trial was cut before its first checkpoint
-    if recorded < 0:
-        if ranks.rank == 0:
-            save_queries(storage, algorithm.queries, data)
-        yield _untrained_row(untrained, algorithm)
-    for step in algorithm.history[max(0, recorded) :]:
-        yield _row(step, algorithm)
-    shared = SharedStages(job["stages"], job["shared_stages"], algorithm)
-    while not algorithm.finished:
-        shared.train()
-        step = algorithm.merge()
-        if ranks.rank == 0:
-            # Before the checkpoint, which a cut trial goes on from.
-            save_joins(storage, algorithm.joins)
-            save_queries(storage, algorithm.queries, data)
-            save_checkpoint(storage, step.step, algorithm.state_dict(), _best_step(algorithm.history))
-        if step.step > recorded:
-            yield _row(step, algorithm)
-
-
-def _load(config: Config, job: dict[str, Any]) -> TrackletDataset:
-    """The study's data set. Raises NodeError, so that the trial is tried again, perhaps elsewhere."""
-    try:
-        data = load_dataset(config.data, None if job["root"] is None else Path(job["root"]))
-    except DataError as error:
-        raise NodeError(f"{platform.node()} cannot read the data: {error}") from error
-    found = data.fingerprint()
-    if found != job["fingerprint"]:
-        raise NodeError(
-            f"{platform.node()} has other data: fingerprint {found}, the study's is {job['fingerprint']}"
-        )
-    return data
-
-
-def _row(step: MergeStep, algorithm: Algorithm) -> dict[str, Any]:
-    return {
-        **dataclasses.asdict(step),
-        "total_steps": algorithm.total_steps,
-    }
-
-
-def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> dict[str, Any]:
-    measured = {} if metrics is None else dataclasses.asdict(metrics)
-    return {
-        "step": 0,
-        **measured,
-        "classes_after": len(algorithm.store),
-        "labels_after": partition_name(np.arange(len(algorithm.store))),
-        "total_steps": algorithm.total_steps,
-        "problems": list(algorithm.problems),
-    }
-
-
-def _best_step(history: list[MergeStep]) -> int | None:
-    measured = [step for step in history if step.mAP is not None]
-    return max(measured, key=lambda step: (step.mAP, -step.step)).step if measured else None

@@ -19,15 +19,17 @@ from rich.console import Console
 from analysis.tables import main as tables
 from dcreid.clustering.blocked import blocked_joins
 from dcreid.data import load_dataset
-from study.command.driver import optuna_study_of
-from study.command.options import parser, resolve
+from study.command.parser import parser
+from study.command.resolve import resolve
 from study.decide.session import Session
+from study.job import Job
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
 from study.record.folder import describe, write_description
 from study.record.ledger import Ledger
 from study.record.results import write_results
+from study.search.build import open_optuna_study
 from study.show.summary import summary
-from study.worker.trainable import trial_rows
+from study.worker.rows import trial_rows
 
 _SMALL = (
     *("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--synthetic-frames", "3"),
@@ -62,7 +64,7 @@ def _session(folder: Path, name: str, *options: str, reports: int | None = None)
     write_description(plan.folder, describe(plan, data, "python study/run.py"))
     ledger = Ledger(plan.folder / "ledger.jsonl")
     ledger.append("session", command="python study/run.py", pid=1, forced=False)
-    session = Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
+    session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
     session.queue.take_over()
     _play(session, reports)
     ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
@@ -83,7 +85,7 @@ def _play(session: Session, reports: int | None) -> None:
         if job is None or job == Searcher.FINISHED:
             break
         callback.on_trial_start(0, [], trial)
-        for row in trial_rows(job):
+        for row in trial_rows(Job(**job)):
             told += 1
             if told == reports:
                 session.stop("signal SIGINT")

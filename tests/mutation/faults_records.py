@@ -84,7 +84,7 @@ RECORDS: list[Mutant] = [
     *of(
         "the paper's tables",
         "search_spaces/paper.py",
-        "tests/study/command/test_options.py tests/analysis/test_tables.py",
+        "tests/study/command/test_resolve.py tests/analysis/test_tables.py",
         (
             "settings of fields that were given",
             "held = [name for name in changes if name in fixed]",
@@ -140,8 +140,8 @@ RECORDS: list[Mutant] = [
     ),
     *of(
         "the paper's tables",
-        "study/command/options.py",
-        "tests/study/command/test_options.py",
+        "study/command/resolve.py",
+        "tests/study/command/test_resolve.py",
         ("small searches are given settings too", "or samples < TABLES_FROM:", "or samples < 2:"),
         (
             "data here before data everywhere",
@@ -181,7 +181,7 @@ RECORDS: list[Mutant] = [
     ),
     *of(
         "queries",
-        "study/worker/trainable.py",
+        "study/worker/rows.py",
         "tests/study/worker/test_trainable.py",
         (
             "the untrained network's queries are lost by a cut",
@@ -191,18 +191,18 @@ RECORDS: list[Mutant] = [
     ),
     *of(
         "state",
-        "dcreid/state.py",
-        "tests/dcreid/test_algorithm.py tests/study/worker/test_trainable.py",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm_state.py tests/study/worker/test_trainable.py",
         (
             "queries of a cut run are lost",
-            'for step, found in state.get("queries", {}).items()}',
-            'for step, found in state.get("none", {}).items()}',
+            'queries = state.get("queries", {})',
+            'queries = state.get("none", {})',
         ),
     ),
     *of(
         "metrics",
-        "dcreid/steps.py",
-        "tests/dcreid/test_algorithm.py",
+        "dcreid/stage.py",
+        "tests/dcreid/test_reports.py",
         (
             "quality before is that of after",
             'f"{name}_before": value for name, value in before.values().items()',

@@ -7,19 +7,19 @@ from mutation.run import Mutant, of
 STUDY: list[Mutant] = [
     *of(
         "stages",
-        "study/worker/shared_stages.py",
-        "tests/study/worker/test_shared_stages.py::test_later_stages_are_named_by_merges_and_by_what_acts_between",
+        "study/record/stages.py",
+        "tests/study/record/test_stages.py::test_later_stages_are_named_by_merges_and_by_what_acts_between",
         (
             "alpha of the stage itself left out",
             "step) for step in range(1, stage + 1)",
             "step) for step in range(1, stage)",
-            "tests/study/worker/test_shared_stages.py::test_what_acts_at_once_names_another_first_stage",
+            "tests/study/record/test_stages.py::test_what_acts_at_once_names_another_first_stage",
         ),
         (
             "only the newest merge names a stage",
             "for labels in labels_history:",
             "for labels in labels_history[-1:]:",
-            "tests/study/worker/test_shared_stages.py::test_a_stage_is_named_by_every_merge_before_it",
+            "tests/study/record/test_stages.py::test_a_stage_is_named_by_every_merge_before_it",
         ),
         ("data and code not in a stage's name", "{where} {json.dumps", "{json.dumps"),
         (
@@ -27,23 +27,15 @@ STUDY: list[Mutant] = [
             "(_FROM_STAGE_2 if stage == 1 else ())",
             "(_FROM_STAGE_2 if stage <= 2 else ())",
         ),
+    ),
+    *of(
+        "stages",
+        "study/worker/shared_stages.py",
+        "tests/study/worker/test_shared_stages.py::test_trials_that_share_equal_trials_that_do_not",
         (
             "a stage more is shared",
             "algorithm.steps_done >= self.stages",
             "algorithm.steps_done > self.stages",
-            "tests/study/worker/test_shared_stages.py::test_trials_that_share_equal_trials_that_do_not",
-        ),
-        (
-            "shared with oneself",
-            "self._keys[key] > 1",
-            "self._keys[key] >= 1",
-            "tests/study/worker/test_shared_stages.py::test_who_shares",
-        ),
-        (
-            "waits a step longer than the stages",
-            "trial.last_step < stages and",
-            "trial.last_step <= stages and",
-            "tests/study/worker/test_shared_stages.py::test_nobody_waits_longer_than_for_the_stages_that_are_shared",
         ),
         (
             "a GPU's stages for a CPU",
@@ -51,11 +43,23 @@ STUDY: list[Mutant] = [
             'algorithm.ranks, "cpu"',
             "tests/study/worker/test_shared_stages.py::test_a_stage_is_taken_over_on_the_same_kind_of_device_and_data_only",
         ),
+    ),
+    *of(
+        "stages",
+        "study/decide/sharing.py",
+        "tests/study/decide/test_sharing.py::test_who_shares",
+        ("shared with oneself", "self._keys[key] > 1", "self._keys[key] >= 1"),
+        (
+            "waits a step longer than the stages",
+            "trial.last_step < stages and",
+            "trial.last_step <= stages and",
+            "tests/study/decide/test_sharing.py::test_nobody_waits_longer_than_for_the_stages_that_are_shared",
+        ),
         (
             "the first trial takes over too",
             "sum(count - 1 for count in self._keys.values())",
             "sum(count for count in self._keys.values())",
-            "tests/study/worker/test_shared_stages.py::test_how_many_can_take_stages_over",
+            "tests/study/decide/test_sharing.py::test_how_many_can_take_stages_over",
         ),
     ),
     *of(
@@ -65,7 +69,7 @@ STUDY: list[Mutant] = [
         ("a crashed trial has left", "if not error:", "if error:"),
         (
             "Tune's own keys are part of a row",
-            'if name not in _TUNES_OWN and "/" not in name',
+            'if name not in TUNE_KEYS and "/" not in name',
             "if name not in _TUNES_OWN",
         ),
     ),
@@ -76,8 +80,8 @@ STUDY: list[Mutant] = [
         ("the paper's configuration is pruned too", 'if prune and trial.origin == "search":', "if prune:"),
         (
             "the last step has no part in the value",
-            'trial.steps | {int(row["step"]): row}',
-            "trial.steps",
+            "steps=trial.steps | new)",
+            "steps=trial.steps)",
             "tests/study/decide/test_session.py::test_the_objective_is_what_optuna_holds",
         ),
         (
@@ -88,8 +92,8 @@ STUDY: list[Mutant] = [
         ),
         (
             "the untrained network is not asked for",
-            '"recorded": trial.last_step,',
-            '"recorded": max(0, trial.last_step),',
+            "recorded=trial.last_step,",
+            "recorded=max(0, trial.last_step),",
             "tests/study/decide/test_session.py::test_a_trial_has_a_row_of_every_step_and_of_the_untrained_network",
         ),
     ),
@@ -139,8 +143,8 @@ STUDY: list[Mutant] = [
         "test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end",
         (
             "a trial takes as long as its rest",
-            "if job.started and job.resumed_from < 0 and",
-            "if job.started and",
+            "if running.started and running.resumed_from < 0 and",
+            "if running.started and",
         ),
     ),
     *of(
@@ -275,7 +279,7 @@ STUDY: list[Mutant] = [
     ),
     *of(
         "ledger",
-        "study/worker/trainable.py",
+        "study/worker/rows.py",
         "tests/study/worker/test_trainable.py::test_the_checkpoint_kept_as_the_best_is_the_first_of_equals",
         (
             "the latest of equal steps is the best",
@@ -307,8 +311,8 @@ STUDY: list[Mutant] = [
         ),
         (
             "a failure while stopping is the trial's",
-            "if job is not None and self.stopping is None:",
-            "if job is not None:",
+            "if running is not None and self.stopping is None:",
+            "if running is not None:",
             "tests/study/decide/test_session.py::test_what_fails_while_stopping_is_resumed",
         ),
     ),

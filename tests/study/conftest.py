@@ -12,11 +12,13 @@ import pytest
 
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
-from study.command.driver import optuna_study_of
-from study.command.options import parser, resolve
-from study.decide.session import Session
+from study.command.parser import parser
+from study.command.resolve import resolve
+from study.decide.session import NO_MORE, Session
+from study.job import Job
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
+from study.search.build import open_optuna_study
 
 TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 
@@ -50,9 +52,9 @@ class FakeTune:
         self.reports = 0
         self._names = (f"tune{i}" for i in itertools.count())
 
-    def rows(self, job: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for step in range(job["recorded"] + 1, self.total + 1):
-            yield row_of(job["config"], step, self.total)
+    def rows(self, job: Job) -> Iterator[dict[str, Any]]:
+        for step in range(job.recorded + 1, self.total + 1):
+            yield row_of(job.config, step, self.total)
 
     def run(self, cut: int | None = None) -> None:
         running: dict[str, Iterator[dict[str, Any]]] = {}
@@ -60,12 +62,12 @@ class FakeTune:
         while True:
             while not finished and len(running) < self.slots:
                 tune_id = next(self._names)
-                job = self.session.suggest(tune_id)
-                finished = job == "FINISHED"
-                if not isinstance(job, dict):
+                job = self.session.ask(tune_id)
+                finished = job == NO_MORE
+                if not isinstance(job, Job):
                     break
                 self.session.started(tune_id)
-                self.started.append(job["trial"])
+                self.started.append(job.trial)
                 running[tune_id] = self.rows(job)
             if not running:
                 return
@@ -85,7 +87,7 @@ class FakeTune:
             self.session.failed(tune_id, str(error))
             return False
         self.reports += 1
-        goes_on = self.session.result(tune_id, row)
+        goes_on = self.session.hear(tune_id, row)
         if not goes_on:
             self.session.left(tune_id)
         return goes_on
@@ -117,7 +119,7 @@ def open_session(data: TrackletDataset) -> Callable[[StudyPlan], Session]:
         plan.folder.mkdir(parents=True, exist_ok=True)
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command="python study/run.py", pid=1, forced=plan.force)
-        return Session(plan, data, ledger, optuna_study_of(plan, data, ledger))
+        return Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
 
     return make
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from dcreid.config import Config
-from study.plan import StudyPlan, code_version, default_name, trial_digest
+from study.plan import StudyPlan, default_name, trial_digest
+from study.source import code_version
 
 
 def test_it_survives_json(plan_of):

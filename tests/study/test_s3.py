@@ -16,7 +16,8 @@ import torch
 from kills import differences, results
 from pyarrow import fs
 
-from study.record.storage import Storage, StorageError
+from study.errors import StorageError
+from study.record.storage import Storage
 from study.worker.checkpoints import checkpoint_steps, load_newest, save_checkpoint
 
 SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"

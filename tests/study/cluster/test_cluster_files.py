@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 import yaml
 
-from study.command.options import parser
+from study.command.parser import parser
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CLUSTER = REPOSITORY / "study" / "cluster"

@@ -49,9 +49,9 @@ def test_they_are_never_pruned_and_the_search_learns_from_them(
     class Behind(fake_tune):  # type: ignore[misc]
         """What is given is worse at every step than what is drawn."""
 
-        def rows(self, job: dict[str, Any]) -> Any:
+        def rows(self, job: Job) -> Any:
             for row in super().rows(job):
-                yield row | {"mAP": 0.001 * (20 - job["trial"]) if job["trial"] < 7 else row["mAP"]}
+                yield row | {"mAP": 0.001 * (20 - job.trial) if job.trial < 7 else row["mAP"]}
 
     session = open_session(plan_of("--samples", "20"))
     Behind(session).run()
@@ -67,7 +67,7 @@ def test_they_are_never_pruned_and_the_search_learns_from_them(
 
 
 def test_those_that_differ_in_lambda_only_share_their_first_stages(begun: Session) -> None:
-    shared = {t.labels[0]: begun.job(t)["shared_stages"] for t in list(begun.ledger.trials.values())[:7]}
+    shared = {t.labels[0]: begun.job(t).shared_stages for t in list(begun.ledger.trials.values())[:7]}
     assert shared == {name: 2 if name in EXPERIMENTS[:3] else 0 for name in EXPERIMENTS}
 
 

@@ -8,8 +8,11 @@ import pytest
 from rich.console import Console
 
 from dcreid.config import Config
-from study.command.options import OptionError, overrides, parser
+from study.command.parser import parser
+from study.command.resolve import overrides
 from study.decide.confirmation import best_drawn, confirmation, confirmed, fresh_seeds
+from study.decide.session import NO_MORE
+from study.errors import OptionError
 from study.record.intervals import estimate
 from study.show.summary import summary
 
@@ -60,7 +63,7 @@ def test_confirming_a_study_that_is_there_starts_nothing_else(plan_of, play, ope
     assert len(whole.ledger.trials) == 14 and whole.queue.complete
     again = open_session(plan_of(*CONFIRM))
     assert again.queue.outlook() == "14 done, 0 resumed, 0 new (9 in all to confirm the search)"
-    assert again.suggest("t") == "FINISHED"
+    assert again.ask("t") == NO_MORE
 
 
 def test_it_waits_for_the_search(plan_of, play):
@@ -90,7 +93,7 @@ def test_failed_runs_are_tried_again_by_the_next_session(plan_of, open_session, 
     class Crashing(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                if job["trial"] == 6 and row["step"] == 2:
+                if job.trial == 6 and row["step"] == 2:
                     raise crash("its worker process died")
                 yield row
 

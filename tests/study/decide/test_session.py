@@ -10,7 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from study.decide.session import Session
+from study.decide.session import NO_MORE, Session
+from study.job import Job
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.record.results import results_table
@@ -64,7 +65,7 @@ def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune)
     class PaperIsBad(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                yield row | ({"mAP": 0.01} if job["trial"] == 0 else {})
+                yield row | ({"mAP": 0.01} if job.trial == 0 else {})
 
     PaperIsBad(session, slots=3).run()
     paper = session.ledger.trials[0]
@@ -82,14 +83,14 @@ def test_a_trial_has_a_row_of_every_step_and_of_the_untrained_network(plan_of, o
 
 def test_of_two_bad_trials_the_draw_is_pruned_and_the_paper_goes_on(plan_of, open_session):
     session = open_session(plan_of("--samples", "6", "--grace", "1"))
-    jobs = {name: session.suggest(name) for name in ("paper", "good", "better", "bad")}
-    assert jobs["paper"]["trial"] == 0
+    jobs = {name: session.ask(name) for name in ("paper", "good", "better", "bad")}
+    assert jobs["paper"].trial == 0
     goes_on = {}
     for name, value in (("good", 0.5), ("better", 0.6), ("bad", 0.1), ("paper", 0.1)):
         session.started(name)
-        goes_on[name] = session.result(name, {"step": 1, "mAP": value, "total_steps": 5})
+        goes_on[name] = session.hear(name, {"step": 1, "mAP": value, "total_steps": 5})
     assert goes_on == {"good": True, "better": True, "bad": False, "paper": True}
-    assert session.ledger.trials[jobs["bad"]["trial"]].state == "pruned"
+    assert session.ledger.trials[jobs["bad"].trial].state == "pruned"
     assert session.ledger.trials[0].state == "running"
 
 
@@ -127,7 +128,7 @@ def test_the_same_command_again_has_nothing_to_do(plan_of, play, open_session):
     before = told(play(plan_of("--samples", "6")))
     again = open_session(plan_of("--samples", "6"))
     assert again.queue.outlook() == "6 done, 0 resumed, 0 new" and again.queue.complete
-    assert again.suggest("t") == "FINISHED" and told(again) == before
+    assert again.ask("t") == NO_MORE and told(again) == before
 
 
 def test_more_samples_extend_a_study(plan_of, play):
@@ -174,8 +175,8 @@ def test_after_a_cut_the_outlook_tells_what_is_resumed(plan_of, play, open_sessi
     done = [t for t in again.ledger.trials.values() if t.state != "running"]
     resumed = [t for t in again.ledger.trials.values() if t.state == "running"]
     assert again.queue.outlook() == f"{len(done)} done, 2 resumed, {4 - len(done)} new" and len(resumed) == 2
-    job = again.suggest("t")
-    assert isinstance(job, dict) and job["recorded"] == resumed[0].last_step > 0
+    job = again.ask("t")
+    assert isinstance(job, Job) and job.recorded == resumed[0].last_step > 0
 
 
 def test_a_trial_whose_end_was_not_written_is_over(plan_of, play, open_session):
@@ -232,7 +233,7 @@ def crash_of(fake_tune: Any) -> type[Exception]:
 
 def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "5", "--pruner", "none"))
-    crashing(fake_tune, lambda job: job["trial"] in (1, 3), crash_of(fake_tune))(session).run()
+    crashing(fake_tune, lambda job: job.trial in (1, 3), crash_of(fake_tune))(session).run()
     trials = session.ledger.trials
     assert [n for n, t in trials.items() if t.state == "failed"] == [1, 3]
     assert trials[1].reason == "its worker process died" and trials[1].value is None
@@ -242,7 +243,7 @@ def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
 
 def test_five_failures_in_a_row_stop_the_study_with_the_reason(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "50", "--pruner", "none"))
-    crashing(fake_tune, lambda job: job["trial"] > 2, crash_of(fake_tune))(session).run()
+    crashing(fake_tune, lambda job: job.trial > 2, crash_of(fake_tune))(session).run()
     assert session.stopping == "the last 5 trials all failed: its worker process died"
     assert len(session.ledger.trials) == 8 and not session.queue.complete
 
@@ -255,7 +256,7 @@ def test_a_plan_stops_as_well(plan_of, open_session, fake_tune):
 
 def test_a_failed_run_of_a_plan_is_tried_again_by_the_next_session(plan_of, open_session, play, fake_tune):
     session = open_session(plan_of("--plan", "table1"))
-    crashing(fake_tune, lambda job: job["trial"] == 1, crash_of(fake_tune))(session).run()
+    crashing(fake_tune, lambda job: job.trial == 1, crash_of(fake_tune))(session).run()
     assert not session.queue.complete and session.stopping is None
     again = play(plan_of("--plan", "table1"))
     assert again.queue.complete and [t.state for t in again.ledger.trials.values()].count("failed") == 1
@@ -267,7 +268,7 @@ class TestDiverged:
     @pytest.fixture
     def diverging(self, fake_tune):
         class Diverging(fake_tune):
-            bad: Any = staticmethod(lambda job: job["trial"] == 1)
+            bad: Any = staticmethod(lambda job: job.trial == 1)
 
             def rows(self, job):
                 for row in super().rows(job):
@@ -317,7 +318,7 @@ class TestDiverged:
         class Cliff(fake_tune):
             def rows(self, job):
                 for row in super().rows(job):
-                    if row["step"] == 1 and job["config"]["train"]["temperature"] < 0.06:
+                    if row["step"] == 1 and job.config["train"]["temperature"] < 0.06:
                         yield {"diverged": "loss is nan in epoch 1 of stage 1"}
                     yield row
 
@@ -356,11 +357,11 @@ def test_a_step_whose_map_is_not_finite_is_recorded_and_not_told(plan_of, open_s
 
 def test_retries_and_notes_are_kept_with_the_trial(plan_of, open_session, fake_tune, caplog):
     session = open_session(plan_of("--samples", "2"))
-    job = session.suggest("t")
+    job = session.ask("t")
     session.started("t")
     session.retried("t", "its worker process died")
     row = next(fake_tune(session).rows(job)) | {"notes": ["step-003.pt is damaged"]}
-    assert session.result("t", row)
+    assert session.hear("t", row)
     trial = session.ledger.trials[0]
     assert trial.retries == ["its worker process died"] and trial.notes == ["step-003.pt is damaged"]
     assert "trial 0: step-003.pt is damaged" in caplog.text and "notes" not in trial.steps[0]
@@ -368,7 +369,7 @@ def test_retries_and_notes_are_kept_with_the_trial(plan_of, open_session, fake_t
 
 def test_what_fails_while_stopping_is_resumed(plan_of, open_session):
     session = open_session(plan_of("--samples", "2"))
-    session.suggest("t")
+    session.ask("t")
     session.started("t")
     session.stop("signal SIGTERM")
     session.failed("t", "its worker process died")
@@ -474,9 +475,9 @@ def test_a_time_budget_is_that_of_one_session(plan_of, open_session):
     open_session(plan_of(*options)).ledger.close()
     session = open_session(plan_of(*options))
     session.ledger.sessions[0]["time"] -= 3600.0  # the study is an hour old
-    assert isinstance(session.suggest("t"), dict) and session.stopping is None
+    assert isinstance(session.ask("t"), Job) and session.stopping is None
     session.began -= 61.0
-    assert session.suggest("u") == "FINISHED" and session.stopping == "the time budget is spent"
+    assert session.ask("u") == NO_MORE and session.stopping == "the time budget is spent"
 
 
 def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open_session, fake_tune):
@@ -504,15 +505,15 @@ def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open
 
 def test_a_stopping_session_starts_nothing(plan_of, open_session):
     session = open_session(plan_of("--samples", "3"))
-    session.suggest("waiting")
+    session.ask("waiting")
     session.stop("signal SIGINT")
-    assert session.suggest("other") == "FINISHED" and session.idle
+    assert session.ask("other") == NO_MORE and session.idle
 
 
 def test_concurrency_is_kept(plan_of, open_session):
     session = open_session(plan_of("--samples", "5", "--concurrency", "2"))
-    assert isinstance(session.suggest("a"), dict) and isinstance(session.suggest("b"), dict)
-    assert session.suggest("c") is None
+    assert isinstance(session.ask("a"), Job) and isinstance(session.ask("b"), dict)
+    assert session.ask("c") is None
 
 
 @pytest.mark.parametrize("objective", ["last", "best"])

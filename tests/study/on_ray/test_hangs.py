@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from study.on_ray.hangs import Watchdog
 from study.record.storage import Storage
-from study.worker.heartbeat import NAME, Heartbeat
+from study.worker.heartbeat import NAME
 
 TIMEOUT = 600.0
 
@@ -39,7 +37,7 @@ def watched(plan_of, open_session, clock) -> tuple[Any, Watchdog]:
     """A session with two trials under way and one that waits for its worker."""
     session = open_session(plan_of("--samples", "5", "--hang-timeout", "10m"))
     for tune_id in ("a", "b", "waiting"):
-        session.suggest(tune_id)
+        session.ask(tune_id)
     session.started("a")
     session.started("b")
     return session, Watchdog(session, clock)
@@ -51,7 +49,7 @@ def minutes(clock: Clock, watchdog: Watchdog, count: float, each: Any = lambda: 
     for _ in range(int(4 * count)):
         clock.now += 15.0
         each()
-        named += [job.tune_id for job in watchdog.poll()]
+        named += [job.tune_id for job in watchdog.silent()]
     return named
 
 
@@ -71,7 +69,7 @@ def test_reports_are_signs_of_life(watched, clock, fake_tune):
     session, watchdog = watched
     rows = iter(fake_tune(session).rows(session.job(session.ledger.trials[0])))
     assert minutes(clock, watchdog, 8) == []
-    session.result("a", next(rows))
+    session.hear("a", next(rows))
     assert minutes(clock, watchdog, 8) == ["b"]
 
 
@@ -99,7 +97,7 @@ def test_a_driver_that_was_stopped_with_its_workers_kills_none(watched, clock):
     _session, watchdog = watched
     minutes(clock, watchdog, 1)
     clock.now += 7200.0
-    assert watchdog.poll() == [] and minutes(clock, watchdog, 9) == []
+    assert watchdog.silent() == [] and minutes(clock, watchdog, 9) == []
 
 
 def test_the_reason_of_a_kill_is_told_instead_of_the_crash(watched):
@@ -112,62 +110,3 @@ def test_the_reason_of_a_kill_is_told_instead_of_the_crash(watched):
     trials = session.ledger.trials
     assert trials[0].retries == ["no sign of life for 10:00", "its node died"]
     assert (trials[1].state, trials[1].reason) == ("failed", "no sign of life for 10:00")
-
-
-# --- the heartbeat itself
-
-
-def note(storage: Storage) -> dict[str, Any]:
-    content = storage.read(NAME)
-    assert content is not None
-    found: dict[str, Any] = json.loads(content)
-    return found
-
-
-def beats_again(storage: Storage, before: float, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if note(storage)["time"] > before:
-            return True
-        sum(range(1000))
-    return False
-
-
-def test_work_beats(tmp_path: Path):
-    storage = Storage(str(tmp_path))
-    with Heartbeat(storage, timeout=0.4):
-        assert beats_again(storage, note(storage)["time"], 30)
-
-
-def still(storage: Storage) -> bool:
-    before = note(storage)["time"]
-    threading.Event().wait(1.0)
-    return bool(note(storage)["time"] == before)
-
-
-def test_a_thread_that_waits_for_ever_does_not_beat(tmp_path: Path):
-    storage = Storage(str(tmp_path))
-    with Heartbeat(storage, timeout=0.4):
-        assert beats_again(storage, note(storage)["time"], 30)
-        assert any(still(storage) for _ in range(60))  # the work before may have its beat yet
-
-
-def test_epochs_are_noted(tmp_path: Path):
-    storage = Storage(str(tmp_path))
-    heartbeat = Heartbeat(storage, timeout=1800.0)
-    heartbeat.epoch(2, 3, 30)
-    heartbeat.epoch(2, 4, 30)  # at once: not written
-    assert {name: note(storage)[name] for name in ("stage", "epoch", "epochs")} == {
-        "stage": 2, "epoch": 3, "epochs": 30,
-    }  # fmt: skip
-
-
-def test_object_stores_are_written_to_rarely(tmp_path: Path):
-    heartbeat = Heartbeat(Storage(f"file://{tmp_path}"), timeout=1800.0)
-    assert heartbeat._apart == 30.0
-
-
-def test_a_full_disk_is_no_matter_for_the_heartbeat(tmp_path: Path):
-    (tmp_path / "trial").write_text("a file where the folder should be")
-    with Heartbeat(Storage(str(tmp_path / "trial")), timeout=1800.0) as heartbeat:
-        heartbeat.epoch(1, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,8 @@ from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from study.decide.session import NO_MORE
+from study.job import Job
 from study.on_ray.hooks import (
     SessionCallback,
     SessionScheduler,
@@ -21,6 +24,9 @@ from study.on_ray.hooks import (
     reason_of,
 )
 
+JOB = Job(
+    3, {"seed": 0}, None, "data", "cache", "trials/0003", -1, "stages", 2, 1800.0, 1.0, 0.0, 1, False
+)  # fmt: skip
 HOOKS = (SessionSearcher, SessionScheduler, SessionCallback, SessionStopper)
 
 
@@ -52,9 +58,7 @@ def test_rows_go_to_the_session_without_what_tune_adds():
     result = {"step": 3, "mAP": 0.5, "done": False, "pid": 7, "config": {}, "config/trial": 0,
               "training_iteration": 4, "time_total_s": 1.0}  # fmt: skip
     decision = SessionScheduler(session).on_trial_result(None, trial(), result)
-    assert decision == TrialScheduler.CONTINUE and session.heard == [
-        ("result", "t1", {"step": 3, "mAP": 0.5})
-    ]
+    assert decision == TrialScheduler.CONTINUE and session.heard == [("hear", "t1", {"step": 3, "mAP": 0.5})]
 
 
 def test_the_session_decides_who_stops():
@@ -69,9 +73,11 @@ def test_tunes_closing_report_is_not_a_row():
     assert decision == TrialScheduler.CONTINUE and not session.heard
 
 
-@pytest.mark.parametrize(("said", "passed"), [("FINISHED", Searcher.FINISHED), (None, None), ({"a": 1},) * 2])
-def test_suggestions(said: Any, passed: Any):
-    assert SessionSearcher(Recorder(said)).suggest("t1") == passed
+@pytest.mark.parametrize(
+    ("answer", "passed"), [(NO_MORE, Searcher.FINISHED), (None, None), (JOB, dataclasses.asdict(JOB))]
+)
+def test_what_is_asked_for_is_passed_on(answer: Any, passed: Any):
+    assert SessionSearcher(Recorder(answer)).suggest("t1") == passed
 
 
 def test_an_error_stops_the_session_and_not_tunes_loop():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from study.on_ray.loop import _look_round
-from study.record.folder import StudyError
+from study.errors import OptionError
+from study.on_ray.loop import _check_cluster
 
 
 def test_gpu_hours_where_trials_get_no_gpu_are_refused(plan_of, open_session, monkeypatch):
     session = open_session(plan_of("--gpu-hours", "5"))
-    monkeypatch.setattr("study.on_ray.loop.room", lambda plan, stopping: 0.0)
-    with pytest.raises(StudyError, match=r"--gpu-hours 5: the trials use no GPU, .* use --time-budget"):
-        _look_round(session)
+    monkeypatch.setattr("study.on_ray.loop.wait_for_room", lambda plan, stopping: 0.0)
+    with pytest.raises(OptionError, match=r"--gpu-hours 5: the trials use no GPU, .* use --time-budget"):
+        _check_cluster(session)

@@ -18,12 +18,14 @@ from kills import differences, events, results
 from ray_nodes import Cluster, until
 from torchvision.io import encode_jpeg
 
-from dcreid.presets import preset
 from dcreid.data import load_dataset
-from study.command.options import OptionError, parser, resolve
+from dcreid.presets import preset
+from study.command.parser import parser
+from study.command.resolve import resolve
+from study.errors import OptionError
 from study.on_ray.nodes import look
-from study.plan import code_version
 from study.record.storage import Storage
+from study.source import code_version
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RUN = str(REPOSITORY / "study" / "run.py")

@@ -13,14 +13,8 @@ import pandas as pd
 import pytest
 
 from dcreid.config import Config, fields
-from study.record.folder import (
-    StudyError,
-    check_same,
-    describe,
-    locked,
-    read_plan,
-    write_description,
-)
+from study.errors import StudyError
+from study.record.folder import check_same, describe, locked, read_plan, write_description
 from study.record.results import results_table, write_results
 
 
@@ -67,7 +61,7 @@ def test_a_table_of_nothing_has_its_columns(tmp_path: Path, study):
 def test_a_trial_that_fails_before_its_first_report_has_a_row(plan_of, open_session):
     session = open_session(plan_of("--samples", "3"))
     for tune_id in ("a", "b"):
-        session.suggest(tune_id)
+        session.ask(tune_id)
     session.failed("a", "its worker process died")
     write_results(session.plan.folder, session.ledger, "last")
     table = pd.read_parquet(session.plan.folder / "results.parquet")

@@ -8,7 +8,8 @@ import pytest
 
 from dcreid.config import Config
 from study.__main__ import main
-from study.record.folder import StudyError, describe, write_description
+from study.errors import StudyError
+from study.record.folder import describe, write_description
 from study.record.ledger import Ledger
 from study.record.results import results_table
 from study.record.reuse import KnownResults, Library
@@ -155,8 +156,8 @@ def test_status_tells_what_was_taken_over(finished, plan_of, open_session, data,
     write_description(plan.folder, describe(plan, data, "c"))
     open_session(plan).queue.take_over()
     status = Status.read(str(plan.folder), "studies")
-    assert status.queue.complete and status.seconds == 0.0
-    assert {status.state(trial) for trial in status.trials} == {"reused"}
+    assert status.view.queue.complete and status.view.seconds == 0.0
+    assert {status.view.state(trial) for trial in status.view.trials} == {"reused"}
     assert main(["status", str(plan.folder)]) == 0
     assert "taken over from study table1: trials 0, 1, 2" in capsys.readouterr().out
 

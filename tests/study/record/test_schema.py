@@ -28,14 +28,16 @@ from dcreid.evaluation.partitions import partition_name
 from study import __main__ as study_main
 from study import run
 from study.command.driver import Prepared, prepare
-from study.command.options import parser
+from study.command.parser import parser
 from study.decide.session import Session
+from study.errors import StudyError
+from study.job import Job
 from study.plan import StudyPlan
-from study.record.folder import StudyError, check_same, read_plan
+from study.record.folder import check_same, read_plan
 from study.record.ledger import Ledger
 from study.record.results import results_table
 from study.record.schema import SCHEMA
-from study.worker.trainable import trial_rows
+from study.worker.rows import trial_rows
 
 SCHEMA1 = Path(__file__).parent / "schema1"
 NAME = "synthetic-4fb4d3"
@@ -102,14 +104,14 @@ def test_another_command_is_another_study(folder: Path) -> None:
 
 def test_its_checkpoint_goes_on(folder: Path, open_session: Callable[..., Session]) -> None:
     session = open_session(prepared(folder).plan)
-    job = session.suggest("tune")
-    assert isinstance(job, dict) and job["trial"] == 3
+    job = session.ask("tune")
+    assert isinstance(job, Job) and job.trial == 3
     state = torch.load(SCHEMA1 / "step-002-without-backbone.pt", weights_only=True)
-    config = Config.from_dict(job["config"])
-    network = Algorithm(config, load_dataset(config.data, None)).backbone
+    config = Config.from_dict(job.config)
+    network = Algorithm(config, load_dataset(config.data, None)).network.backbone
     content = io.BytesIO()
     torch.save(state | {"backbone": network.state_dict()}, content)
-    checkpoint = Path(job["storage"]) / "step-002.pt"
+    checkpoint = Path(job.storage) / "step-002.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
     rows = list(trial_rows(job))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from study.errors import StorageError
 from study.plan import StudyPlan
-from study.record.storage import Storage, StorageError, below
+from study.record.storage import Storage, below
 
 
 @pytest.fixture(params=["", "file://"], ids=["path", "uri"])

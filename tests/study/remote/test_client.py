@@ -74,7 +74,7 @@ def ended(client: subprocess.Popen, folder: Path) -> tuple[int, str]:
 def drivers(cluster: Cluster) -> list[int]:
     """Processes of study/remote/relay.py on the head."""
     below = descendants(cluster.head.process.pid)
-    return [pid for pid in below if b"study.remote.relay" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in below if b"study.run" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def checkpoint(folder: Path) -> Path:

@@ -17,9 +17,10 @@ import pytest
 from optuna.trial import TrialState
 
 from study import run
-from study.command.options import OptionError, overrides, parser
+from study.command.parser import parser
+from study.command.resolve import overrides
 from study.decide.session import Session
-from study.record.storage import StorageError
+from study.errors import OptionError, StorageError
 from study.search import database
 from study.search.database import check_database
 
@@ -141,9 +142,9 @@ def test_complete_pruned_and_failed_trials(url: str, plan_of, open_session, fake
     class Failing(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                if job["trial"] == 2 and row["step"] == 1:
+                if job.trial == 2 and row["step"] == 1:
                     yield {"failed": "GPU out of memory"}
-                if job["trial"] == 3 and row["step"] == 1:
+                if job.trial == 3 and row["step"] == 1:
                     yield {"diverged": "loss is nan"}
                 yield row
 
@@ -179,7 +180,7 @@ def test_an_outage_costs_the_study_nothing(
     class Outage(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                if job["trial"] == 2 and row["step"] == 1:
+                if job.trial == 2 and row["step"] == 1:
                     server.stop()
                 yield row
 
@@ -201,9 +202,9 @@ def test_a_database_that_comes_back_is_filled_in(
     class Outage(fake_tune):
         def rows(self, job):
             for row in super().rows(job):
-                if (job["trial"], row["step"]) == (1, 2):
+                if (job.trial, row["step"]) == (1, 2):
                     server.stop()
-                if (job["trial"], row["step"]) == (3, 1):
+                if (job.trial, row["step"]) == (3, 1):
                     server.start()
                 yield row
 

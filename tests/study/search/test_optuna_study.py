@@ -70,10 +70,10 @@ def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, mon
     session = open_session(plan_of(*options))
     monkeypatch.setattr(session.optuna, "report", lambda *_: False)
     monkeypatch.setattr(session.optuna, "tell", lambda *_: None)
-    job = session.suggest("t")
+    job = session.ask("t")
     for step in range(1, 6):
-        session.result("t", {"step": step, "mAP": 0.1 * step, "total_steps": 5})
-    assert job["trial"] == 0 and content(session)[0][0] == TrialState.RUNNING
+        session.hear("t", {"step": step, "mAP": 0.1 * step, "total_steps": 5})
+    assert job.trial == 0 and content(session)[0][0] == TrialState.RUNNING
     state, value, *_, curve = content(open_session(plan_of(*options)))[0]
     assert (state, value) == (TrialState.COMPLETE, 0.5) and len(curve) == 5
 

@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 
 from dcreid.config import Config, ConfigError
 from dcreid.presets import preset
-from search_spaces.space import Space
+from search_spaces.space import Space, adapt_space
 from search_spaces.spaces import SPACES
-from study.search.samplers import SAMPLERS, _PrunedCount, adapt_space, make_sampler
+from study.search.samplers import SAMPLERS, make_sampler, pruned_as_complete
 
 
 def quality(config: Config) -> float:
@@ -107,7 +107,7 @@ def test_pruned_trials_count_as_no_better_than_the_worst_complete(direction: str
         study.tell(trial, state=TrialState.PRUNED)
     study.tell(trials[3], sign * 0.4)
     study.tell(trials[4], sign * 0.5)
-    counted = _PrunedCount(study)._get_trials(states=(TrialState.COMPLETE,))
+    counted = pruned_as_complete(study)._get_trials(states=(TrialState.COMPLETE,))
     assert [trial.value for trial in counted] == [sign * value for value in (0.2, 0.4, 0.4, 0.5)]
     assert [trial.state for trial in study.trials[:3]] == [TrialState.PRUNED] * 3
 

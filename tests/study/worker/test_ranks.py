@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import pandas as pd
 import pytest
 
 from dcreid.data import load_dataset
-from study.command.options import OptionError
+from study.errors import OptionError
+from study.job import Job
+from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.record.storage import Storage
 from study.worker import ranks
-from study.worker.ranks import ProcessesError, RankError, processes_of_trial, trial_ranks
-from study.worker.trainable import trial_rows
+from study.worker.ranks import RankError, trial_ranks
+from study.worker.rows import trial_rows
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 # A network whose results do not turn on the last bit of a sum.
@@ -33,7 +36,7 @@ STEADY = (
 WORKER = """
 import json, sys
 from study.worker.ranks import trial_ranks
-from study.worker.trainable import trial_rows
+from study.worker.rows import trial_rows
 
 job = json.loads(sys.argv[1])
 with trial_ranks(job) as ranks:
@@ -54,6 +57,10 @@ with trial_ranks(json.loads(sys.argv[1])):
 # --- how many
 
 
+def plan_with(plan_of: Callable[..., StudyPlan], processes: int | None, cpus: float) -> StudyPlan:
+    return replace(plan_of(), processes_per_trial=processes, cpus_per_trial=cpus)
+
+
 @pytest.mark.parametrize(
     ("asked", "cpus", "gpus", "processes"),
     [
@@ -61,8 +68,10 @@ with trial_ranks(json.loads(sys.argv[1])):
         (1, 1.0, 0.5, 1), (1, 1.0, 1.0, 1), (2, 1.0, 2.0, 2), (3, 3.5, 0.0, 3),
     ],
 )  # fmt: skip
-def test_one_for_each_gpu_or_as_asked(asked: int | None, cpus: float, gpus: float, processes: int):
-    assert processes_of_trial(asked, cpus, gpus) == processes
+def test_one_for_each_gpu_or_as_asked(
+    asked: int | None, cpus: float, gpus: float, processes: int, plan_of: Callable[..., StudyPlan]
+):
+    assert plan_with(plan_of, asked, cpus).processes(gpus) == processes
 
 
 @pytest.mark.parametrize(
@@ -73,9 +82,11 @@ def test_one_for_each_gpu_or_as_asked(asked: int | None, cpus: float, gpus: floa
         (1, 4.0, 2.0, "give --gpus-per-trial 1"), (3, 4.0, 2.0, "give --gpus-per-trial 3"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together_is_refused(asked: int | None, cpus: float, gpus: float, told: str):
-    with pytest.raises(ProcessesError, match=told):
-        processes_of_trial(asked, cpus, gpus)
+def test_what_does_not_go_together_is_refused(
+    asked: int | None, cpus: float, gpus: float, told: str, plan_of: Callable[..., StudyPlan]
+):
+    with pytest.raises(OptionError, match=told):
+        plan_with(plan_of, asked, cpus).processes(gpus)
 
 
 def test_the_command_refuses_what_it_can_before_work_starts(plan_of):
@@ -91,20 +102,20 @@ def test_the_command_refuses_what_it_can_before_work_starts(plan_of):
 
 
 @pytest.fixture
-def job(plan_of, tmp_path: Path) -> dict[str, Any]:
+def job(plan_of, tmp_path: Path) -> Job:
     plan = plan_of(*STEADY)
-    return {
+    return Job(**{
         "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
         "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 2.0, "gpus": 0.0, "processes": 2,
         "stages": str(tmp_path / "stages"), "shared_stages": 2, "hang_timeout": 1800.0,
         "checkpoint_activations": False,
         "fingerprint": load_dataset(plan.config.data, None).fingerprint(),
-    }  # fmt: skip
+    })  # fmt: skip
 
 
-def rows_of(job: dict[str, Any]) -> list[dict[str, Any]]:
-    with trial_ranks(job) as joined:
-        return list(trial_rows(job, ranks=joined))
+def rows_of(job: Job) -> list[dict[str, Any]]:
+    with trial_ranks(job) as process_group:
+        return list(trial_rows(job, ranks=process_group))
 
 
 def check_rows(ours: list[dict[str, Any]], whole: list[dict[str, Any]]) -> None:
@@ -116,35 +127,33 @@ def check_rows(ours: list[dict[str, Any]], whole: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_tell_one_processs_rows_and_either_goes_on_from_the_other(
-    job: dict[str, Any], tmp_path: Path
-):
-    alone = job | {"processes": 1, "storage": str(tmp_path / "alone")}
+def test_two_processes_tell_one_processs_rows_and_either_goes_on_from_the_other(job: Job, tmp_path: Path):
+    alone = replace(job, **{"processes": 1, "storage": str(tmp_path / "alone")})
     whole = rows_of(alone)
     two = rows_of(job)
     check_rows(two, whole)
     assert len(list((tmp_path / "stages").iterdir())) == 4  # two of each: sums differ in the last bit
-    again = rows_of(job | {"storage": str(tmp_path / "again")})  # takes over what two have left
+    again = rows_of(replace(job, **{"storage": str(tmp_path / "again")}))  # takes over what two have left
     check_rows(again, whole)
     assert again[1]["saved_seconds"] > 0
-    cut = job | {"storage": str(tmp_path / "cut")}
-    with trial_ranks(cut) as joined:
-        rows = trial_rows(cut, ranks=joined)
+    cut = replace(job, **{"storage": str(tmp_path / "cut")})
+    with trial_ranks(cut) as process_group:
+        rows = trial_rows(cut, ranks=process_group)
         first = [next(rows) for _ in range(3)]
         rows.close()
-    check_rows(first + rows_of(cut | {"processes": 1, "recorded": 2}), whole)
+    check_rows(first + rows_of(replace(cut, **{"processes": 1, "recorded": 2})), whole)
 
 
-def test_a_process_that_does_not_start_is_told(job: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+def test_a_process_that_does_not_start_is_told(job: Job, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ranks.sys, "executable", "/bin/false")
     with pytest.raises(RankError, match=r"^rank 1 of 2 ended with status 1$"), trial_ranks(job):
         pass
 
 
 def test_what_ended_the_attempt_before_is_told_once(
-    job: dict[str, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    Storage(job["storage"]).write("rank.txt", b"rank 1 of 2 was killed by SIGKILL")
+    Storage(job.storage).write("rank.txt", b"rank 1 of 2 was killed by SIGKILL")
     monkeypatch.setattr(ranks.sys, "executable", "/bin/false")
     for _ in range(2):
         with pytest.raises(RankError), trial_ranks(job):
@@ -153,7 +162,7 @@ def test_what_ended_the_attempt_before_is_told_once(
 
 
 @pytest.fixture
-def start(job: dict[str, Any]) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], int]]]:
+def start(job: Job) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], int]]]:
     """Starts a process that works on the trial; returns it and its second rank once it has told a line."""
     started = []
 
@@ -211,12 +220,12 @@ def test_a_rank_that_dies_ends_the_trial_with_the_reason(start):
 
 
 @pytest.mark.slow
-def test_a_first_rank_that_cannot_leave_ends_itself_and_the_reason_is_kept(start, job: dict[str, Any]):
+def test_a_first_rank_that_cannot_leave_ends_itself_and_the_reason_is_kept(start, job: Job):
     process, rank = start(STUCK)
     os.kill(rank, signal.SIGKILL)
     process.communicate(timeout=120)
     assert process.returncode == 1
-    assert Storage(job["storage"]).read("rank.txt") == b"rank 1 of 2 was killed by SIGKILL"
+    assert Storage(job.storage).read("rank.txt") == b"rank 1 of 2 was killed by SIGKILL"
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,13 @@ import pytest
 
 from dcreid.network.backbone import Backbone
 from dcreid.training import DivergedError
+from study.job import Job
 from study.record.storage import Storage
 from study.record.trial_tables import load_joins, load_queries
 from study.worker import trainable
 from study.worker.checkpoints import checkpoint_steps
-from study.worker.trainable import run_trial, trial_rows
+from study.worker.rows import _best_step, trial_rows
+from study.worker.trainable import run_trial
 
 # Of a row, what a second run measures anew.
 _CLOCKS = (
@@ -29,15 +32,15 @@ _CLOCKS = (
 
 
 @pytest.fixture
-def job(plan_of, data, tmp_path: Path) -> dict[str, Any]:
+def job(plan_of, data, tmp_path: Path) -> Job:
     plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
-    return {
+    return Job(**{
         "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
         "fingerprint": data.fingerprint(),
         "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
         "hang_timeout": 1800.0,
         "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def results(rows: Any) -> list[dict[str, Any]]:
@@ -54,11 +57,11 @@ def test_rows_are_the_untrained_network_and_every_step(job):
 
 
 def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
-    whole = results(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    whole = results(trial_rows(replace(job, **{"storage": str(tmp_path / "whole")})))
     rows = trial_rows(job)
     first = results([next(rows), next(rows), next(rows)])
     rows.close()
-    assert first + results(trial_rows(job | {"recorded": 2})) == whole
+    assert first + results(trial_rows(replace(job, **{"recorded": 2}))) == whole
     ours, theirs = (load_joins(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     assert len(ours) == whole[0]["classes_after"] - whole[-1]["classes_after"]
@@ -66,7 +69,7 @@ def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
 
 def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
     rows = list(trial_rows(job))
-    table = load_queries(Storage(job["storage"]))
+    table = load_queries(Storage(job.storage))
     assert table is not None and sorted(set(table.step)) == [row["step"] for row in rows]
     for row in rows:
         queries = table[table.step == row["step"]]
@@ -81,12 +84,12 @@ def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
 @pytest.mark.parametrize("reports", [1, 3])
 def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, reports: int):
     """Cut before the first checkpoint, and behind the second."""
-    list(trial_rows(job | {"storage": str(tmp_path / "whole")}))
+    list(trial_rows(replace(job, **{"storage": str(tmp_path / "whole")})))
     rows = trial_rows(job)
     for _ in range(reports):
         next(rows)
     rows.close()
-    list(trial_rows(job | {"recorded": reports - 1}))
+    list(trial_rows(replace(job, **{"recorded": reports - 1})))
     ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
@@ -96,27 +99,27 @@ def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pyte
     monkeypatch.setattr(Backbone, "checkpoint_activations", lambda self: told.append(self))
     next(trial_rows(job))
     assert not told
-    next(trial_rows(job | {"checkpoint_activations": True}))
+    next(trial_rows(replace(job, **{"checkpoint_activations": True})))
     assert len(told) == 1
 
 
 def test_the_checkpoint_kept_as_the_best_is_the_first_of_equals():
     history = [SimpleNamespace(step=i, mAP=value) for i, value in enumerate((0.3, 0.5, None, 0.5, 0.4), 1)]
-    assert trainable._best_step(history) == 2 and trainable._best_step(history[2:3]) is None
+    assert _best_step(history) == 2 and _best_step(history[2:3]) is None
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
     whole = results(trial_rows(job))
-    assert results(trial_rows(job | {"recorded": 1})) == whole[2:]
-    assert results(trial_rows(job | {"recorded": whole[-1]["step"]})) == []
+    assert results(trial_rows(replace(job, **{"recorded": 1}))) == whole[2:]
+    assert results(trial_rows(replace(job, **{"recorded": whole[-1]["step"]}))) == []
 
 
 def test_recorded_steps_whose_checkpoints_are_lost_are_not_told_again(job):
     whole = results(trial_rows(job))
-    storage = Storage(job["storage"])
+    storage = Storage(job.storage)
     for step in checkpoint_steps(storage):
         storage.delete(f"step-{step:03d}.pt")
-    assert results(trial_rows(job | {"recorded": 3})) == whole[4:]
+    assert results(trial_rows(replace(job, **{"recorded": 3}))) == whole[4:]
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def rows(job: dict[str, Any], on_epoch: Any, ranks: Any) -> Any:
+    def rows(job: Job, on_epoch: Any, ranks: Any) -> Any:
         logging.getLogger("dcreid.study").warning("step-001.pt is damaged and passed over")
         yield {"step": 1}
         raise error
@@ -137,26 +140,26 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 def test_divergence_is_told_as_such(job, told, monkeypatch):
     raising(monkeypatch, DivergedError("loss is nan in epoch 1 of stage 2"))
-    run_trial(job)
+    run_trial(vars(job))
     assert told[-1] == {"diverged": "loss is nan in epoch 1 of stage 2"}
 
 
 def test_warnings_go_with_the_next_row_once(job, told, monkeypatch):
     raising(monkeypatch, DivergedError("x"))
-    run_trial(job)
+    run_trial(vars(job))
     assert told[0]["notes"] == ["step-001.pt is damaged and passed over"] and "notes" not in told[1]
 
 
 def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, told, monkeypatch):
     raising(monkeypatch, KeyError("left_out"))
-    run_trial(job)
+    run_trial(vars(job))
     assert told[-1] == {"failed": "KeyError: 'left_out'"}
-    assert "Traceback" in (Path(job["storage"]) / "error.txt").read_text()
+    assert "Traceback" in (Path(job.storage) / "error.txt").read_text()
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("CUDA error"), MemoryError()])
 def test_what_a_second_try_may_mend_is_raised_for_tune(job, told, monkeypatch, error: Exception):
     raising(monkeypatch, error)
     with pytest.raises(RuntimeError, match=f"^{type(error).__name__}: "):
-        run_trial(job)
+        run_trial(vars(job))
     assert told == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]

@@ -13,7 +13,10 @@ from dcreid.checked import allowed
 from dcreid.config import fields
 from dcreid.presets import paper, small
 from study import run
-from study.command.options import OptionError, option_name, overrides, parser, resolve, settings_left_out
+from study.command.method_options import option_name
+from study.command.parser import parser
+from study.command.resolve import overrides, resolve, settings_left_out
+from study.errors import OptionError
 from study.plan import StudyPlan
 
 TOP = parser()

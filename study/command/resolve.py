@@ -1,8 +1,4 @@
-"""The command line of `study/run.py`, and the plan that it means.
-
-The options themselves are in `study/command/study_options.py` and, made from the method's configuration, in
-`study/command/method_options.py`.
-"""
+"""From options to the plan that they mean; a study that goes on has its own plan, and options change it."""
 
 from __future__ import annotations
 
@@ -15,17 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from dcreid.config import Config, fields
-from dcreid.presets import preset
 from dcreid.data.readers.layout import LAYOUTS
+from dcreid.presets import preset
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space
-from study.command.method_options import add_method_options, option_name
-from study.command.study_options import NO_GPUS, add_study_options
+from study.errors import OptionError
 from study.plan import StudyPlan, default_name
 from study.record.folder import find_study, read_plan
-from study.worker.ranks import ProcessesError, processes_of_trial
-
-__all__ = ["OptionError", "command_line", "option_name", "overrides", "parser", "resolve"]
 
 _DEFAULT_SAMPLES = {"synthetic": 6}
 # From so many samples on a search begins with the settings of the paper's tables.
@@ -36,24 +28,6 @@ _SESSION_OPTIONS = (
     *("processes_per_trial", "concurrency", "time_budget", "address", "max_failures", "share"),
     *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm", "checkpoint_activations"),
 )
-
-
-class OptionError(Exception):
-    """Options that do not go together; the message says which and what to do."""
-
-
-def parser() -> argparse.ArgumentParser:
-    """All options, grouped; config options carry no default, so that what was given is known."""
-    top = argparse.ArgumentParser(
-        prog="python study/run.py",
-        usage="%(prog)s [OPTION ...]",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_study_options(top)
-    add_method_options(top)
-    return top
 
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
@@ -180,17 +154,13 @@ def _reused(given: argparse.Namespace) -> list[str]:
 
 
 def _check_budget(plan: StudyPlan) -> None:
-    if plan.gpu_hours is not None and plan.gpus_per_trial == 0:
-        raise OptionError(NO_GPUS.format(plan.gpu_hours))
+    if plan.gpus_per_trial is not None:
+        plan.check_gpu_hours(plan.gpus_per_trial)
 
 
 def _check_processes(plan: StudyPlan) -> None:
-    if plan.gpus_per_trial is None:  # depends on the cluster, which is not known yet
-        return
-    try:
-        processes_of_trial(plan.processes_per_trial, plan.cpus_per_trial, plan.gpus_per_trial)
-    except ProcessesError as error:
-        raise OptionError(str(error)) from None
+    if plan.gpus_per_trial is not None:  # else it depends on the cluster, which is not known yet
+        plan.processes(plan.gpus_per_trial)
 
 
 def _check_activations(plan: StudyPlan) -> None:
@@ -244,21 +214,3 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
 def command_line(argv: Sequence[str]) -> str:
     """The command as the user would type it again."""
     return shlex.join(["python", "study/run.py", *argv])
-
-
-_ABOUT = """\
-Runs Algorithm 1 (unsupervised video person re-identification by bottom-up
-clustering) as a Ray Tune study, searched by Optuna. Without options: the
-embedded synthetic data, in a few minutes on a laptop.
-
-  python study/run.py                                    # see it work
-  python study/run.py --dataset mars --data-root MARS    # the paper's data
-  python study/run.py --dataset mars --samples 50        # the same, found in data/mars
-  python study/run.py --dataset mars --data-root MARS --plan table1 --seeds 3
-  python study/run.py --resume STUDY                     # go on
-
-Trial 0 is always the paper's configuration; a search of 20 samples or more
-begins with the seven settings of the paper's Tables 1 to 3. The same command
-again continues the study. An option of the method that is given is held
-fixed; the rest of the space is searched. Defaults stand in brackets: those for
-MARS first."""

@@ -1,0 +1,20 @@
+"""What a user can mend: run.py and `python -m study` print the message and end with status 2."""
+
+from __future__ import annotations
+
+
+class StudyError(Exception):
+    """A study that cannot be run or read; the message says what to do."""
+
+
+class StorageError(Exception):
+    """A storage or database that cannot be used; the message names the option and what is wrong."""
+
+
+class OptionError(Exception):
+    """Options that do not go together; the message says which and what to do."""
+
+
+def first_line(error: object, otherwise: str) -> str:
+    """The first line with anything in it of what an error says; `otherwise` where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), otherwise)

@@ -1,0 +1,26 @@
+"""A trial's job: all that a worker is told. Tune, and the trial's other ranks, get it as a dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial, to be run from the merge step after `recorded` on."""
+
+    trial: int
+    config: dict[str, Any]  # of dcreid.config.Config, nested
+    root: str | None  # of the data set
+    fingerprint: str  # of the data set
+    cache: str  # folder of packed frames
+    storage: str  # folder or URI of the trial's checkpoints
+    recorded: int  # newest merge step in the ledger; -1 = none
+    stages: str  # folder or URI of the stages that trials share
+    shared_stages: int  # leading stages that others may have, or want
+    hang_timeout: float  # seconds without a sign of life that the driver allows
+    cpus: float
+    gpus: float
+    processes: int
+    checkpoint_activations: bool

@@ -1,0 +1,43 @@
+"""Names of stages of training, under which trials share them.
+
+A stage is named by everything that acts up to it, the labels of the merges made so far included; so
+stages of one name are equal, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from jaxtyping import Int
+from torch import Tensor
+
+from dcreid.config import Config
+from dcreid.memory import update_rate
+
+# Fields that act on merges, which the labels tell, or on what is reported only.
+MERGE_FIELDS = (
+    *("merge.merge_rate", "merge.lambda1", "merge.lambda2", "merge.intra", "merge.distance", "merge.method"),
+    *("merge.max_steps", "evaluate.eval_every", "train.leak_audit"),
+)
+_AS_VALUES = ("train.alpha", "train.alpha_schedule")  # what α is in each stage counts, not how it came
+_FROM_STAGE_2 = ("train.later_epochs", "train.later_lr", "train.memory_init")
+
+
+def stage_key(config: Config, labels_history: Sequence[Int[Tensor, " n"]] = (), where: str = "") -> str:
+    """64 hex digits that name the stage trained after these merges (the first after none).
+
+    where: what else decides the result: data, code, kind of device.
+    """
+    stage = len(labels_history) + 1
+    left_out = MERGE_FIELDS + _AS_VALUES + (_FROM_STAGE_2 if stage == 1 else ())
+    acting = {name: value for name, value in config.flat().items() if name not in left_out}
+    train, rate = config.train, config.merge.merge_rate
+    acting["alphas"] = [
+        update_rate(train.alpha_schedule, train.alpha, rate, step) for step in range(1, stage + 1)
+    ]
+    digest = hashlib.sha256(f"{where} {json.dumps(acting, sort_keys=True)}".encode())
+    for labels in labels_history:
+        digest.update(labels.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,34 @@
+"""Optuna's study of a plan: its storage, sampler and pruner."""
+
+from __future__ import annotations
+
+import optuna
+
+from search_spaces.space import adapt_space
+from study.plan import StudyPlan
+from study.record.ledger import Ledger
+from study.search.database import OptunaStudyInDatabase, open_database
+from study.search.optuna_study import OptunaStudy, journal
+from study.search.pruners import make_pruner
+from study.search.samplers import make_sampler
+
+
+def open_optuna_study(plan: StudyPlan, tracklets: int, ledger: Ledger) -> OptunaStudy | None:
+    space = plan.search_space
+    if space is None:
+        return None
+    # Grid points are given, not drawn.
+    name = "random" if plan.sampler == "grid" else plan.sampler
+    adapted, seed = adapt_space(space, plan.sampler), plan.config.seed
+
+    def sampler(draw: int) -> optuna.samplers.BaseSampler:
+        return make_sampler(name, adapted, seed, draw)
+
+    grace = plan.grace or max(1, plan.config.merge.merge_steps(tracklets) // 3)
+    pruner = make_pruner(plan.pruner, grace)
+    if plan.optuna_storage is None:
+        return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
+    first = ledger.sessions[0]
+    owner = f"{first['time']:.6f}-{first['pid']}"
+    database = open_database(plan.optuna_storage)
+    return OptunaStudyInDatabase(database, owner, plan.name, sampler, pruner, plan.objective)
