@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from analysis.data.results import ResultsError
+from analysis.data.folder import ResultsError
 from dcreid.config import ConfigError
 from dcreid.data.tracklets import DataError
 from dcreid.network.backbone import BackboneError

@@ -19,19 +19,19 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis import command
 from analysis.data.results import Group, load
-from analysis.data.runs import AT, Run, of_experiment, runs
+from analysis.data.runs import AT, Run, of_experiment, runs, runs_of
 from analysis.data.symbols import symbol
 from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
 from analysis.figures.search import search_figures
-from analysis.figures.series import Series, over_parameter, over_steps, printed_points
-from analysis.figures.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled
-from analysis.stats.tests import FEWEST_SEEDS
+from analysis.figures.series import NO_FINAL_RUN, Series, over_parameter, over_steps, printed_points
+from analysis.figures.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled, whole_numbers
+from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.tables import file_name
+from search_spaces.paper import FINAL
 from study.record.intervals import estimate
 
 # plan, name of the file, title, field on the axis
@@ -62,9 +62,9 @@ def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
 
 def fig3(found: Sequence[Run], group: Group) -> Figure | str:
     """Rank-1 and both mAPs against the merge step; step 0 is the untrained network."""
-    final = [run for run in found if "fig3/final" in run.experiments]
+    final = runs_of(found, FINAL)
     if not final:
-        return "the final setting was not run to its end (any plan has it)"
+        return NO_FINAL_RUN
     figure, (left, right) = panels(2)
     kinds = ((left, "rank1", "rank-1"), (right, "mAP_trapezoid", "mAP, trapezoid"), (right, "mAP", "mAP"))
     for ax, metric, label in kinds:
@@ -77,7 +77,7 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
     for ax, what in ((left, "rank-1 (%)"), (right, "mAP (%)")):
         _percent_axis(ax)
         ax.set(xlabel="merge step (0: untrained)", ylabel=what)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax.xaxis)
         ax.legend()
     figure.suptitle(f"{group.name}, {_seeds(len(final))}", **_HEADING)
     return figure

@@ -26,11 +26,12 @@ from torch import Tensor
 
 from analysis import command
 from analysis.data.results import load
-from analysis.figures.joins import joins_figure, judged
+from analysis.figures.joins import joins_figure
 from analysis.figures.style import LINES, panels, save, styled
 from analysis.people.network import Rebuilt, rebuild
 from analysis.people.pictures import class_sheet, rank_sheet
 from analysis.people.rank_lists import by_difficulty, rank_lists
+from analysis.stats.joins import with_causes
 from dcreid.clustering.distances import cross_distances
 from dcreid.data.tracklets import Ints, Split
 from study.record.trial_tables import joins_table
@@ -51,7 +52,7 @@ def pictures(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image | Figure | str
         yield "gallery-map", gallery_map(v[data.gallery].numpy(), test, data.gallery)
     yield from _class_sheets(rebuilt)
     joins = joins_table(rebuilt.algorithm.joins)
-    yield "joins", joins_figure([judged(joins, rebuilt.algorithm.config.merge)])
+    yield "joins", joins_figure([with_causes(joins, rebuilt.algorithm.config.merge)])
 
 
 def _rank_sheets(rebuilt: Rebuilt, v: Float[Tensor, "t d"]) -> Iterator[tuple[str, Image.Image]]:

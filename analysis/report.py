@@ -22,19 +22,21 @@ import pandas as pd
 
 from analysis import command
 from analysis.curves import figures
+from analysis.data.changes import changed_in_base, changed_in_preset
 from analysis.data.results import Group, Results, Study, load
 from analysis.data.runs import AT, of_experiment, runs
 from analysis.figures.style import styled
 from analysis.page.html import facts, page, paragraph, picture, plot, preformatted
 from analysis.page.reproduce import recipes
 from analysis.page.spent import spent
-from analysis.page.typeset import MISSING, Table, html_table, mean
-from analysis.stats.ablations import departures
+from analysis.page.typeset import Table, html_table
 from analysis.stats.claims import CLAIMS, judge
-from analysis.stats.confirmed import describe, verdict
+from analysis.stats.confirmed import verdict
+from analysis.stats.measures import HEADINGS, MEASURES
 from analysis.tables import tables
 from dcreid.config import Config
-from study.record.intervals import estimate
+from search_spaces.paper import FINAL
+from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
 
 # Pictures of analysis/ranks.py in the order in which they are shown, and what they are called.
@@ -81,13 +83,13 @@ def _summary(group: Group) -> str:
     found = runs(group)
     pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
     for at in ("untrained", *AT):
-        told = []
-        for metric, name in (("rank1", "rank-1"), ("mAP_trapezoid", "mAP trapezoid"), ("mAP", "mAP")):
-            value = estimate(of_experiment(found, "fig3/final", metric, at))
-            told.append(f"{name} {mean(value.mean, value.half)}")
-        count = len(of_experiment(found, "fig3/final", "mAP", at))
+        texts = [
+            f"{HEADINGS[metric]} {estimate(of_experiment(found, FINAL, metric, at)).text()}"
+            for metric in MEASURES
+        ]
+        count = len(of_experiment(found, FINAL, "mAP", at))
         what = "untrained network" if at == "untrained" else f"final setting, {at} step"
-        pairs.append((what, f"{', '.join(told)} ({count} runs)" if count else "not run"))
+        pairs.append((what, f"{', '.join(texts)} ({count} runs)" if count else "not run"))
     if any(study.plan.space is not None for study in group.studies):
         pairs.append(("best of the search", verdict(found, group)))
     verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]
@@ -114,7 +116,7 @@ def _about(study: Study) -> str:
         ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
                  f"{study.data['queries']:,} queries; {study.data['protocol']}"),
         ("problems of the data", "; ".join(study.data.get("problems", [])) or "none"),
-        ("changed from the preset", departures(group)),
+        ("changed from the preset", changed_in_preset(group)),
         *spent(study),
         ("machine", f"{hardware.get('host')}, {hardware.get('cpus')} CPUs, "
                     f"GPUs: {', '.join(hardware.get('gpus') or []) or 'none'}; {hardware.get('platform')}"),
@@ -188,7 +190,7 @@ def _failed(results: Results) -> str:
 
 
 def _trouble(trial: TrialRecord, group: Group) -> tuple[str, str, str, str]:
-    name = f"{describe(Config.from_dict(trial.config), group)}, seed {trial.seed}"
+    name = f"{changed_in_base(Config.from_dict(trial.config), group)}, seed {trial.seed}"
     state = "not finished" if trial.state == "running" else trial.state
     total = trial.total_steps
     return (

@@ -19,20 +19,15 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis import command
+from analysis.data.changes import changed_in_preset
 from analysis.data.results import Group, load
 from analysis.data.runs import runs
-from analysis.figures.joins import joins_table
 from analysis.page.typeset import FORMATS, Table
-from analysis.stats.ablations import (
-    ABLATIONS,
-    ablation_table,
-    choices_table,
-    departures,
-    leak_table,
-    others_table,
-)
+from analysis.stats.ablations import ABLATIONS, ablation_table, others_table
 from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
+from analysis.stats.joins import joins_table
+from analysis.stats.variants import choices_table, leak_table
 
 
 def tables(group: Group) -> Iterator[Table]:
@@ -63,7 +58,7 @@ def heading(group: Group) -> str:
     return (
         f"{group.name}: {group.train_tracklets:,} training tracklets; studies {named}; "
         f"{finished} of {total} trials complete\n"
-        f"changed from the preset {group.dataset}: {departures(group)}"
+        f"changed from the preset {group.dataset}: {changed_in_preset(group)}"
     )
 
 

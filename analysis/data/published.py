@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DATASETS = {"mars": "MARS", "duke": "DukeMTMC-VideoReID"}
+SHORT = {"mars": "MARS", "duke": "Duke"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ TABLE5: dict[str, Published] = {
 # Where the text says the best values of Figs 4 and 5 lie, on both data sets.
 BEST_LAMBDA1 = 0.06
 BEST_LAMBDA2 = 0.003
+
+
+def ablations(dataset: str) -> dict[str, Published]:
+    """The rows of Tables 1 to 3, by experiment; none for data that the paper does not use."""
+    return {name: row for table in (TABLE1, TABLE2, TABLE3) for name, row in table.get(dataset, {}).items()}
 
 
 def final_setting(dataset: str) -> Published | None:

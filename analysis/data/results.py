@@ -16,25 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from analysis.data.folder import ResultsError, read_description, read_trials
 from dcreid.config import Config, ConfigError, completed
+from study.errors import StudyError
 from study.plan import StudyPlan
-from study.record.ledger import FINISHED, Ledger, TrialRecord
-from study.record.schema import StudyError, check_schema
+from study.record.ledger import FINISHED, TrialRecord
+from study.record.schema import check_schema
 from study.record.storage import Storage
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
-_OF_TRIAL = (
-    *("study", "trial", "seed", "state", "reason", "origin", "labels", "digest", "reused"),
-    *("objective", "value"),
-)
 _DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
-
-
-class ResultsError(Exception):
-    """A study that cannot be read; the message names the folder and what to do."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Study:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What study.json tells of the data: name, protocol, counts, fingerprint."""
+        """What study.json says of the data: name, protocol, counts, fingerprint."""
         described: dict[str, Any] = self.description["dataset"]
         return described
 
@@ -98,7 +90,7 @@ class Group:
 
     @property
     def is_papers_data(self) -> bool:
-        """Whether this is the whole data set that the paper used, as far as its size tells."""
+        """Whether this is the whole data set that the paper used, as far as its size shows."""
         return self.train_tracklets == FULL_SIZE.get(self.dataset)
 
 
@@ -134,7 +126,7 @@ def load(folders: Iterable[Path | str], *, finished: bool = True) -> Results:
 
 def load_study(folder: Path) -> Study:
     """Reads one study folder. Raises ResultsError."""
-    description = _description(folder)
+    description = read_description(folder)
     try:
         check_schema(description.get("schema", 1), folder / "study.json")
         plan = StudyPlan.from_dict(description["plan"])
@@ -142,7 +134,7 @@ def load_study(folder: Path) -> Study:
         if missing:
             raise KeyError(missing[0])
         _ = plan.config
-        trials, sessions = _trials(folder)
+        trials, sessions = read_trials(folder)
     except StudyError as error:  # of a newer version, and says so
         raise ResultsError(str(error)) from None
     except (ConfigError, KeyError, TypeError) as error:
@@ -164,80 +156,6 @@ def setting(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _description(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise ResultsError(f"{folder}: no such folder; give the folder of a study (with study.json in it)")
-    path = folder / "study.json"
-    if not path.is_file():
-        inside = sorted(entry.parent.name for entry in folder.glob("*/study.json"))
-        hint = f"it holds the studies {', '.join(inside[:5])}: name one" if inside else "no study.json in it"
-        raise ResultsError(f"{folder}: not the folder of a study; {hint}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ResultsError(f"{path}: not readable ({error}); copy it again") from None
-    if not isinstance(content, dict) or not {"plan", "dataset"} <= content.keys():
-        raise ResultsError(f"{path}: not a study's description; copy it again")
-    return content
-
-
-def _trials(folder: Path) -> tuple[list[TrialRecord], list[tuple[float, float]]]:
-    """The trials, and when each session began and was last heard of."""
-    ledger, table = folder / "ledger.jsonl", folder / "results.parquet"
-    sessions: list[tuple[float, float]] = []
-    if ledger.is_file():
-        read = Ledger(ledger, read_only=True)
-        records = list(read.trials.values())
-        sessions = [(one["time"], one["last"]) for one in read.sessions]
-    elif table.is_file():
-        try:
-            records = _records(pd.read_parquet(table))
-        except (OSError, ValueError) as error:
-            raise ResultsError(f"{table}: not readable ({error}); copy it again") from None
-    else:
-        raise ResultsError(f"{folder}: neither ledger.jsonl nor results.parquet in it; copy one of them")
-    if not records:
-        raise ResultsError(f"{folder}: no trial has been started yet")
-    for record in records:
-        Config.from_dict(record.config)
-    return records, sessions
-
-
-def _records(table: pd.DataFrame) -> list[TrialRecord]:
-    """Trials as results.parquet tells them: those without a step, and what was drawn, are not in it."""
-    found: dict[int, TrialRecord] = {}
-    for row in table.sort_values(["trial", "step"]).to_dict("records"):
-        values = {str(name): _plain(value) for name, value in row.items()}
-        number = int(values["trial"])
-        if number not in found:
-            flat = {n.removeprefix("config."): v for n, v in values.items() if n.startswith("config.")}
-            found[number] = TrialRecord(
-                number=number,
-                config=Config().replace(**flat).to_dict(),
-                digest=values["digest"],
-                origin=values["origin"],
-                labels=tuple(filter(None, values["labels"].split(","))),
-                params={},
-                distributions={},
-                created=float("nan"),
-                state=values["state"],
-                reason=values["reason"],
-                reused=values.get("reused"),
-                attempts=1,
-            )
-        if values["step"] is None:  # it ended before it reported anything
-            continue
-        step = {n: v for n, v in values.items() if not n.startswith("config.") and n not in _OF_TRIAL}
-        found[number].steps[int(step["step"])] = step
-    return list(found.values())
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's scalars as Python's, missing values as None."""
-    plain = value.item() if hasattr(value, "item") else value
-    return None if plain is None or plain != plain else plain
-
-
 def _grouped(studies: Sequence[Study]) -> list[Group]:
     members: dict[tuple[str, ...], list[Study]] = {}
     for study in studies:
@@ -247,18 +165,18 @@ def _grouped(studies: Sequence[Study]) -> list[Group]:
 
 
 def _group_name(study: Study, groups: Sequence[Sequence[Study]]) -> str:
-    """The data set's name, with what tells it from the other groups of that name."""
+    """The data set's name, with what sets it apart from the other groups of that name."""
     name = str(study.data["name"])
     others = [group[0] for group in groups if group[0].setting != study.setting]
     namesakes = [other for other in others if other.data["name"] == name]
     if not namesakes:
         return name
-    own, held = study.plan.config.flat(), [other.plan.config.flat() for other in namesakes]
-    differing = [key for key in own if key != "seed" and any(flat[key] != own[key] for flat in held)]
-    told = [f"{key} {own[key]}" for key in differing[:3]]
+    own, theirs = study.plan.config.flat(), [other.plan.config.flat() for other in namesakes]
+    differing = [key for key in own if key != "seed" and any(flat[key] != own[key] for flat in theirs)]
+    marks = [f"{key} {own[key]}" for key in differing[:3]]
     if any(other.data["protocol"] != study.data["protocol"] for other in namesakes):
-        told.append(str(study.data["protocol"]))
-    return f"{name} ({', '.join(told) or 'data ' + str(study.data['fingerprint'])})"
+        marks.append(str(study.data["protocol"]))
+    return f"{name} ({', '.join(marks) or 'data ' + str(study.data['fingerprint'])})"
 
 
 def _states(studies: Sequence[Study]) -> str:

@@ -103,19 +103,24 @@ def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
     return pd.Series({run.trial.seed: run.value(metric, at) for run in runs}, dtype=float).sort_index()
 
 
+def runs_of(runs: Sequence[Run], experiment: str) -> list[Run]:
+    """The runs that belong to an experiment."""
+    return [run for run in runs if experiment in run.experiments]
+
+
 def of_experiment(runs: Sequence[Run], experiment: str, metric: str, at: str) -> pd.Series[float]:
     """A metric by seed of the runs that belong to an experiment; empty where it was not run."""
-    return by_seed([run for run in runs if experiment in run.experiments], metric, at)
+    return by_seed(runs_of(runs, experiment), metric, at)
 
 
 def count(runs: Sequence[Run], experiment: str) -> str:
     """How many runs an experiment has, for a table: `3`, or `3, 1 diverged`."""
-    states = [run.diverged for run in runs if experiment in run.experiments]
-    return f"{len(states)}, {sum(states)} diverged" if any(states) else str(len(states))
+    diverged = [run.diverged for run in runs_of(runs, experiment)]
+    return f"{len(diverged)}, {sum(diverged)} diverged" if any(diverged) else str(len(diverged))
 
 
-def standing(group: Group, experiment: str) -> str:
-    """Why an experiment has no finished run: `not run`, or how its trials stand."""
+def why_missing(group: Group, experiment: str) -> str:
+    """Why an experiment has no finished run: `not run`, or the states of its trials."""
     states = [
         "not finished" if trial.state == "running" else trial.state
         for study in group.studies

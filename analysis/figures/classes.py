@@ -6,25 +6,25 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from analysis.data.runs import Run
-from analysis.figures.series import over_steps
-from analysis.figures.style import LINES, band, panels
+from analysis.data.runs import Run, runs_of
+from analysis.figures.series import NO_FINAL_RUN, over_steps
+from analysis.figures.style import LINES, band, panels, whole_numbers
+from search_spaces.paper import FINAL
 
 QUALITY = (("purity", "purity"), ("nmi", "NMI"), ("ari", "ARI"), ("pairwise_f", "pairwise F"))
-CRITERIA = (
-    ("table1/lambda1_lambda2", r"$\lambda_1$ and $\lambda_2$"),
-    ("table1/lambda1", r"$\lambda_1$"),
-    ("table1/baseline", "neither"),
-)
+_LEGEND = {
+    "table1/lambda1_lambda2": r"$\lambda_1$ and $\lambda_2$",
+    "table1/lambda1": r"$\lambda_1$",
+    "table1/baseline": "neither",
+}
 
 
 def classes_figure(found: Sequence[Run]) -> Figure | str:
     """Quality and number of classes of the final setting; the largest class under each criterion."""
-    final = [run for run in found if "fig3/final" in run.experiments]
+    final = runs_of(found, FINAL)
     if not final:
-        return "the final setting was not run to its end (any plan has it)"
+        return NO_FINAL_RUN
     figure, (quality, number, largest) = panels(3)
     for line, (metric, label) in zip(LINES, QUALITY, strict=False):
         series = over_steps(final, metric)
@@ -41,15 +41,15 @@ def classes_figure(found: Sequence[Run]) -> Figure | str:
     _largest(largest, found)
     for ax in (quality, number, largest):
         ax.set_xlabel("merge step")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        whole_numbers(ax.xaxis)
         if ax.lines:
             ax.legend()
     return figure
 
 
 def _largest(ax: Axes, found: Sequence[Run]) -> None:
-    for line, (experiment, label) in zip(LINES, CRITERIA, strict=False):
-        series = over_steps([run for run in found if experiment in run.experiments], "class_size_max")
+    for line, (experiment, label) in zip(LINES, _LEGEND.items(), strict=False):
+        series = over_steps(runs_of(found, experiment), "class_size_max")
         if series.x:
             band(ax, series.x, series.mean, series.half, line, label)
     ax.set(ylabel="tracklets in the largest class", ylim=(0, None))

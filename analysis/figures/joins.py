@@ -1,15 +1,4 @@
-"""Which classes the merges joined, and which term of Eq (7) let the wrong joins through.
-
-`dcreid/evaluation/joins.py` says what is written down of a join and what a wrong one is held against. With
-d, i and s the terms d_ab, d_a + d_b and |a| + |b| of a wrong join, and d', i', s' those of the right join
-that it missed, the causes are weighed by
-
-    d' - d,    λ1 (i' - i),    λ2 (s' - s),
-
-whose sum is what the missed join cost more; the largest is the cause. d_ab: the features put two
-persons nearer together than one person's own classes. λ1 (d_a + d_b): the strangers were tighter
-classes. λ2 (|a| + |b|): they were smaller ones.
-"""
+"""The joins of the merges as pictures: by identity, by camera and by the cause of wrong ones."""
 
 from __future__ import annotations
 
@@ -20,26 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from analysis.data.results import Group
-from analysis.data.runs import Run
-from analysis.data.symbols import CRITERIA
-from analysis.figures.style import LINES, panels
-from analysis.page.typeset import MISSING, Table, mean
-from dcreid.config import MergeConfig
+from analysis.data.runs import Run, runs_of
+from analysis.figures.series import NO_FINAL_RUN
+from analysis.figures.style import LINES, panels, whole_numbers
+from analysis.stats.joins import CAUSES, joins_of
 from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG
-from study.record.intervals import estimate
-from study.record.storage import StorageError
-from study.record.trial_tables import load_joins
+from search_spaces.paper import FINAL
 
-# cause to what it is called in tables and (as mathtext) in figures
-CAUSES = {
-    "inter": ("d_ab", "$d_{ab}$"),
-    "intra": ("λ1 (d_a + d_b)", r"$\lambda_1(d_a + d_b)$"),
-    "size": ("λ2 (|a| + |b|)", r"$\lambda_2(|a| + |b|)$"),
-    "none": ("nothing right left", "nothing right left"),
-}
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": LINES[0].color},
     {"color": "white", "edgecolor": LINES[1].color, "hatch": "///"},
@@ -48,92 +25,13 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 )
 
 
-def judged(joins: pd.DataFrame, merging: MergeConfig) -> pd.DataFrame:
-    """A trial's joins (`study.record.trial_tables`) with `cause`: a key of CAUSES, or "" where none is wrong.
-
-    `by_inter`, `by_intra` and `by_size` hold what each term of Eq (7) did for a wrong join, in units of
-    distance; NaN where nothing was missed.
-    """
-    weights = {"inter": 1.0, "intra": merging.lambda1, "size": merging.lambda2}
-    weighed = {name: w * (joins[f"missed_{name}"] - joins[name]) for name, w in weights.items()}
-    by = pd.DataFrame(weighed).astype(float)
-    acting = by[[name for name, weight in weights.items() if weight > 0]]
-    largest = acting.columns.to_numpy()[acting.fillna(0.0).to_numpy().argmax(axis=1)]
-    cause = np.where(by["inter"].isna(), "none", largest)
-    return joins.assign(
-        cause=np.where(joins["right"] == WRONG, cause, ""), **{f"by_{name}": by[name] for name in weights}
-    )
-
-
-def joins_of(run: Run) -> pd.DataFrame | None:
-    """The judged joins of a run; None where its folder does not hold them."""
-    try:
-        joins = load_joins(run.study.storage(run.trial.number))
-    except (OSError, StorageError):
-        return None
-    return None if joins is None else judged(joins, run.config.merge)
-
-
-def joins_table(found: Sequence[Run], group: Group) -> Table:
-    """Wrong joins by cause, and joins across cameras, under each criterion of Table 1."""
-    rows, numbers = [], []
-    for experiment, label in CRITERIA:
-        told = [joins_of(run) for run in found if experiment in run.experiments]
-        shares = pd.DataFrame([_shares(joins) for joins in told if joins is not None])
-        if shares.empty:
-            missing = "not recorded" if told else "not run"
-            rows.append((label, "0", missing, *[MISSING] * (len(_SHARES) - 1)))
-        else:
-            means = {name: estimate(shares[name]) for name in _SHARES}
-            rows.append((label, str(len(shares)), *(mean(m.mean, m.half) for m in means.values())))
-            values = {name: m.mean for name, m in means.items()}
-            halves = {f"{name}_half": m.half for name, m in means.items()}
-            numbers.append({"experiment": experiment, "runs": len(shares), **values, **halves})
-    return Table(
-        name="joins",
-        title=f"Wrong joins by cause, {group.name}",
-        columns=("criterion", "runs", *_SHARES.values()),
-        rows=tuple(rows),
-        caption=(
-            "Percent over all merge steps, mean ± 95 % interval over seeds. A join is wrong if the commonest "
-            "identities of the two classes differ. The four causes are shares of the wrong joins: the term "
-            "of Eq (7) that did most to make the wrong join cheaper than the cheapest right one that was "
-            "open to either class, or that none was. Across cameras: seen by more than one, of the right and "
-            "of the wrong joins."
-        ),
-        numbers=pd.DataFrame(numbers),
-    )
-
-
-_SHARES = {
-    "wrong": "wrong joins",
-    **{f"cause_{cause}": f"by {table}" if cause != "none" else table for cause, (table, _) in CAUSES.items()},
-    "right_across": "right: across cameras",
-    "wrong_across": "wrong: across cameras",
-}
-
-
-def _shares(joins: pd.DataFrame) -> dict[str, float]:
-    """Percent, by the keys of _SHARES; NaN where there is nothing to take a share of."""
-    wrong, right = joins[joins["right"] == WRONG], joins[joins["right"] == RIGHT]
-    if (joins["right"] == UNKNOWN).all():
-        return dict.fromkeys(_SHARES, float("nan"))
-    causes = {f"cause_{cause}": 100 * float((wrong["cause"] == cause).mean()) for cause in CAUSES}
-    return {
-        "wrong": 100 * len(wrong) / len(joins),
-        **causes,
-        "right_across": 100 * float((right["one_camera"] == 0).mean()),
-        "wrong_across": 100 * float((wrong["one_camera"] == 0).mean()),
-    }
-
-
 def final_joins_figure(found: Sequence[Run]) -> Figure | str:
     """The joins of the final setting, averaged over seeds."""
-    final = [run for run in found if "fig3/final" in run.experiments]
-    told = [joins for run in final if (joins := joins_of(run)) is not None]
-    if not told:
-        return "not recorded" if final else "the final setting was not run to its end (any plan has it)"
-    return joins_figure(told)
+    final = runs_of(found, FINAL)
+    recorded = [joins for run in final if (joins := joins_of(run)) is not None]
+    if not recorded:
+        return "not recorded" if final else NO_FINAL_RUN
+    return joins_figure(recorded)
 
 
 def joins_figure(runs: Sequence[pd.DataFrame]) -> Figure | str:
@@ -166,6 +64,5 @@ def _stack(ax: Axes, steps: Sequence[int], parts: dict[str, list[float]]) -> Non
         ax.bar(steps, shown, bottom=bottom, label=label, linewidth=0.6, **look)
         bottom += heights
     ax.set_ylim(0, (1.35 if len(parts) > 2 else 1.2) * max(1.0, bottom.max()))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis, ax.yaxis)
     ax.legend(fontsize=7, ncols=2, loc="upper center")

@@ -18,13 +18,12 @@ import matplotlib.pyplot as plt
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from analysis.data.results import Group, Study
 from analysis.data.symbols import symbol
-from analysis.figures.style import LINES, panels
+from analysis.figures.style import LINES, panels, whole_numbers
 from dcreid.config import Config, ConfigError
 from search_spaces.space import Space
 from study.decide.confirmation import SEARCHED
@@ -33,7 +32,7 @@ FEWEST = 4  # complete trials below which importances and contours are noise
 _STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
-    "diverged": TrialState.COMPLETE,  # with the worst value, as the search was told it
+    "diverged": TrialState.COMPLETE,  # with the worst value, as the search had it
     "failed": TrialState.FAIL,
 }
 
@@ -108,7 +107,7 @@ def history(study: optuna.Study) -> Figure | str:
     ax.plot([t.user_attrs["trial"] for t in papers], [100 * (t.value or 0.0) for t in papers], "k*",
             markersize=10, markerfacecolor="white", label="the paper's setting")  # fmt: skip
     ax.set(xlabel="trial", ylabel="objective: mAP (%)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis)
     ax.legend(fontsize=7)
     return figure
 
@@ -126,7 +125,7 @@ def curves(study: optuna.Study) -> Figure | str:
                 label=None if label in labelled else label, **look)  # fmt: skip
         labelled.add(label)
     ax.set(xlabel="merge step", ylabel="objective: mAP (%)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(ax.xaxis)
     ax.legend(fontsize=7)
     return figure
 
@@ -161,8 +160,7 @@ def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure |
             return "left out: needs scikit-learn (pip install -e '.[analysis]')"
     if isinstance(drawn, str):
         return drawn
-    axes = [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
-    figure = _figure(axes[0])
+    figure = _figure(_axes(drawn)[0])
     figure.suptitle("")
     for ax in figure.axes:
         ax.set_title("")
@@ -170,6 +168,11 @@ def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure |
         if ax.get_ylabel() == "Objective Value":
             ax.set_ylabel("objective: mAP (fraction)")
     return figure
+
+
+def _axes(drawn: Any) -> list[Axes]:
+    """The panels of one of Optuna's plots."""
+    return [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
 
 
 def _figure(ax: Axes) -> Figure:
@@ -191,7 +194,7 @@ def _importances(evaluator: Callable[[], Any]) -> Callable[[optuna.Study], Axes]
 
 
 def _fanova() -> Any:
-    importlib.import_module("sklearn")  # Optuna would tell only after fitting
+    importlib.import_module("sklearn")  # Optuna would say so only after fitting
     return optuna.importance.FanovaImportanceEvaluator(seed=0)
 
 
@@ -204,7 +207,7 @@ def _contour(study: optuna.Study) -> Any:
 
 def _slices(study: optuna.Study) -> Any:
     drawn = plots.plot_slice(study)
-    axes = [drawn] if isinstance(drawn, Axes) else list(drawn.ravel())
+    axes = _axes(drawn)
     _figure(axes[0]).set_size_inches(2.2 * len(axes), 3.0)
     for ax in axes:
         ax.tick_params(axis="x", which="both", labelrotation=60)

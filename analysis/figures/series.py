@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.data import paper
-from analysis.data.paper import Published
+from analysis.data.published import Published, ablations
 from analysis.data.results import Group
 from analysis.data.runs import Run, of_experiment
-from analysis.stats.tests import FEWEST_SEEDS
+from analysis.stats.comparisons import FEWEST_SEEDS
 from search_spaces.paper import PLANS
 from study.record.intervals import Estimate, estimate
+
+NO_FINAL_RUN = "the final setting was not run to its end (any plan has it)"
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,14 @@ def printed_points(prefix: str, group: Group) -> dict[float, Published]:
     """
     if not group.is_papers_data:
         return {}
-    rows = {name: config for name, config in PLANS[prefix].rows(group.base)}
-    printed = {
-        name: row
-        for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)
-        for name, row in table.get(group.dataset, {}).items()
-    }
     found = {}
-    for name, changes in rows.items():
+    for name, changes in PLANS[prefix].rows(group.base):
         config, number = group.base.replace(**changes), _number(name)
-        for known, row in printed.items():
-            held = dict(PLANS[known.split("/")[0]].rows(group.base)).get(known)
-            if number is not None and held is not None and group.base.replace(**held) == config:
+        for printed, row in ablations(group.dataset).items():
+            printed_changes = dict(PLANS[printed.split("/")[0]].rows(group.base)).get(printed)
+            if number is None or printed_changes is None:
+                continue
+            if group.base.replace(**printed_changes) == config:
                 found[number] = row
     return found
 

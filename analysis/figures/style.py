@@ -1,4 +1,4 @@
-"""One look for all figures: told apart by marker and line style as well as by colour.
+"""One look for all figures: lines differ by marker and line style as well as by colour.
 
 Colours are Okabe and Ito's, whose lightness differs too, so that greyscale prints and colour-blind
 readers lose nothing.
@@ -18,7 +18,9 @@ matplotlib.use("Agg")  # files only, whatever the machine has
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, and has λ, τ and α
@@ -76,6 +78,12 @@ def panels(columns: int, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of equal panels, row by row."""
     figure, axes = plt.subplots(rows, columns, figsize=(PANEL[0] * columns, PANEL[1] * rows), squeeze=False)
     return figure, list(axes.ravel())
+
+
+def whole_numbers(*axes: Axis) -> None:
+    """Ticks at whole numbers only."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def band(

@@ -91,9 +91,9 @@ def picture(path: Path, caption: str) -> str:
 
 
 def _image(kind: str, content: bytes, caption: str) -> str:
-    told = html.escape(caption, quote=True)
+    text = html.escape(caption, quote=True)
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return (
-        f'<figure><div class="scroll" tabindex="0"><img src="{source}" alt="{told}"></div>'
-        f"<figcaption>{told}</figcaption></figure>\n"
+        f'<figure><div class="scroll" tabindex="0"><img src="{source}" alt="{text}"></div>'
+        f"<figcaption>{text}</figcaption></figure>\n"
     )

@@ -10,7 +10,7 @@ from analysis.data.results import Group
 from analysis.data.runs import Run
 from dcreid.config import Config
 from dcreid.presets import preset
-from study.command.options import option_name
+from study.command.method_options import option_name
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.data.results import Study
-from analysis.page.typeset import MISSING
+from study.record.costs import gpu_hours, saved_seconds, trial_seconds
+from study.record.intervals import MISSING
 from study.record.ledger import TrialRecord
-from study.record.costs import saved_seconds
 
 
 def spent(study: Study) -> list[tuple[str, str]]:
@@ -31,19 +31,19 @@ def duration(seconds: float) -> str:
 def _sessions(study: Study) -> str:
     """A session that was killed counts up to its last event."""
     if not study.sessions:
-        return f"{MISSING} (only the ledger tells; ledger.jsonl is not here)"
+        return f"{MISSING} (only the ledger has it; ledger.jsonl is not here)"
     first, last = study.sessions[0][0], max(end for _, end in study.sessions)
     total = sum(end - start for start, end in study.sessions)
     count = len(study.sessions)
-    told = f"{duration(total)} in {count} session{'s' if count > 1 else ''}, begun {_moment(first)}"
-    return told if count == 1 else f"{told}, last heard of {_moment(last)}; pauses between them not counted"
+    text = f"{duration(total)} in {count} session{'s' if count > 1 else ''}, begun {_moment(first)}"
+    return text if count == 1 else f"{text}, last heard of {_moment(last)}; pauses between them not counted"
 
 
 def _trial_time(trials: Sequence[TrialRecord]) -> str:
-    total = sum(trial.seconds for trial in trials)
+    total = trial_seconds(trials)
     complete = [trial.seconds for trial in trials if trial.state == "complete" and not trial.reused]
-    told = f"{total:,.0f} trial-seconds ({duration(total)}), which add up over trials that ran side by side"
-    return f"{told}; {duration(sum(complete) / len(complete))} per complete trial" if complete else told
+    text = f"{total:,.0f} trial-seconds ({duration(total)}), which add up over trials that ran side by side"
+    return f"{text}; {duration(sum(complete) / len(complete))} per complete trial" if complete else text
 
 
 def _cost(trials: Sequence[TrialRecord]) -> str:
@@ -54,14 +54,14 @@ def _cost(trials: Sequence[TrialRecord]) -> str:
             parts.update({n[8:]: v or 0.0 for n, v in row.items() if n.startswith("seconds_")})
     total = sum(parts.values())
     shares = ", ".join(f"{name} {100 * value / total:.0f} %" for name, value in parts.items() if total)
-    told = [shares] if shares else []
-    gpu_hours = sum(trial.gpu_seconds for trial in trials) / 3600
-    told += [f"{gpu_hours:.1f} GPU-hours"] if gpu_hours else ["no GPU"]
+    texts = [shares] if shares else []
+    hours = gpu_hours(trials)
+    texts.append(f"{hours:.1f} GPU-hours" if hours else "no GPU")
     sharing, saved = saved_seconds(trials)
     if sharing:
-        told.append(f"{duration(saved)} saved by {sharing} trials that took stages of others over")
+        texts.append(f"{duration(saved)} saved by {sharing} trials that took stages of others over")
     reused = sum(1 for trial in trials if trial.reused)
-    return "; ".join([*told, f"{reused} trials taken over from other studies"] if reused else told)
+    return "; ".join([*texts, f"{reused} trials taken over from other studies"] if reused else texts)
 
 
 def _moment(seconds: float) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-MISSING = "–"
+from study.record.intervals import MISSING
+
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
@@ -41,14 +42,6 @@ class Table:
         wrong = [row for row in self.rows if len(row) != len(self.columns)]
         if wrong:
             raise ValueError(f"table {self.name}: row {wrong[0]} has not {len(self.columns)} cells")
-
-
-def mean(value: float, half: float | None = None, digits: int = 1, sign: bool = False) -> str:
-    """`41.3 ± 0.5`; without an interval (one run) the number alone; – where there is none."""
-    if value != value:
-        return MISSING
-    told = f"{value:{'+' if sign else ''}.{digits}f}".replace("-", "−")
-    return told if half is None or half != half else f"{told} ± {half:.{digits}f}"
 
 
 def p_value(p: float) -> str:

@@ -9,13 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analysis.data.results import Group, ResultsError, Study
-from analysis.data.runs import runs
+from analysis.data.folder import ResultsError
+from analysis.data.results import Group, Study
+from analysis.data.runs import runs, runs_of
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.store import FrameStore
-from dcreid.features import l2_normalize, pooled_features
+from dcreid.network.tracklets import l2_normalize
+from search_spaces.paper import FINAL
 from study.record.ledger import TrialRecord
 from study.record.storage import Storage
 from study.worker.checkpoints import checkpoint_steps, load_checkpoint
@@ -35,17 +37,11 @@ class Rebuilt:
         return self.algorithm.test_store
 
     def test_features(self) -> Float[Tensor, "t d"]:
-        """v of every test tracklet, as the evaluation has it, on the CPU."""
-        algorithm, train = self.algorithm, self.algorithm.config.train
+        """v of every test tracklet, as in the evaluation, on the CPU."""
+        algorithm = self.algorithm
         assert algorithm.test_store is not None
-        pooled = pooled_features(
-            algorithm.backbone,
-            algorithm.test_store,
-            algorithm.device,
-            most_frames=algorithm.config.data.eval_frames,
-            precision=train.precision,
-            channels_last=train.channels_last,
-        )
+        most_frames = algorithm.config.data.eval_frames
+        pooled = algorithm.network.pooled_features(algorithm.test_store, most_frames=most_frames)
         return l2_normalize(pooled).cpu()
 
 
@@ -91,7 +87,7 @@ def choose(study: Study, number: int | None) -> TrialRecord:
             raise ResultsError(f"--trial {number}: {study.folder} has trials 0 to {last}")
         return named[0]
     found = [run for run in runs(Group(study.name, (study,))) if not run.diverged]
-    final = [run for run in found if "fig3/final" in run.experiments]
+    final = runs_of(found, FINAL)
     if not found:
         raise ResultsError(f"{study.folder}: no trial is complete; name one that has a checkpoint: --trial N")
     return max(final or found, key=lambda run: run.value("mAP", "best")).trial

@@ -61,16 +61,16 @@ def rank_sheet(
     identities, cameras = split.identities, split.cameras
     assert identities is not None
 
-    def told(tracklet: int) -> str:
+    def caption(tracklet: int) -> str:
         who = {-1: "junk", 0: "distr."}.get(int(identities[tracklet]), str(identities[tracklet]))
         return f"{who} c{cameras[tracklet]}"
 
     rows = []
     for one in lists:
         q = int(query[one.query])
-        tiles = [Tile(q, QUERY, told(q))]
+        tiles = [Tile(q, QUERY, caption(q))]
         tiles += [
-            Tile(int(gallery[g]), kind, told(int(gallery[g])))
+            Tile(int(gallery[g]), kind, caption(int(gallery[g])))
             for g, kind in zip(one.gallery.tolist(), one.kinds, strict=True)
         ]
         average = f"{100 * one.average_precision:.1f} %"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.data import paper
+from analysis.data import published as printed
 from analysis.data.results import Group
-from analysis.data.runs import AT, Run, of_experiment, standing
-from analysis.page.typeset import MISSING, Table, mean, p_value
-from analysis.stats.tests import FEWEST_SEEDS, Comparison, compare
-from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, TABLE3_TEMPERATURES
+from analysis.data.runs import AT, Run, of_experiment, why_missing
+from analysis.page.typeset import Table, p_value
+from analysis.stats.comparisons import FEWEST_SEEDS, Comparison, compare
+from search_spaces.paper import CRITERIA, FIG4_LAMBDA1, FIG5_LAMBDA2, TABLE3_TEMPERATURES
+from study.record.intervals import MISSING, interval_text
 
 Contrast = Mapping[str, float]  # experiment to weight
 
@@ -35,7 +36,7 @@ def _best(prefix: str, symbol: str, best: float, values: tuple[float, ...]) -> d
     return {f"over {symbol} = {v:g}": {own: 1.0, f"{prefix}/{v:g}": -1.0} for v in values if v != best}
 
 
-_BASELINE, _L1, _BOTH = "table1/baseline", "table1/lambda1", "table1/lambda1_lambda2"
+_BASELINE, _L1, _BOTH = CRITERIA
 CLAIMS = (
     Claim("λ1 helps", {"": {_L1: 1, _BASELINE: -1}}),
     Claim("λ2 helps on top of λ1", {"": {_BOTH: 1, _L1: -1}}),
@@ -43,8 +44,8 @@ CLAIMS = (
     Claim("growing α beats fixed", {"": {"table2/linear": 1, "table2/fixed": -1}}),
     Claim("τ = 0.1 is best", _best("table3", "τ", 0.1, TABLE3_TEMPERATURES)),
     Claim("τ = 0.3 collapses: below half of τ = 0.1", {"": {"table3/0.1": 0.5, "table3/0.3": -1}}),
-    Claim("λ1 = 0.06 is best", _best("fig4", "λ1", paper.BEST_LAMBDA1, FIG4_LAMBDA1)),
-    Claim("λ2 = 0.003 is best", _best("fig5", "λ2", paper.BEST_LAMBDA2, FIG5_LAMBDA2)),
+    Claim("λ1 = 0.06 is best", _best("fig4", "λ1", printed.BEST_LAMBDA1, FIG4_LAMBDA1)),
+    Claim("λ2 = 0.003 is best", _best("fig5", "λ2", printed.BEST_LAMBDA2, FIG5_LAMBDA2)),
 )
 
 
@@ -64,7 +65,7 @@ def judge(claim: Claim, found: Sequence[Run], group: Group, at: str) -> Finding:
     missing = [name for name in needed if of_experiment(found, name, "mAP", at).empty]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return Finding(f"{standing(group, missing[0])}: {missing[0]}{more}", MISSING, None, None)
+        return Finding(f"{why_missing(group, missing[0])}: {missing[0]}{more}", MISSING, None, None)
     tested = {
         name: compare(_per_seed(contrast, found, "mAP_trapezoid", at))
         for name, contrast in claim.contrasts.items()
@@ -101,17 +102,13 @@ def claims_table(found: Sequence[Run], group: Group) -> Table:
 
 def published(claim: Claim) -> str:
     """The claim's difference in the paper's own mAP, per data set; – where the text prints no numbers."""
-    told = []
-    for dataset, short in (("mars", "MARS"), ("duke", "Duke")):
-        rows = {
-            name: row.mAP
-            for table in (paper.TABLE1, paper.TABLE2, paper.TABLE3)
-            for name, row in table.get(dataset, {}).items()
-        }
+    differences = []
+    for dataset, short in printed.SHORT.items():
+        rows = printed.ablations(dataset)
         if all(name in rows for contrast in claim.contrasts.values() for name in contrast):
-            sums = [sum(w * rows[name] for name, w in c.items()) for c in claim.contrasts.values()]
-            told.append(f"{short} {mean(min(sums), sign=True)}")
-    return ", ".join(told) or "curve only"
+            sums = [sum(w * rows[name].mAP for name, w in c.items()) for c in claim.contrasts.values()]
+            differences.append(f"{short} {interval_text(min(sums), signed=True)}")
+    return ", ".join(differences) or "curve only"
 
 
 def _per_seed(contrast: Contrast, found: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
@@ -137,20 +134,17 @@ def _verdict(tested: list[Comparison]) -> str:
 def _cells(finding: Finding) -> tuple[str, str, str, str]:
     if finding.mAP is None or finding.rank1 is None:
         return (MISSING,) * 4
-    d, r = finding.mAP.difference, finding.rank1.difference
-    return mean(d.mean, d.half, sign=True), p_value(finding.mAP.p), mean(r.mean, r.half, sign=True), str(d.n)
+    mean_ap, rank1 = finding.mAP.difference, finding.rank1.difference
+    return mean_ap.text(signed=True), p_value(finding.mAP.p), rank1.text(signed=True), str(mean_ap.n)
 
 
 def _numbers(finding: Finding) -> dict[str, object]:
     if finding.mAP is None or finding.rank1 is None:
         return {}
-    d, r = finding.mAP.difference, finding.rank1.difference
     return {
         "against": finding.against,
-        "mAP_trapezoid": d.mean,
-        "mAP_trapezoid_half": d.half,
+        **finding.mAP.difference.columns("mAP_trapezoid"),
         "p": finding.mAP.p,
-        "rank1": r.mean,
-        "rank1_half": r.half,
-        "seeds": d.n,
+        **finding.rank1.difference.columns("rank1"),
+        "seeds": finding.mAP.difference.n,
     }

@@ -1,7 +1,7 @@
-"""Means over seeds with their 95 % interval, and paired tests over seeds.
+"""Paired tests over seeds.
 
-Values are Series indexed by seed. Intervals are Student's t; tests are two-sided paired t tests,
-because runs of one seed share their tracklet order and initial weights.
+Values are Series indexed by seed. Tests are two-sided paired t tests, because runs of one seed share their
+tracklet order and initial weights.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Comparison:
 def compare(contrast: pd.Series[float]) -> Comparison:
     """Tests a per-seed contrast against zero: `compare(ours - theirs)` pairs the two by seed."""
     known = contrast.dropna().to_numpy(dtype=np.float64)
-    result = estimate(contrast)
-    if len(known) < 2:
-        return Comparison(result, math.nan)
+    difference = estimate(known)
+    if difference.n < 2:
+        return Comparison(difference, math.nan)
     if np.allclose(known, known[0], rtol=0, atol=1e-12):  # no spread: t is 0/0 or infinite
-        return Comparison(result, 1.0 if abs(known[0]) < 1e-12 else 0.0)
-    return Comparison(result, float(stats.ttest_1samp(known, 0.0).pvalue))
+        return Comparison(difference, 1.0 if abs(known[0]) < 1e-12 else 0.0)
+    return Comparison(difference, float(stats.ttest_1samp(known, 0.0).pvalue))

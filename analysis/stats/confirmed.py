@@ -12,14 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.data.changes import changed_in_base
 from analysis.data.results import Group, setting
 from analysis.data.runs import Run, by_seed
-from analysis.data.symbols import symbol, value
-from analysis.page.typeset import MISSING, Table, mean, p_value
-from analysis.stats.tests import compare
-from dcreid.config import Config
+from analysis.page.typeset import Table, p_value
+from analysis.stats.comparisons import compare
 from study.decide.confirmation import SEARCHED
-from study.record.intervals import estimate
+from study.record.intervals import MISSING, estimate, interval_text
 
 _SHOWN = 5
 
@@ -31,11 +30,11 @@ def search_table(found: Sequence[Run], group: Group) -> Table:
     seen = [run.value("mAP", at) for run in found if run.setting == papers and not _fresh(run)]
     candidates = [("the paper's", papers, seen[0] if seen else math.nan)]
     for run in _best(found, papers, at):
-        candidates.append((describe(run.config, group), run.setting, run.value("mAP", at)))
+        candidates.append((changed_in_base(run.config, group), run.setting, run.value("mAP", at)))
     rows, numbers = [], []
     for name, key, selected in candidates:
         cells, values = _row(found, key, papers, at)
-        rows.append((name, mean(selected), *cells))
+        rows.append((name, interval_text(selected), *cells))
         numbers.append({"configuration": name, "selected_mAP": selected, **values})
     return Table(
         name="search",
@@ -67,11 +66,12 @@ def verdict(found: Sequence[Run], group: Group) -> str:
             f"python study/run.py --resume {study.folder} --confirm 3 --seeds 5"
         )
     best = max(fresh, key=lambda row: float(row["mAP"]))
-    told = mean(best["difference"], best["difference_half"], sign=True)
+    ours, theirs = (interval_text(row["mAP"], row["mAP_half"]) for row in (best, papers))
+    difference = interval_text(best["difference"], best["difference_half"], signed=True)
     return (
-        f"{best['configuration']}: mAP {mean(best['mAP'], best['mAP_half'])} on {best['runs']} fresh seeds "
-        f"({mean(best['selected_mAP'])} when chosen), the paper's {mean(papers['mAP'], papers['mAP_half'])}; "
-        f"difference {told} (p {p_value(best['p'])}), at the {objective(group)} step"
+        f"{best['configuration']}: mAP {ours} on {best['runs']} fresh seeds "
+        f"({interval_text(best['selected_mAP'])} when chosen), the paper's {theirs}; "
+        f"difference {difference} (p {p_value(best['p'])}), at the {objective(group)} step"
     )
 
 
@@ -83,37 +83,21 @@ def _best(found: Sequence[Run], papers: str, at: str) -> list[Run]:
     return [run for i, run in enumerate(drawn) if i < _SHOWN or run.setting in fresh]
 
 
-def describe(config: Config, group: Group) -> str:
-    """What a configuration changes in the base: `λ1 0.02, τ 0.08`."""
-    own, base = config.flat(), group.base.flat()
-    told = [
-        f"{symbol(name)} {value(own[name])}" for name in own if own[name] != base[name] and name != "seed"
-    ]
-    return ", ".join(told) or "the paper's"
-
-
 def _row(found: Sequence[Run], key: str, papers: str, at: str) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Fresh runs of a setting and their paired difference to the paper's."""
     fresh = by_seed([run for run in found if run.setting == key and _fresh(run)], "mAP", at)
     reference = by_seed([run for run in found if run.setting == papers], "mAP", at)
-    result, gain = estimate(fresh), compare((fresh - reference).dropna())
+    result, gain = estimate(fresh), compare(fresh - reference)
     values = {
-        "mAP": result.mean,
-        "mAP_half": result.half,
+        **result.columns("mAP"),
         "runs": result.n,
-        "difference": gain.difference.mean,
-        "difference_half": gain.difference.half,
+        **gain.difference.columns("difference"),
         "p": gain.p,
     }
-    told = mean(result.mean, result.half) if result.n else "not confirmed"
+    against = (gain.difference.text(signed=True), p_value(gain.p))
     if key == papers:
-        return (told, str(result.n), MISSING, MISSING), values
-    return (
-        told,
-        str(result.n),
-        mean(gain.difference.mean, gain.difference.half, sign=True),
-        p_value(gain.p),
-    ), values
+        against = (MISSING, MISSING)
+    return (result.text() if result.n else "not confirmed", str(result.n), *against), values
 
 
 def _fresh(run: Run) -> bool:

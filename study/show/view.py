@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from search_spaces.paper import FINAL
 from study.plan import StudyPlan
 from study.record import costs
 from study.record.ledger import FINISHED, Ledger, TrialRecord, row_seconds
@@ -162,7 +163,7 @@ def position(trial: TrialRecord) -> str | None:
 
 def is_papers(trial: TrialRecord) -> bool:
     """Whether a trial is of the paper's configuration."""
-    return trial.origin == "paper" or "fig3/final" in trial.labels
+    return trial.origin == "paper" or FINAL in trial.labels
 
 
 def mishaps(trials: Iterable[TrialRecord]) -> Reasons:

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_joins import joins_of_step
 
+from analysis.data.results import Group, load
 from dcreid.config import Config
 from dcreid.presets import preset
 from search_spaces.paper import plan, with_seeds
 from search_spaces.spaces import load_space
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
+from study.record.storage import Storage
+from study.record.trial_tables import save_joins
 
 STEPS = 3
 # (configuration, merge step) to mAP, a fraction
@@ -162,3 +166,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]
 @pytest.fixture
 def lambdas_space() -> dict[str, Any]:
     return load_space("lambdas").to_dict()
+
+
+@pytest.fixture
+def recorded(make: Callable[..., Made]) -> Group:
+    """Table 1 on two seeds, joins kept for both seeds of the baseline and one of the final setting."""
+    made = make("duke", experiments="table1")
+    made.run_plan(seeds=2)
+    for record in made.ledger.trials.values():
+        if "table1/baseline" in record.labels or (record.seed == 0 and "table1/lambda1" not in record.labels):
+            save_joins(Storage(str(made.folder / "trials" / f"{record.number:04d}")), [joins_of_step()])
+    return load([made.folder]).groups[0]

@@ -69,7 +69,7 @@ def test_paper_plan_draws_every_figure_of_the_paper(make):
     assert fig4.axes[0].get_xlabel() == r"$\lambda_1$"
     assert {line.get_label() for line in fig4.axes[0].lines} == {"best step", "last step", "paper"}
     looks = [(line.get_marker(), line.get_linestyle()) for line in fig4.axes[0].lines]
-    assert len(set(looks)) == len(looks)  # told apart without colour
+    assert len(set(looks)) == len(looks)  # distinct without colour
 
 
 def test_what_was_not_run_is_said(make):

@@ -9,14 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from analysis.data.results import ResultsError, load
+from analysis.data.folder import ResultsError
+from analysis.data.results import load
 from analysis.people.network import choose, rebuild
 from analysis.people.rank_lists import rank_lists
 from analysis.ranks import main, members, most_mixed, principal_plane
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
-from dcreid.presets import preset
 from dcreid.data import load_dataset
+from dcreid.presets import preset
 from study.record.storage import Storage
 from study.worker.checkpoints import save_checkpoint
 

@@ -73,7 +73,7 @@ def test_the_page_stands_alone(page: Path):
 
 def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path):
     text = re.sub(r'src="[^"]*"|</?span[^>]*>', "", page.read_text())
-    for told in (
+    for expected in (
         "20 complete, 1 failed, 1 running",
         "gallery of 12 rows",
         "trial-seconds",
@@ -85,7 +85,7 @@ def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path)
         "not enough seeds (1 of at least 3)",
         "Table 5",
     ):
-        assert told in text, told
+        assert expected in text, expected
 
 
 def test_a_run_that_diverged_stands_on_the_page_with_its_reason(make):

@@ -11,10 +11,11 @@ import pytest
 
 from analysis.data.results import load
 from analysis.data.runs import runs
-from analysis.page.typeset import csv, html_table, latex, markdown, mean, p_value
+from analysis.page.typeset import csv, html_table, latex, markdown, p_value
 from analysis.stats.confirmed import verdict
 from analysis.tables import main, tables
 from search_spaces.paper import plan, table_settings
+from study.record.intervals import interval_text
 
 
 def named(study, *more) -> dict:
@@ -52,8 +53,8 @@ def test_a_search_that_was_given_the_settings_fills_tables_1_to_3(make, lambdas_
             assert {row[2] for row in table.rows} == {"1"}, name
             assert "One run of each setting" in table.caption and "more seeds: --plan tables" in table.caption
     claims = named(search)["claims"]
-    told = {row[0]: row[3] for row in claims.rows}
-    assert told["λ1 helps"] == "not enough seeds (1 of at least 3)"
+    verdicts = {row[0]: row[3] for row in claims.rows}
+    assert verdicts["λ1 helps"] == "not enough seeds (1 of at least 3)"
 
 
 def test_diverged_runs_are_averaged_as_nothing_and_counted(make):
@@ -147,17 +148,17 @@ def test_the_verdict_on_a_search_is_that_of_fresh_seeds(make, lambdas_space):
         study.trial(config, lambda c, s, place=place: 0.8 + place / 10, origin="search")
         group = load([study.folder]).groups[0]
         if place == 0.2:
-            told = verdict(runs(group), group)
-            assert told.startswith("not confirmed") and f"--resume {study.folder} --confirm 3" in told
+            text = verdict(runs(group), group)
+            assert text.startswith("not confirmed") and f"--resume {study.folder} --confirm 3" in text
         for seed in (1, 2, 3):
             study.trial(config.replace(seed=seed), lambda c, s, fresh=fresh: fresh + 0.002 * c.seed,
                         origin="confirm")  # fmt: skip
     group = load([study.folder]).groups[0]
-    told = verdict(runs(group), group)
-    assert told.startswith(
+    text = verdict(runs(group), group)
+    assert text.startswith(
         "λ1 0.2: mAP 35.4 ± 0.5 on 3 fresh seeds (82.0 when chosen), the paper's 30.2 ± 0.2;"
     )
-    assert "difference +5.2 ± 0.2" in told and told.endswith("at the last step")
+    assert "difference +5.2 ± 0.2" in text and text.endswith("at the last step")
 
 
 @pytest.mark.parametrize("render", [markdown, latex, html_table])
@@ -202,8 +203,8 @@ def test_html_tells_equal_names_once():
 
 
 def test_numbers_in_words():
-    assert mean(41.26, 0.55) == "41.3 ± 0.6" and mean(41.26, math.nan) == "41.3"
-    assert mean(-1.0, sign=True) == "−1.0" and mean(math.nan) == "–"
+    assert interval_text(41.26, 0.55) == "41.3 ± 0.6" and interval_text(41.26, math.nan) == "41.3"
+    assert interval_text(-1.0, signed=True) == "−1.0" and interval_text(math.nan) == "–"
     assert p_value(0.0001) == "< 0.001" and p_value(0.034) == "0.034"
 
 

@@ -20,12 +20,64 @@ ANALYSIS: list[Mutant] = [
         "tables",
         "study/show/summary.py",
         "tests/study/decide/test_confirmation.py::test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it",
+        ("the first step for the last", "last = trial.steps[max(curve)]", "last = trial.steps[min(curve)]"),
+    ),
+    *of(
+        "view",
+        "study/show/view.py",
+        "tests/study/show/test_view.py",
         (
             "the worst come first",
-            "key=lambda t: (-(t.value or 0.0), t.number),",
-            "key=lambda t: ((t.value or 0.0), t.number),",
+            "key=lambda trial: (-(trial.value or 0.0), trial.number)",
+            "key=lambda trial: ((trial.value or 0.0), trial.number)",
         ),
-        ("the first step for the last", "last = trial.steps[max(curve)]", "last = trial.steps[min(curve)]"),
+        (
+            "the step under way counts as done",
+            'else f"{max(trial.last_step, 0)}/{trial.total_steps}"',
+            'else f"{max(trial.last_step, 0) + 1}/{trial.total_steps}"',
+        ),
+        (
+            "the epoch of the stage before",
+            'note["stage"] != max(trial.last_step, 0) + 1:',
+            'note["stage"] != max(trial.last_step, 0):',
+        ),
+        ("the epoch of an attempt that has ended", "< attempt.started or", "< 0.0 or"),
+        (
+            "failures of one reason with another's",
+            '(trial.state, trial.reason or "unknown")',
+            '(trial.state, "unknown")',
+        ),
+        (
+            "trials under way are counted as new ones too",
+            "self.queue.target - self.queue.done() - len(unfinished))",
+            "self.queue.target - self.queue.done())",
+        ),
+        (
+            "the long first stage sets the pace",
+            "for step in trial.steps if step > 1]",
+            "for step in trial.steps if step > 0]",
+        ),
+        (
+            "the merge step under way costs nothing",
+            "whole - trial.seconds - self._since_report(trial))",
+            "whole - trial.seconds)",
+        ),
+        (
+            "who waits for a worker runs",
+            '"waiting" if self.under_way[trial.number] is None else "running"',
+            '"waiting" if self.under_way[trial.number] is not None else "running"',
+        ),
+    ),
+    *of(
+        "view",
+        "study/record/costs.py",
+        "tests/study/record/test_costs.py tests/study/show/test_view.py",
+        ("every trial has taken stages over", "for seconds in saved if seconds)", "for seconds in saved)"),
+        (
+            "what was spent for what was saved",
+            'row.get("saved_seconds") or 0.0',
+            'row.get("seconds_train") or 0.0',
+        ),
     ),
     *of(
         "tables",
@@ -56,13 +108,18 @@ ANALYSIS: list[Mutant] = [
         "tests/analysis/test_tables.py",
         (
             "the paper's rank-1 minus ours",
-            'means["rank1"].mean - printed.rank1',
-            'printed.rank1 - means["rank1"].mean',
+            'measured["rank1"].mean - printed.rank1',
+            'printed.rank1 - measured["rank1"].mean',
         ),
+    ),
+    *of(
+        "tables",
+        "analysis/stats/variants.py",
+        "tests/analysis/test_tables.py",
         (
             "gains of the first row over the others",
-            '"mAP_trapezoid", at) - first).dropna()',
-            '"mAP_trapezoid", at) + first).dropna()',
+            '"mAP_trapezoid", at) - first)',
+            '"mAP_trapezoid", at) + first)',
         ),
     ),
     *of(
@@ -76,8 +133,8 @@ ANALYSIS: list[Mutant] = [
         ),
         (
             "not paired by seed",
-            "compare((fresh - reference).dropna())",
-            "compare((fresh - reference.mean()).dropna())",
+            "compare(fresh - reference)",
+            "compare(fresh - reference.mean())",
         ),
     ),
     *of(
@@ -93,7 +150,7 @@ ANALYSIS: list[Mutant] = [
     *of(
         "intervals",
         "study/record/intervals.py",
-        "tests/analysis/stats/test_tests.py tests/study/decide/test_confirmation.py::test_estimates",
+        "tests/analysis/stats/test_comparisons.py tests/study/decide/test_confirmation.py::test_estimates",
         ("deviation of the whole population", "ddof=1", "ddof=0"),
         ("a one-sided quantile", "1 - LEVEL / 2", "1 - LEVEL"),
         ("a degree of freedom more", "LEVEL / 2, n - 1)", "LEVEL / 2, n)"),
@@ -101,8 +158,8 @@ ANALYSIS: list[Mutant] = [
     ),
     *of(
         "intervals",
-        "analysis/stats/tests.py",
-        "tests/analysis/stats/test_tests.py",
+        "analysis/stats/comparisons.py",
+        "tests/analysis/stats/test_comparisons.py",
         ("many tests at the level of one", "self.p * tests < LEVEL", "self.p < LEVEL"),
         (
             "a one-sided test",
@@ -159,6 +216,10 @@ ANALYSIS: list[Mutant] = [
             '_per_seed(contrast, found, "mAP", at)',
         ),
         ("the strongest contrast is shown", "weakest = min(tested", "weakest = max(tested"),
-        ("the paper's largest margin", "mean(min(sums), sign=True)", "mean(max(sums), sign=True)"),
+        (
+            "the paper's largest margin",
+            "interval_text(min(sums), signed=True)",
+            "interval_text(max(sums), signed=True)",
+        ),
     ),
 ]

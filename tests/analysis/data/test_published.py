@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.data import paper
-from analysis.data.paper import Published
+from analysis.data import published as paper
+from analysis.data.published import Published
 from dcreid.presets import preset
 from search_spaces.paper import PLANS
 

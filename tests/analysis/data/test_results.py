@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.data.results import ResultsError, load
+from analysis.data.folder import ResultsError
+from analysis.data.results import load
 from study.record.results import results_table, write_results
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from analysis.data.results import load
-from analysis.data.runs import count, of_experiment, runs, standing
+from analysis.data.runs import count, of_experiment, runs, why_missing
 from analysis.figures.series import over_steps
 
 
@@ -79,8 +79,8 @@ def test_unfinished_pruned_and_failed_trials_do_not_count(make):
         study.trial(fixed, state=state, steps=2)
     group = load([study.folder]).groups[0]
     assert len(runs(group)) == 1
-    assert standing(group, "table2/fixed") == "1 not finished, 1 failed, 1 pruned"
-    assert standing(group, "table3/0.3") == "not run"
+    assert why_missing(group, "table2/fixed") == "1 not finished, 1 failed, 1 pruned"
+    assert why_missing(group, "table3/0.3") == "not run"
 
 
 def test_a_run_that_diverged_is_a_result_of_no_worth_from_there_on(make):

@@ -14,7 +14,8 @@ from analysis.page.reproduce import command, recipes
 from dcreid.config import Config
 from dcreid.presets import preset
 from search_spaces.paper import plan
-from study.command.options import parser, resolve
+from study.command.parser import parser
+from study.command.resolve import resolve
 
 
 def computed_by(text: str) -> list[Config]:

@@ -31,15 +31,15 @@ def test_pauses_do_not_count_and_killed_sessions_count_to_their_last_event(make,
     study.trial(study.base.replace(seed=1))
     clock[0] = 90_360.0
     study.ledger.append("session_end", why=None)
-    told = dict(spent(load([study.folder]).studies[0]))
-    assert told["wall-clock"].startswith("16.0 min in 2 sessions, begun 1970-01-0")
-    assert "pauses between them not counted" in told["wall-clock"]
-    assert told["trial time"].startswith("18 trial-seconds")
-    assert told["trial time"].endswith("; 9 s per complete trial")
-    assert told["cost"] == "train 67 %, features 17 %, merge 8 %, evaluate 8 %; no GPU"
+    found = dict(spent(load([study.folder]).studies[0]))
+    assert found["wall-clock"].startswith("16.0 min in 2 sessions, begun 1970-01-0")
+    assert "pauses between them not counted" in found["wall-clock"]
+    assert found["trial time"].startswith("18 trial-seconds")
+    assert found["trial time"].endswith("; 9 s per complete trial")
+    assert found["cost"] == "train 67 %, features 17 %, merge 8 %, evaluate 8 %; no GPU"
 
 
-def test_gpus_shared_stages_and_taken_over_trials_are_told(make):
+def test_gpus_shared_stages_and_taken_over_trials_are_shown(make):
     study = make("duke", experiments="table1")
     study.ledger.append("session", command="", pid=1)
     study.trial(study.base)
@@ -51,9 +51,9 @@ def test_gpus_shared_stages_and_taken_over_trials_are_told(make):
     study.ledger.append("step", trial=1, row=row)
     study.ledger.append("trial", number=2, params={}, distributions={}, reused="other/3", **trial)
     study.ledger.append("step", trial=2, row=row | {"saved_seconds": 0.0})
-    told = dict(spent(load([study.folder]).studies[0]))
-    assert told["trial time"].startswith("3,609 trial-seconds")
-    assert told["cost"].endswith(
+    found = dict(spent(load([study.folder]).studies[0]))
+    assert found["trial time"].startswith("3,609 trial-seconds")
+    assert found["cost"].endswith(
         "0.5 GPU-hours; 2.0 min saved by 1 trials that took stages of others over; "
         "1 trials taken over from other studies"
     )

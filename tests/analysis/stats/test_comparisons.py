@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.stats.tests import compare
+from analysis.stats.comparisons import compare
 from study.record.intervals import estimate
 
 

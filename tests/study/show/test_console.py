@@ -72,7 +72,7 @@ def test_the_live_table_fits(halfway, width: int):
     assert len(lines) == 2 + len(halfway.running)
 
 
-def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
+def test_each_end_is_one_line_printed_once(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "4"))
     console = screen(300)
     with Display(session, console):
@@ -82,7 +82,7 @@ def test_each_end_is_one_line_told_once(plan_of, open_session, fake_tune):
     assert "trial 0 [paper] complete: mAP " in lines[0] and "λ1 0.06" in lines[0]
 
 
-def test_a_retry_and_a_stop_are_told_with_the_reason(plan_of, open_session):
+def test_a_retry_and_a_stop_are_printed_with_the_reason(plan_of, open_session):
     session = open_session(plan_of("--samples", "4"))
     console = screen(200)
     with Display(session, console):
@@ -117,14 +117,16 @@ class TestSummary:
         session = play(plan_of("--samples", "6", "--pruner", "none"))
         console = screen()
         summary(session, console)
-        told = text(console)
+        output = text(console)
         assert all(
-            len(line) <= 80 for line in told.splitlines() if "results:" not in line and "--resume" not in line
+            len(line) <= 80
+            for line in output.splitlines()
+            if "results:" not in line and "--resume" not in line
         )
-        assert "configurations by the mAP of the last merge step" in told and "0*" in told
-        assert "* the paper's configuration" in told and "untrained network: mAP " in told
-        assert session.data.protocol in told
-        assert f"--resume {session.plan.folder} --samples 12" in told.replace("'", "")
+        assert "configurations by the mAP of the last merge step" in output and "0*" in output
+        assert "* the paper's configuration" in output and "untrained network: mAP " in output
+        assert session.data.protocol in output
+        assert f"--resume {session.plan.folder} --samples 12" in output.replace("'", "")
 
     def test_the_paper_stands_in_it_even_when_it_is_worst(self, plan_of, open_session, fake_tune):
         session = open_session(plan_of("--samples", "8", "--pruner", "none"))
@@ -139,7 +141,7 @@ class TestSummary:
         summary(session, console)
         assert "0*   1.0" in text(console)
 
-    def test_failures_are_told_once_per_reason(self, plan_of, open_session):
+    def test_failures_are_printed_once_per_reason(self, plan_of, open_session):
         session = open_session(plan_of("--samples", "4"))
         for tune_id in ("a", "b"):
             session.ask(tune_id)

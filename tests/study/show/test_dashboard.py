@@ -67,7 +67,7 @@ def test_runs_of_a_plan_have_what_they_differ_in_as_parameters(plan_of, play, da
     assert "merge.merge_rate" not in trials[0].params
 
 
-def test_without_optuna_dashboard_the_command_is_told(study, capsys, monkeypatch):
+def test_without_optuna_dashboard_the_command_is_shown(study, capsys, monkeypatch):
     real = builtins.__import__
 
     def absent(name, *rest, **named):

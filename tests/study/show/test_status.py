@@ -49,7 +49,7 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return capsys.readouterr().out
 
 
-def test_everything_is_told(halfway, capsys, monkeypatch):
+def test_everything_is_shown(halfway, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     text = shown(capsys, str(halfway.plan.folder))
     assert "2/5 done, 1 interrupted, 1 failed" in text and "driver: none is running" in text
@@ -75,7 +75,7 @@ def test_80_columns_are_enough(halfway, capsys, monkeypatch):
     assert len(table) >= 5 and max(map(len, table)) <= 80
 
 
-def test_a_driver_that_runs_is_named_and_the_time_it_needs_told(halfway, capsys):
+def test_a_driver_that_runs_is_named_and_the_time_it_needs_shown(halfway, capsys):
     with locked(halfway.plan.folder):
         text = shown(capsys, str(halfway.plan.folder))
         assert f"driver: process {os.getpid()} on " in text and "1 running" in text
@@ -107,12 +107,12 @@ def test_one_trial(halfway, capsys):
 
 
 def test_for_machines(halfway, capsys):
-    told = json.loads(shown(capsys, str(halfway.plan.folder), "--json"))
-    assert (told["done"], told["target"], told["complete"], told["driver"]) == (2, 5, False, None)
-    assert told["gpu_hours"] == pytest.approx(17 * 600 * 0.5 / 3600) and told["trial_seconds"] == 17 * 600
-    states = [trial["state"] for trial in told["trials"]]
+    found = json.loads(shown(capsys, str(halfway.plan.folder), "--json"))
+    assert (found["done"], found["target"], found["complete"], found["driver"]) == (2, 5, False, None)
+    assert found["gpu_hours"] == pytest.approx(17 * 600 * 0.5 / 3600) and found["trial_seconds"] == 17 * 600
+    states = [trial["state"] for trial in found["trials"]]
     assert states == ["complete", "failed", "complete", "interrupted"]
-    assert told["trials"][0]["mAP"]["5"] == told["trials"][0]["value"]
+    assert found["trials"][0]["mAP"]["5"] == found["trials"][0]["value"]
     one = json.loads(shown(capsys, str(halfway.plan.folder), "--json", "--trial", "1"))
     assert one["reason"] == "its node died" and one["config"]["merge.lambda1"] >= 0
 

@@ -1,0 +1,67 @@
+"""What an experiment measured, as cells and numbers of a table, and what the caption says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.data.published import Published
+from analysis.data.results import Group
+from analysis.data.runs import Run, of_experiment, why_missing
+from study.record.intervals import MISSING, Estimate, estimate
+
+MEASURES = ("rank1", "mAP_trapezoid", "mAP")
+HEADINGS = {
+    "rank1": "rank-1",
+    "rank5": "rank-5",
+    "rank10": "rank-10",
+    "mAP_trapezoid": "mAP trapezoid",
+    "mAP": "mAP",
+}
+
+
+def means(
+    found: Sequence[Run], experiment: str, at: str, measures: Sequence[str] = MEASURES
+) -> dict[str, Estimate]:
+    """Measure to its mean over seeds, in percent, at the best or the last step."""
+    return {name: estimate(of_experiment(found, experiment, name, at)) for name in measures}
+
+
+def cells(measured: Mapping[str, Estimate], group: Group, experiment: str) -> list[str]:
+    """Means with intervals, or why there are none."""
+    if not any(value.n for value in measured.values()):
+        return [why_missing(group, experiment), *[MISSING] * (len(measured) - 1)]
+    return [value.text() for value in measured.values()]
+
+
+def numbers(
+    experiment: str, at: str, measured: Mapping[str, Estimate], printed: Published | None = None
+) -> dict[str, Any]:
+    """The same as a row of numbers, with what the paper printed at the best step."""
+    row: dict[str, Any] = {"experiment": experiment, "at": at, "runs": measured["rank1"].n}
+    for name, value in measured.items():
+        row |= value.columns(name)
+    if printed is not None and at == "best":
+        row |= {"paper_rank1": printed.rank1, "paper_mAP": printed.mAP}
+    return row
+
+
+def caption(group: Group, found: Sequence[Run], published: bool, comparable: bool) -> str:
+    """What the cells are; published: beside the paper's, comparable: on the paper's data."""
+    text = (
+        f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
+        "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
+    )
+    if any(run.diverged for run in found):
+        text += " A run whose training diverged counts as 0 from there on."
+    if published and found and max(Counter(run.setting for run in found).values()) == 1:
+        text += " One run of each setting: no interval and no verdict (more seeds: --plan tables --seeds 5)."
+    if published:
+        text += " The paper's mAP is of the trapezoid kind and of the best step."
+    if published and not comparable:
+        text += (
+            " The paper's numbers are of other data and only for orientation: MARS has 8,298 training "
+            f"tracklets, DukeMTMC-VideoReID 2,196, this {group.train_tracklets:,}."
+        )
+    return text

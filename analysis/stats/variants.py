@@ -1,0 +1,79 @@
+"""What the variants of the base are worth, against it: leaking labels, and what the paper leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.data.results import Group
+from analysis.data.runs import AT, Run, count, of_experiment
+from analysis.data.symbols import symbol
+from analysis.page.typeset import Table, p_value
+from analysis.stats.comparisons import compare
+from analysis.stats.measures import HEADINGS, MEASURES, caption, cells, means, numbers
+from search_spaces.paper import PLANS
+from search_spaces.symbols import value_text
+from study.record.intervals import MISSING
+
+LEAKS = {
+    "right": "as it should be",
+    "zero_rows": "memory rows start at zero",
+    "previous_rows": "memory rows by index from the step before",
+    "identity_order": "tracklets in order of identity",
+    "lambda_not_applied": "λ1 and λ2 not applied",
+    "intra_pairs": "Eq (3) with 1/n² instead of 1/n",
+    "intra_samples": "Eq (3) with 1/n instead of 1/n²",
+    "leak": "the leak: rows by index, in order of identity",
+    "public_code": "as DBC's public code: the leak, λ not applied, 1/n²",
+}
+
+
+def leak_table(found: Sequence[Run], group: Group) -> Table:
+    """What each leak and each slip of the public code is worth here, against doing it right."""
+    note = "Rows taken over by index leak labels only where a person's tracklets lie side by side."
+    labels = {f"leak_audit/{name}": label for name, label in LEAKS.items()}
+    return _gains("leak_audit", "What leaking labels is worth", labels, note, found, group)
+
+
+def choices_table(found: Sequence[Run], group: Group) -> Table:
+    """What each choice that the paper leaves open is worth here, against the base."""
+    base, labels = group.base.flat(), {"choices/default": "the base"}
+    for experiment, changes in PLANS["choices"].rows(group.base):
+        texts = [
+            f"{symbol(name)} {value_text(value)} for {value_text(base[name])}"
+            for name, value in changes.items()
+        ]
+        labels.setdefault(experiment, ", ".join(texts))
+    return _gains("choices", "What each choice is worth", labels, "", found, group)
+
+
+def _gains(
+    plan: str, title: str, labels: dict[str, str], note: str, found: Sequence[Run], group: Group
+) -> Table:
+    """Rows of a plan, each against its first."""
+    rows, numeric = [], []
+    experiments = [experiment for experiment, _ in PLANS[plan].rows(group.base)]
+    for experiment in experiments:
+        for at in AT:
+            measured = means(found, experiment, at)
+            first = of_experiment(found, experiments[0], "mAP_trapezoid", at)
+            gain = compare(of_experiment(found, experiment, "mAP_trapezoid", at) - first)
+            worth = [gain.difference.text(signed=True), p_value(gain.p)]
+            if experiment == experiments[0]:
+                worth = [MISSING, MISSING]
+            label = labels.get(experiment, experiment)
+            rows.append((label, at, count(found, experiment), *cells(measured, group, experiment), *worth))
+            numeric.append(
+                numbers(experiment, at, measured) | gain.difference.columns("gain") | {"p": gain.p}
+            )
+    against = " Δ: against the first row, paired by seed (p: t test)."
+    return Table(
+        name=plan,
+        title=f"{title}, {group.name}",
+        columns=("variant", "step", "runs", *(HEADINGS[name] for name in MEASURES), "Δ mAP trapezoid", "p"),
+        rows=tuple(rows),
+        caption=f"{caption(group, found, False, False)}{against} {note}".strip(),
+        numbers=pd.DataFrame(numeric),
+        left=2,
+    )

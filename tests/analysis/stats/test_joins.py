@@ -1,0 +1,70 @@
+"""What let wrong joins through: joins made up by hand, and the table made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from made_joins import JOINS, NAN, joins_of_step
+
+from analysis.data.results import load
+from analysis.data.runs import runs
+from analysis.stats.joins import joins_of, joins_table, with_causes
+from dcreid.config import Config
+from dcreid.evaluation.joins import UNKNOWN
+from study.record.storage import Storage
+from study.record.trial_tables import joins_table as table_of
+from study.record.trial_tables import load_joins, save_joins
+
+
+def test_the_cause_is_the_term_that_did_most() -> None:
+    table = with_causes(table_of([joins_of_step(), joins_of_step()]), Config().merge)
+    assert table["step"].tolist() == [1] * 5 + [2] * 5
+    assert table["cause"].tolist() == ["", "inter", "intra", "size", "none"] * 2
+    assert table["by_intra"][2] == pytest.approx(0.18) and table["by_size"][3] == pytest.approx(0.06)
+    margin = table[["by_inter", "by_intra", "by_size"]].sum(axis=1, skipna=False)
+    assert (margin[1:4] > 0).all() and margin[[0, 4]].isna().all()
+
+
+def test_without_penalties_only_the_distance_can_be_the_cause() -> None:
+    free = Config().replace(**{"merge.lambda1": 0.0, "merge.lambda2": 0.0}).merge
+    assert set(with_causes(table_of([joins_of_step()]), free)["cause"]) == {"", "inter", "none"}
+
+
+def test_tables_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    assert load_joins(storage) is None
+    save_joins(storage, [joins_of_step()])
+    pd.testing.assert_frame_equal(load_joins(storage), table_of([joins_of_step()]))
+    pd.DataFrame({"step": [1]}).to_parquet(tmp_path / "joins.parquet")  # of another version
+    assert load_joins(storage) is None
+
+
+def test_shares_over_seeds(recorded: Any) -> None:
+    table = joins_table(runs(recorded), recorded)
+    by_name = {row[0]: row[1:] for row in table.rows}
+    assert by_name["baseline (λ1 = λ2 = 0)"][:2] == ("2", "80.0 ± 0.0")
+    assert by_name["baseline + λ1"][:2] == ("0", "not recorded")
+    assert by_name["baseline + λ1 + λ2"] == ("1", "80.0", "25.0", "25.0", "25.0", "25.0", "0.0", "75.0")
+    assert table.numbers["cause_inter"].tolist() == [75.0, 25.0]
+
+
+def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
+    made = make("duke", experiments="fig4")
+    made.trial(made.base, labels=("fig3/final",))
+    group = load([made.folder]).groups[0]
+    assert joins_of(runs(group)[0]) is None
+    assert [row[2] for row in joins_table(runs(group), group).rows] == ["not run", "not run", "not recorded"]
+
+
+def test_without_identities_nothing_is_judged(recorded: Any) -> None:
+    blind = [(*row[:3], UNKNOWN, row[4], NAN, NAN, NAN) for row in JOINS]
+    table = with_causes(table_of([joins_of_step(blind)]), Config().merge)
+    assert set(table["cause"]) == {""}
+    first = recorded.studies[0]
+    for number in range(len(first.trials)):
+        save_joins(first.storage(number), [joins_of_step(blind)])
+    assert {row[2] for row in joins_table(runs(recorded), recorded).rows} == {"–"}
