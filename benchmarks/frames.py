@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from measure import exponent, in_turn, options, set_up, table, timed, write_json
-from networks import FEATURE_BATCH, Trainer, config_of, drawn_people, network_options
+from networks import FEATURE_BATCH, NetworkBench, config_of, drawn_people, network_options
 from rivals_frames import DecodedFrames, DecodedTracklets, decode, paths_of
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -123,11 +123,11 @@ def against_rival(loaders: Loaders, args: argparse.Namespace) -> list[dict[str, 
     return found
 
 
-def together(trainer: Trainer, loaders: Loaders, args: argparse.Namespace) -> list[dict[str, Any]]:
+def together(bench: NetworkBench, loaders: Loaders, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Loader alone, network alone, and both, for an epoch of training and a pass for features."""
     runs = {
-        "training": (loaders.training_from_store, trainer.epoch_without_loader, trainer.epoch),
-        "features": (loaders.features_from_store, trainer.features_without_loader, trainer.features),
+        "training": (loaders.training_from_store, bench.epoch_without_loader, bench.epoch),
+        "features": (loaders.features_from_store, bench.features_without_loader, bench.features),
     }
     found = []
     for kind, (loader, network, both) in runs.items():
@@ -193,7 +193,7 @@ def main() -> None:
         loaders = Loaders(split, store, config, args)
         results: dict[str, Any] = {"loaders": against_rival(loaders, args)}
         show_rival(results["loaders"], split, config, args)
-        results["together"] = together(Trainer(config, store, args.device), loaders, args)
+        results["together"] = together(NetworkBench(config, store, args.device), loaders, args)
         show_together(results["together"], config)
         sizes = [args.most // 8, args.most // 4, args.most // 2, args.most]
         results["sweep"] = sweep(split, sizes, config, args)

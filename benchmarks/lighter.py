@@ -23,8 +23,8 @@ from measure import options, set_up, table, write_json
 
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
-from dcreid.presets import preset
 from dcreid.data import load_dataset
+from dcreid.presets import preset
 
 PARTS = ("train", "features", "merge", "evaluate")
 SETTINGS = ((1, 0), (5, 0), (1, 1), (1, 2), (1, 4), (5, 2))  # eval_every, eval_frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -12,18 +11,16 @@ import torch
 from torch import Tensor, nn
 from torchvision.io import write_jpeg
 
-from dcreid import features, training
-from dcreid.algorithm import _set_precision
 from dcreid.config import Config, DataConfig, SyntheticConfig
-from dcreid.presets import preset
 from dcreid.data import load_dataset
 from dcreid.data.loading import batches_of, training_batches
 from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Split
-from dcreid.features import pooled_features
 from dcreid.memory import FeatureMemory
-from dcreid.network.backbone import build_backbone
-from dcreid.training import train_stage
+from dcreid.network.tracklets import build_network
+from dcreid.precision import set_tf32
+from dcreid.presets import preset
+from dcreid.training import Trainer
 
 PER_PERSON = 6  # tracklets of a drawn person
 FEATURE_BATCH = 512
@@ -79,55 +76,29 @@ def random_store(tracklets: int, frames: int, height: int, width: int, seed: int
     return FrameStore(pixels, np.arange(tracklets, dtype=np.int64) * frames, lengths)
 
 
-class Trainer:
+class NetworkBench:
     """The library's own training and features of one network, without the merges between.
 
     classes: rows of the memory, as many as tracklets unless given (the softmax of MARS has 8,298).
     """
 
     def __init__(self, config: Config, store: FrameStore, device: str, classes: int | None = None):
-        self.config = config.replace(**{"train.first_epochs": 1})
+        self.config = config.replace(**{"train.first_epochs": 1, "model.weights": "none"})
         self.store, self.device = store, torch.device(device)
-        _set_precision(config.train.precision, self.device)
-        torch.manual_seed(0)
-        self.backbone = build_backbone(
-            config.model.backbone, "none", height=config.data.height, width=config.data.width
-        )
-        layout = torch.channels_last if config.train.channels_last else torch.contiguous_format
-        self.backbone.to(device=self.device, memory_format=layout)
-        self.network: Callable[[Tensor], Tensor] = self.backbone
-        if config.train.compile:
-            self.network = torch.compile(self.backbone)
-        rows = torch.randn(classes or len(store), self.backbone.dim)
+        set_tf32(config.train.precision, self.device)
+        self.network = build_network(self.config, self.device)
+        self.trainer = Trainer(self.network, store, self.config)
+        rows = torch.randn(classes or len(store), self.network.backbone.dim)
         self.memory = FeatureMemory(nn.functional.normalize(rows, dim=1), config.train.temperature).to(device)
         self.labels = torch.arange(len(store))
 
     def epoch(self) -> int:
         """Trains on every tracklet once; returns how many frames that were."""
-        return train_stage(
-            self.network,
-            self.backbone,
-            None,
-            self.memory,
-            self.labels,
-            self.store,
-            self.config,
-            stage=1,
-            alpha=0.5,
-            device=self.device,
-        ).frames
+        return self.trainer.train_stage(1, self.memory, self.labels).frames
 
     def features(self) -> Tensor:
         """Features of every tracklet from all frames."""
-        return pooled_features(
-            self.backbone,
-            self.store,
-            self.device,
-            network=self.network,
-            batch=FEATURE_BATCH,
-            precision=self.config.train.precision,
-            channels_last=self.config.train.channels_last,
-        )
+        return self.network.pooled_features(self.store, batch=FEATURE_BATCH)
 
     def epoch_without_loader(self) -> int:
         """The same on one batch of frames that is there already, as often as an epoch has batches."""
@@ -144,7 +115,7 @@ class Trainer:
         loader.close()
         sizes = [len(part) for part in batches_of(np.arange(len(self.store)), train.batch_size)]
         batches = [(frames[:size], tracklets[:size]) for size in sizes]
-        with mock.patch.object(training, "training_batches", lambda *_, **__: iter(batches)):
+        with mock.patch("dcreid.training.training_batches", lambda *_, **__: iter(batches)):
             return self.epoch()
 
     def features_without_loader(self) -> Tensor:
@@ -152,5 +123,5 @@ class Trainer:
         total = len(self.store.frames)
         run = self.store.frames[:FEATURE_BATCH].clone().to(self.device)
         runs = [run[: min(FEATURE_BATCH, total - start)] for start in range(0, total, FEATURE_BATCH)]
-        with mock.patch.object(features, "frame_runs", lambda *_, **__: iter(runs)):
+        with mock.patch("dcreid.network.tracklets.frame_runs", lambda *_, **__: iter(runs)):
             return self.features()

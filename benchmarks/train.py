@@ -38,7 +38,7 @@ from extrapolation import TEST_TRACKLETS, TRACKLETS, Rates, study_seconds, trial
 from full_size import run_full_size, show_full_size
 from measure import in_turn, options, peak_bytes, set_up, table, timed, write_json
 from merge import make_features, step
-from networks import Trainer, config_of, drawn_people, network_options, random_store
+from networks import NetworkBench, config_of, drawn_people, network_options, random_store
 from rivals_frames import TransformedTracklets, tracklet_features, train_epoch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -50,8 +50,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from dcreid.clustering.distances import cross_distances, pairwise_distances
 from dcreid.config import Config
 from dcreid.evaluation.retrieval import evaluate
-from dcreid.features import autocast
 from dcreid.network.backbone import Backbone, build_backbone
+from dcreid.precision import autocast
 
 QUERIES = 1_980  # of MARS
 _BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}
@@ -95,9 +95,9 @@ def rates_of(config: Config, args: argparse.Namespace) -> dict[str, Any]:
     """Frames per second of the library's training and features in one precision, compiled or not."""
     data, precision = config.data, config.train.precision
     store = random_store(args.tracklets, 2 * data.frames, data.height, data.width)
-    trainer = Trainer(config, store, args.device, classes=TRACKLETS)
-    seconds = in_turn({"train": trainer.epoch, "features": trainer.features}, args.repeats, args.device)
-    flops, moved = work_per_frame(trainer.backbone, data.height, data.width, args.device)
+    bench = NetworkBench(config, store, args.device, classes=TRACKLETS)
+    seconds = in_turn({"train": bench.epoch, "features": bench.features}, args.repeats, args.device)
+    flops, moved = work_per_frame(bench.network.backbone, data.height, data.width, args.device)
     return {
         "precision": precision,
         "compiled": config.train.compile,
@@ -105,7 +105,7 @@ def rates_of(config: Config, args: argparse.Namespace) -> dict[str, Any]:
         "features": len(store.frames) / seconds["features"],
         "flops_per_frame": flops,
         "bytes_per_frame": moved * _BYTES[precision],
-        "peak_bytes": peak_bytes(trainer.epoch, args.device) if args.device != "cpu" else None,
+        "peak_bytes": peak_bytes(bench.epoch, args.device) if args.device != "cpu" else None,
     }
 
 
@@ -125,11 +125,11 @@ def rival_rates(config: Config, args: argparse.Namespace) -> dict[str, float]:
             **common,
         )
         whole: DataLoader[Any] = DataLoader(TransformedTracklets(split, *size, train=False), **common)
-        backbone = Trainer(
+        backbone = NetworkBench(
             config.replace(**{"train.channels_last": False, "train.precision": "fp32"}),
             random_store(2, 1, data.height, data.width),
             args.device,
-        ).backbone
+        ).network.backbone
         torch.backends.cudnn.allow_tf32 = True  # so is PyTorch's default
         optimiser = torch.optim.SGD(
             backbone.parameters(), train.lr, train.momentum, weight_decay=train.weight_decay, nesterov=True
@@ -221,9 +221,9 @@ def memory_and_slowdown(config: Config, args: argparse.Namespace) -> dict[str, A
     }
     data, b = config.data, config.train.batch_size
     store = random_store(2 * b, data.frames, data.height, data.width)
-    trainers = {name: Trainer(config, store, args.device) for name in ("plain", "checkpointed")}
-    trainers["checkpointed"].backbone.checkpoint_activations()
-    seconds = in_turn({name: each.epoch for name, each in trainers.items()}, args.repeats, args.device)
+    benches = {name: NetworkBench(config, store, args.device) for name in ("plain", "checkpointed")}
+    benches["checkpointed"].network.backbone.checkpoint_activations()
+    seconds = in_turn({name: each.epoch for name, each in benches.items()}, args.repeats, args.device)
     table(
         f"memory: {_size(paper)}",
         ("", "kept, MB/frame", "at its worst, MB/frame", "all of training, GB"),
@@ -289,7 +289,8 @@ def main() -> None:
     results = {"matrix_rate": machine, "bandwidth": moving, "rows": rows, "rival": rival}
     show_rates(results, config)
     best = min(rows, key=lambda row: trial_seconds(Rates(row["train"], row["features"], 0.0, 0.0)))
-    dim = Trainer(config, random_store(2, 1, config.data.height, config.data.width), args.device).backbone.dim
+    bench = NetworkBench(config, random_store(2, 1, config.data.height, config.data.width), args.device)
+    dim = bench.network.backbone.dim
     results["projection"] = project_and_show(best, *merge_and_evaluate(dim, args), args)
     if args.mars_size:
         results["mars_size"] = run_full_size(config, args)

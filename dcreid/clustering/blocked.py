@@ -1,7 +1,7 @@
 """Method `once` without the (n, n) distances: for more tracklets than a matrix has room for.
 
-100,000 tracklets have 40 GB of distances, but a merge of m classes needs the m lightest edges of the
-spanning forest only. Costs are made a few rows of classes at a time; an edge is kept while it can
+100,000 tracklets have 40 GB of distances, but m joins need only the m lightest edges of the spanning
+forest. Costs are made a few rows of classes at a time; an edge is kept while it can
 still be among those m:
 
     an edge that closes a cycle of lighter ones is never joined, whatever edges come later;
@@ -55,24 +55,24 @@ def blocked_joins(
     squared: bool = False,
     on_join: OnJoin | None = None,
 ) -> JoinedPairs:
-    """The m > 0 joins of one D, from features; `on_join` gets the terms of the pairs alone."""
+    """The m > 0 joins of one D, from features; `on_join` gets the terms of the pair and None."""
     _, index, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
     classes = (_SquaredClasses if squared else _EuclideanClasses)(features, index, sizes)
     dispersion = intra_dispersion(classes.intra_sums(), sizes, intra)
-    criterion = _Criterion(classes, sizes, dispersion, lambda1, lambda2)
+    costs = _CostRows(classes, sizes, dispersion, lambda1, lambda2)
     wanted = max(_EDGES // 8, _CANDIDATES_PER_JOIN * m)
     while True:
-        limit = criterion.limit(wanted)
+        limit = costs.limit(wanted)
         forest = _Forest(len(sizes), m, limit)
-        for start, cost in criterion.rows():
-            forest.add(start, cost)
+        for start, rows in costs.rows():
+            forest.add(start, rows)
         joins = forest.joins()
         if len(joins.a) == m or limit == np.inf:
             break
         wanted *= 16
     if on_join is not None:
         for a, b in zip(joins.a.tolist(), joins.b.tolist(), strict=True):
-            on_join(a, b, criterion.terms(a, b), None)
+            on_join(a, b, costs.terms(a, b), None)
     return joins.a, joins.b
 
 
@@ -110,10 +110,11 @@ class _EuclideanClasses:
     def pair_sum(self, a: int, b: int) -> float:
         """S[a, b] of two classes, from their members alone."""
         (low, high), (first, last) = self.offsets[a : a + 2].tolist(), self.offsets[b : b + 2].tolist()
-        parts = [
-            self._distances(start, min(start + _ROWS, high), first, last) for start in range(low, high, _ROWS)
-        ]
-        return sum(float(part.double().sum()) for part in parts)
+        total = 0.0
+        for start in range(low, high, _ROWS):
+            block = self._distances(start, min(start + _ROWS, high), first, last)
+            total += float(block.sum(dtype=torch.float64))
+        return total
 
     def sums(self, start: int, stop: int) -> Float[Tensor, "k b"]:
         """S[a, b] for a in [start, stop) and b from start on."""
@@ -168,8 +169,8 @@ class _SquaredClasses:
             return sums.addmm_(self.totals[start:stop], self.totals[start:].T, alpha=-2.0).clamp_(min=0.0)
 
 
-class _Criterion:
-    """Eq (7), a few rows at a time."""
+class _CostRows:
+    """D, a few rows at a time."""
 
     def __init__(
         self,
@@ -199,7 +200,7 @@ class _Criterion:
         return float(drawn.kthvalue(min(place, len(drawn))).values)
 
     def terms(self, a: int, b: int) -> PairTerms:
-        """Of one pair."""
+        """The terms of D of one pair."""
         d_a, d_b, n_a, n_b = (float(x[i]) for x in (self.dispersion, self.count) for i in (a, b))
         return PairTerms(self.classes.pair_sum(a, b) / n_a / n_b, d_a + d_b, n_a + n_b)
 
@@ -221,8 +222,8 @@ class _Forest:
         """Takes D[a, b] of the classes a = start, … and b = start, …; b <= a is ignored."""
         for top in range(0, len(cost), _SEARCHED):
             rows = cost[top : top + _SEARCHED]
-            wanted = rows < self.limit if self.complete else rows <= self.limit
-            self.edges.append(edges_where(wanted, rows, start + top, start))
+            light = rows < self.limit if self.complete else rows <= self.limit
+            self.edges.append(edges_where(light, rows, start + top, start))
             if sum(len(edges.a) for edges in self.edges) > max(_EDGES, 4 * self.m):
                 self.joins()
 

@@ -12,7 +12,7 @@ import torch
 def free_bytes(device: torch.device) -> float:
     """Free memory of a CUDA device, or of a Linux host within its cgroup's limit; elsewhere infinite."""
     if device.type == "cuda":
-        # PyTorch keeps what it has freed, and gives it back where an allocation would fail.
+        # PyTorch caches freed memory, and uses it or returns it before an allocation fails.
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + kept)
     return host_free_bytes() if device.type == "cpu" else math.inf
@@ -25,7 +25,10 @@ def host_free_bytes(root: Path = Path("/")) -> float:
 
 
 def _left_by_cgroups(root: Path) -> Iterator[float]:
-    """Limit less use of this process's cgroup and all above it, in version 2 or 1; files' cache is no use."""
+    """Limit minus usage of this process's cgroup and of those above it, versions 1 and 2.
+
+    Cached files count as free: the kernel drops them where memory is needed.
+    """
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if not controllers:
@@ -37,7 +40,7 @@ def _left_by_cgroups(root: Path) -> Iterator[float]:
             continue
         base = root / "sys/fs/cgroup" / top
         own = base / path.lstrip("/")
-        # Inside a container the path may be the host's: then its ancestor, the mount itself, has the files.
+        # A container may see the path of the host, which is not there: its limit stands at `base`.
         for folder in (own, *own.parents):
             if folder.is_relative_to(base):
                 used = _number(folder / usage) - _numbers(folder / "memory.stat").get(cache, 0.0)

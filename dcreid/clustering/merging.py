@@ -25,7 +25,7 @@ from dcreid.config import MergeConfig
 
 # The share of the device's free memory that the matrices of a merge may take.
 _SHARE = 0.5
-_IN_BLOCKS = (
+_BLOCKS_WARNING = (
     "the matrix of distances does not fit into half of the free memory: classes are merged in blocks; "
     "the joins are the same up to rounding, but their record does not say which joins the wrong ones missed"
 )
@@ -69,7 +69,7 @@ def _joins(
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     squared, weights = merge.distance == "squared", (merge.lambda1, merge.lambda2, merge.intra)
     if merge.method == "once" and matrix_bytes(features, labels) > _SHARE * free_bytes(features.device):
-        _log.warning(_IN_BLOCKS)
+        _log.warning(_BLOCKS_WARNING)
         return blocked_joins(features, labels, m, *weights, squared=squared, on_join=on_join)
     joins = exact_joins if merge.method == "exact" else once_joins
     return joins(pairwise_distances(features, squared=squared), labels, m, *weights, on_join)
@@ -94,7 +94,7 @@ def once_joins(
 
 
 def matrix_bytes(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"]) -> int:
-    """What D takes with all it is made from: n² distances, c n sums of rows and c² sums of classes."""
+    """Peak memory of a merge with the matrix: n² distances, c n and c² sums; at most 3 n² numbers."""
     n, c = len(labels), len(torch.unique(labels))
     return features.element_size() * (n * n + c * n + c * c)
 

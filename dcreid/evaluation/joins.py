@@ -1,17 +1,17 @@
-"""What every join of a merge put together, and which term of Eq (7) let a wrong one through.
+"""The record of a merge's joins: which were wrong, and which term of Eq (7) is to blame.
 
-Only written down, for reports: the identities and cameras read here reach nothing that merges or trains.
+For reports only: the identities and cameras read here reach nothing that merges or trains.
 
 A join of classes a and b is *right* if the commonest identity of a is that of b, else *wrong*. A wrong
-join is held against the join that it *missed*: of all joins still open when it was made, between a or
-b and another class of the same commonest identity, the one of lowest D. With D of a wrong join and D'
+join is compared with the join that it *missed*: of all joins that were still possible, between a or b
+and another class of the same commonest identity, the one of lowest D. With D of a wrong join and D'
 of the one it missed,
 
     0 <= D' - D = (d' - d) + λ1 (i' - i) + λ2 (s' - s),    d: d_ab,  i: d_a + d_b,  s: |a| + |b|
 
-says what each term of Eq (7) did for the wrong join, in units of distance; the largest of the three
-let it through. Where nothing was missed, no class of either person was left to join, or the merge ran
-without the matrix of costs (`dcreid/clustering/blocked.py`).
+says how much each term of Eq (7) favoured the wrong join, in units of distance; the largest of the
+three is to blame. Nothing was missed where no class of either person was left to join; in a merge
+without the matrix (`dcreid/clustering/blocked.py`), what was missed is not known.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Joins:
     size: Float[Tensor, " m"]  # |a| + |b|
     right: Int[Tensor, " m"]  # RIGHT, WRONG, or UNKNOWN without identities
     one_camera: Int[Tensor, " m"]  # 1: all tracklets of both classes were seen by one camera
-    missed_inter: Float[Tensor, " m"]  # of the join that a wrong one missed; NaN where there is none
+    missed_inter: Float[Tensor, " m"]  # of the join that a wrong one missed; NaN: none, or not known
     missed_intra: Float[Tensor, " m"]
     missed_size: Float[Tensor, " m"]
 
 
 class JoinRecorder:
-    """Writes the joins of one step down (`clustering.criterion.OnJoin`).
+    """Records the joins of one step (an `OnJoin` of `dcreid/clustering/criterion.py`).
 
     labels (n,): classes before the step, row i being tracklet order[i] of `split`. Under `exact` the
     class that a join makes takes the place of its first part; else D stays that of the classes before.
@@ -85,7 +85,7 @@ class JoinRecorder:
     def __call__(
         self, a: int, b: int, terms: PairTerms, terms_of: Callable[[int], ClassTerms] | None
     ) -> None:
-        """Writes the join of a and b down; what it missed is unknown without the terms of all classes."""
+        """Records the join of a and b; terms_of: the terms of a class with all others."""
         right, missed = UNKNOWN, _NONE
         if self._person is not None:
             right = RIGHT if self._person[a] == self._person[b] else WRONG
@@ -114,7 +114,7 @@ class JoinRecorder:
         )
 
     def _missed(self, a: int, b: int, terms_of: Callable[[int], ClassTerms]) -> PairTerms:
-        """Terms of the cheapest open join of a or b with another class of its commonest identity."""
+        """Terms of the cheapest possible join of a or b with another class of its commonest identity."""
         assert self._person is not None
         found, lowest = _NONE, np.inf
         for one in (a, b):

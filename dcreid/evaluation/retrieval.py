@@ -42,7 +42,7 @@ class RetrievalMetrics:
 
 @dataclass(frozen=True)
 class QueryResults:
-    """What every query with a match came to, in ascending order of query; `asked` counts all queries."""
+    """The result of every query with a match, in ascending order of query; `asked` counts all queries."""
 
     query: Int[Tensor, " k"]  # position among the queries
     average_precision: Float[Tensor, " k"]  # rectangle rule
@@ -75,7 +75,7 @@ def evaluate(
     query_cams: ArrayLike | Tensor,
     gallery_cams: ArrayLike | Tensor,
 ) -> RetrievalMetrics:
-    """CMC and both mAPs of a distance matrix: the means of `evaluate_queries`, which says what is raised."""
+    """CMC and both mAPs of a distance matrix; arguments and errors are those of `evaluate_queries`."""
     return evaluate_queries(distances, query_ids, gallery_ids, query_cams, gallery_cams).metrics()
 
 

@@ -22,7 +22,7 @@ import pytest
 from pictures import Pictures
 from torch import Tensor, nn
 
-import dcreid.algorithm
+import dcreid.network.tracklets
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data.tracklets import Split, TrackletDataset
@@ -111,7 +111,7 @@ def learnt(seed: int, monkeypatch: pytest.MonkeyPatch) -> Learnt:
     def build(*_: Any, **__: Any) -> Backbone:
         return Backbone(SmallNetwork(), 32, 0)
 
-    monkeypatch.setattr(dcreid.algorithm, "build_backbone", build)
+    monkeypatch.setattr(dcreid.network.tracklets, "build_backbone", build)
     config = Config().replace(
         **{
             # One frame a tracklet: a mean over several is lit alike.

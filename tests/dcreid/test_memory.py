@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dcreid.float32 import float32_linear
 from dcreid.memory import FeatureMemory, class_means, update_rate
-from dcreid.network.backbone import EmbeddingHead
+from dcreid.network.head import EmbeddingHead
 
 
 def unit_rows(n: int, d: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Several gloo ranks come to what one process does: messages, batch norm over all ranks, whole runs."""
+"""Several gloo ranks have the results of one process: messages and whole runs."""
 
 from __future__ import annotations
 
@@ -8,25 +8,12 @@ from typing import Any
 import pytest
 import rank_runs
 import torch
-from rank_runs import NORMS, VARIANTS, algorithm, norm_case, normalised, on_ranks
-from torch import Tensor, nn
+from rank_runs import VARIANTS, algorithm, on_ranks
+from torch import Tensor
 
-from dcreid.network.backbone import build_backbone
-from dcreid.parallel import ONE_PROCESS, RankBatchNorm, Ranks, synchronise_batch_norm
+from dcreid.parallel import ONE_PROCESS, Ranks
 
 _CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
-
-
-@pytest.fixture(scope="module")
-def alone() -> dict[str, dict[str, Any]]:
-    """What one process comes to."""
-    return {}
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What three ranks find in small things."""
-    return on_ranks(3, tmp_path_factory.mktemp("three") / "ranks", rank_runs.small_things)
 
 
 # --- shares, messages
@@ -41,13 +28,12 @@ def test_shares_are_the_whole_in_order(count: int, size: int) -> None:
 
 def test_alone_nothing_changes() -> None:
     rows = torch.rand(3, 2)
-    network = nn.Sequential(nn.BatchNorm1d(2))
-    synchronise_batch_norm(network, ONE_PROCESS, torch.device("cpu"))
     assert ONE_PROCESS.all_gather(rows, 3) is rows and ONE_PROCESS.all_reduce(rows) is rows
-    assert type(network[0]) is nn.BatchNorm1d and ONE_PROCESS.on_rank_0(lambda: 5) == 5
+    assert ONE_PROCESS.on_rank_0(lambda: 5) == 5
 
 
-def test_messages(three: list[dict[str, Any]]) -> None:
+def test_messages(tmp_path: Path) -> None:
+    three = on_ranks(3, tmp_path / "ranks", rank_runs.messages)
     assert [found["share"] for found in three] == [slice(0, 1), slice(1, 3), slice(3, 5)]
     for found in three:
         assert torch.equal(found["gathered"], torch.arange(10.0).view(5, 2))
@@ -56,40 +42,14 @@ def test_messages(three: list[dict[str, Any]]) -> None:
         assert torch.equal(found["weight"], torch.full((3, 2), 6.0))
         assert found["sum"].tolist() == [3, 3]
         assert found["agreed"][0].tolist() == [[0] * 3] * 2 and found["agreed"][2] == 7
-        assert found["told"]["rank"] == 0 and found["told"]["labels"].tolist() == [0, 1, 2]
-
-
-# --- batch norm
-
-
-@pytest.mark.parametrize("case", [case for case, norm in enumerate(NORMS) if norm[2]])
-def test_batch_norm_over_ranks_is_that_of_the_whole_batch(three: list[dict[str, Any]], case: int) -> None:
-    norm, samples, gradient = norm_case(case)
-    whole = normalised(nn.Sequential(norm), samples, gradient)
-    for rank, found in enumerate(three):
-        ours = found[f"norm {case}"]
-        assert ours.keys() == whole.keys()
-        share = Ranks(rank, 3).share(len(gradient))
-        for name, value in whole.items():
-            part = value[share] if name in ("y", "x", "evaluated") else value
-            torch.testing.assert_close(ours[name], part, rtol=1e-9, atol=1e-11, msg=f"{name} of rank {rank}")
-
-
-def test_only_batch_norm_that_is_trained_is_replaced_and_the_state_dict_stays() -> None:
-    plain, ours = (build_backbone("resnet18", "none", frozen_stages=2, height=32, width=16) for _ in range(2))
-    ours.load_state_dict(plain.state_dict())
-    synchronise_batch_norm(ours, Ranks(0, 2), torch.device("cpu"))
-    replaced = [name for name, module in ours.named_modules() if isinstance(module, RankBatchNorm)]
-    kept = [name for name, module in ours.named_modules() if type(module) is nn.BatchNorm2d]
-    assert {name.split(".")[1] for name in replaced} == {"layer2", "layer3", "layer4"}
-    assert {name.split(".")[1] for name in kept} == {"bn1", "layer1"}
-    assert list(ours.state_dict()) == list(plain.state_dict())
-    plain.load_state_dict(ours.state_dict())
-    frames = torch.rand(3, 3, 32, 16)
-    assert torch.equal(ours.eval()(frames), plain.eval()(frames))
+        assert found["sent"]["rank"] == 0 and found["sent"]["labels"].tolist() == [0, 1, 2]
 
 
 # --- whole runs
+
+
+def initial_weights(variant: str) -> dict[str, Tensor]:
+    return algorithm(variant).network.backbone.state_dict()
 
 
 def check_same(ours: dict[str, Any], whole: dict[str, Any], start: dict[str, Tensor]) -> None:
@@ -151,7 +111,7 @@ def check_runs(found: list[dict[str, Any]], variants: list[str]) -> dict[str, An
         check_equal(found[0], other)
     whole = rank_runs.runs(ONE_PROCESS, variants)
     for variant in variants:
-        check_same(found[0][variant], whole[variant], algorithm(variant).backbone.state_dict())
+        check_same(found[0][variant], whole[variant], initial_weights(variant))
     return whole
 
 
@@ -162,7 +122,7 @@ def test_two_ranks_equal_one_and_one_goes_on_from_two(tmp_path: Path) -> None:
     continued = algorithm("batch norm")
     continued.load_state_dict(found[0]["cut"])
     list(continued)
-    check_same(continued.state_dict(), whole["batch norm"], algorithm("batch norm").backbone.state_dict())
+    check_same(continued.state_dict(), whole["batch norm"], initial_weights("batch norm"))
 
 
 def test_two_steps_at_the_papers_rate_equal_one_process_and_faults_are_noticed(tmp_path: Path) -> None:
@@ -190,7 +150,7 @@ def test_ranks_equal_one_in_every_variant_and_go_on_from_one(tmp_path: Path, siz
     cut = rank_runs.runs(ONE_PROCESS, variants[:1])["cut"]
     found = on_ranks(size, tmp_path / "ranks", rank_runs.runs, variants, cut)
     whole = check_runs(found, variants)
-    check_same(found[0]["continued"], whole["batch norm"], algorithm("batch norm").backbone.state_dict())
+    check_same(found[0]["continued"], whole["batch norm"], initial_weights("batch norm"))
 
 
 @pytest.mark.slow

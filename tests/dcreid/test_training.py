@@ -1,4 +1,4 @@
-"""The training stage on a GPU: nothing in an iteration waits for the device."""
+"""The training stage: learning rates, reports, and that no iteration waits for the GPU."""
 
 from __future__ import annotations
 
@@ -7,20 +7,58 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from tiny_runs import dataset, tiny
 from torch import nn
 
-from dcreid.presets import preset
+from dcreid.algorithm import Algorithm
+from dcreid.config import Config
 from dcreid.data.loading import frame_runs, training_batches
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory
 from dcreid.network.backbone import build_backbone
-from dcreid.training import train_stage
+from dcreid.network.head import EmbeddingHead
+from dcreid.network.tracklets import TrackletNetwork
+from dcreid.presets import preset
+from dcreid.training import DivergedError, Trainer, learning_rate, make_optimiser
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
-CUDA = torch.device("cuda")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+def test_the_learning_rate_of_the_paper() -> None:
+    train = Config().train
+    rates = [learning_rate(train, 1, epoch) for epoch in range(1, 31)]
+    assert rates == pytest.approx([0.1] * 15 + [0.01] * 15)
+    assert learning_rate(train, 2, 1) == pytest.approx(0.01)
+    restart = Config().replace(**{"train.later_lr": "restart"}).train
+    assert learning_rate(restart, 2, 3) == pytest.approx(0.1)
+
+
+def test_pretrained_layers_learn_slower_and_new_ones_do_not() -> None:
+    backbone = build_backbone("shufflenet_v2_x0_5", "none", height=32, width=16)
+    with_head = TrackletNetwork(backbone, EmbeddingHead(backbone.dim, 8, 0.5), device=CPU)
+    pretrained = Config()  # weights imagenet
+    assert [g["factor"] for g in make_optimiser(with_head, pretrained).param_groups] == [0.1, 1.0]
+    new = pretrained.replace(**{"model.weights": "none"})
+    plain = TrackletNetwork(backbone, device=CPU)
+    assert [g["factor"] for g in make_optimiser(plain, new).param_groups] == [1.0]
+
+
+def test_divergence_is_reported_with_stage_and_epoch() -> None:
+    config = tiny(**{"train.lr": 1e30, "train.temperature": 1e-6})
+    with pytest.raises(DivergedError, match="epoch 1 of stage 1"):
+        Algorithm(config, dataset(config)).step()
+
+
+def test_every_epoch_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    epochs: list[tuple[int, int, int]] = []
+    config = tiny(**{"merge.max_steps": 2})
+    algorithm = Algorithm(config, dataset(config), on_epoch=lambda *where: epochs.append(where))
+    list(algorithm)
+    assert epochs == [(1, 1, 2), (1, 2, 2), (2, 1, 1)]
+    assert capsys.readouterr().out == ""
+
+
+# --- on a GPU
 
 
 def noise(tracklets: int, frames: int = 6) -> FrameStore:
@@ -36,32 +74,33 @@ def waits(batches: int) -> int:
         **{"train.first_epochs": 1, "train.batch_size": 4, "data.height": 32, "data.width": 16}
     )
     store = noise(4 * batches)
-    backbone = build_backbone("shufflenet_v2_x0_5", "none", height=32, width=16).to(CUDA)
+    backbone = build_backbone("shufflenet_v2_x0_5", "none", height=32, width=16)
+    trainer = Trainer(TrackletNetwork(backbone, device=CUDA), store, config)
     rows = nn.functional.normalize(torch.randn(len(store), backbone.dim), dim=1)
     memory, labels = FeatureMemory(rows, 0.1).to(CUDA), torch.arange(len(store))
     torch.cuda.set_sync_debug_mode("warn")
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            train_stage(
-                backbone, backbone, None, memory, labels, store, config, stage=1, alpha=0.5, device=CUDA
-            )
+            trainer.train_stage(1, memory, labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return len([warning for warning in told if "synchroniz" in str(warning.message)])
+    return len([warning for warning in caught if "synchroniz" in str(warning.message)])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_no_iteration_waits_for_the_gpu() -> None:
     waits(2)  # what happens once per process
     assert waits(8) == waits(2)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_frames_arrive_on_the_gpu_as_they_lie_in_the_store() -> None:
     store = noise(10)
     rows = np.array([0, 1, 2, 3, 7, 8, 10, 59])
-    for here, there in zip(
-        frame_runs(store, rows, 3, torch.device("cpu")), frame_runs(store, rows, 3, CUDA), strict=True
-    ):
+    for here, there in zip(frame_runs(store, rows, 3, CPU), frame_runs(store, rows, 3, CUDA), strict=True):
         assert there.device.type == "cuda" and torch.equal(here, there.cpu())
     drawn = [
         list(
@@ -74,7 +113,7 @@ def test_frames_arrive_on_the_gpu_as_they_lie_in_the_store() -> None:
                 device=device,
             )
         )
-        for device in (torch.device("cpu"), CUDA)
+        for device in (CPU, CUDA)
     ]
     for (here, tracklets), (there, others) in zip(*drawn, strict=True):
         assert torch.equal(here, there.cpu()) and torch.equal(tracklets, others)

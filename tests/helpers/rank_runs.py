@@ -19,10 +19,11 @@ _TENSOR_CODE = [
 with jaxtyping.install_import_hook(_TENSOR_CODE, "beartype.beartype"):  # spawned processes have no pytest
     from dcreid.algorithm import Algorithm
     from dcreid.config import Config
-    from dcreid.presets import small
     from dcreid.data import load_dataset
     from dcreid.data.loading import augment
-    from dcreid.parallel import ONE_PROCESS, Ranks, process_group, synchronise_batch_norm
+    from dcreid.network.batch_norm import synchronise_batch_norm
+    from dcreid.parallel import ONE_PROCESS, Ranks, process_group
+    from dcreid.presets import small
 
 CPU = torch.device("cpu")
 
@@ -64,7 +65,7 @@ def config(variant: str) -> Config:
 def algorithm(variant: str, ranks: Ranks = ONE_PROCESS) -> Algorithm:
     """A run about to begin, without the random numbers of the network's own."""
     made = Algorithm(config(variant), load_dataset(config(variant).data, None), ranks=ranks)
-    for module in made.backbone.modules():
+    for module in made.network.backbone.modules():
         if isinstance(module, StochasticDepth):
             module.p = 0.0
     return made
@@ -143,7 +144,7 @@ _add_gradients, _augment = Ranks.all_reduce_gradients, augment
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {  # what is replaced, and by what
     "gradients of one rank halved": ("dcreid.parallel.Ranks.all_reduce_gradients", _halved_on_one_rank),
     "gradients averaged": ("dcreid.parallel.Ranks.all_reduce_gradients", _averaged),
-    "batch norm of every share alone": ("dcreid.algorithm.synchronise_batch_norm", lambda *_: None),
+    "batch norm of every share alone": ("dcreid.network.tracklets.synchronise_batch_norm", lambda *_: None),
     "every share varied as the first": ("dcreid.training.augment", _varied_as_the_first),
 }
 
@@ -159,11 +160,11 @@ def two_steps(ranks: Ranks, faults: list[str]) -> dict[str, dict[str, Tensor]]:
     for name in ["end", *faults]:
         with mock.patch(*FAULTS[name]) if name in FAULTS else contextlib.nullcontext():
             run = Algorithm(made, load_dataset(made.data, None), ranks=ranks)
-            run.backbone.double()
-            run.backbone.register_forward_pre_hook(lambda _, frames: (frames[0].double(),))
-            states["start"] = {key: value.clone() for key, value in run.backbone.state_dict().items()}
+            run.network.backbone.double()
+            run.network.backbone.register_forward_pre_hook(lambda _, frames: (frames[0].double(),))
+            states["start"] = {key: value.clone() for key, value in run.network.backbone.state_dict().items()}
             run.train()
-            states[name] = run.backbone.state_dict()
+            states[name] = run.network.backbone.state_dict()
     return states
 
 
@@ -176,7 +177,7 @@ def drawn_by_the_network(ranks: Ranks) -> dict[str, Any]:
     made = config("layer norm").replace(**changes)
     uncut, cut = (Algorithm(made, load_dataset(made.data, None), ranks=ranks) for _ in range(2))
     drawn: list[Tensor] = []
-    hook = uncut.backbone.register_forward_hook(
+    hook = uncut.network.backbone.register_forward_hook(
         lambda network, *_: drawn.append(torch.get_rng_state()) if network.training else None
     )
     uncut.step()
@@ -187,7 +188,7 @@ def drawn_by_the_network(ranks: Ranks) -> dict[str, Any]:
     return {"uncut": uncut.state_dict(), "cut": cut.state_dict(), "drawn": drawn}
 
 
-# --- small things
+# --- batch norm and messages
 
 # (shape, momentum, affine, training steps); on three ranks, two samples leave one rank without any.
 NORMS: list[tuple[tuple[int, ...], float | None, bool]] = [
@@ -226,15 +227,20 @@ def normalised(
     return found | network.state_dict()
 
 
-def small_things(ranks: Ranks) -> dict[str, Any]:
-    """Batch norm over ranks, and every message that ranks send each other."""
-    found: dict[str, Any] = {}
+def batch_norms(ranks: Ranks) -> dict[int, dict[str, Tensor]]:
+    """`normalised` over ranks, by case."""
+    found = {}
     for case in range(len(NORMS)):
         norm, samples, gradient = norm_case(case)
         network = nn.Sequential(norm)
-        if NORMS[case][2]:  # without weights there is nothing to be trained, and it is left as it is
+        if NORMS[case][2]:  # without weights nothing is trained, and the layer is not replaced
             synchronise_batch_norm(network, ranks, CPU)
-            found[f"norm {case}"] = normalised(network, samples, gradient, ranks)
+            found[case] = normalised(network, samples, gradient, ranks)
+    return found
+
+
+def messages(ranks: Ranks) -> dict[str, Any]:
+    """The results of every message that ranks send each other."""
     rows = torch.arange(10.0).view(5, 2)[ranks.share(5)].requires_grad_()
     whole = ranks.all_gather(rows, 5)
     (whole * torch.arange(5.0)[:, None]).sum().backward()
@@ -243,10 +249,15 @@ def small_things(ranks: Ranks) -> dict[str, Any]:
     ranks.all_reduce_gradients([weight, nn.Parameter(torch.zeros(1))])
     agreed = [torch.full((3, 2), ranks.rank).t(), None, torch.tensor(7 + ranks.rank)]
     ranks.broadcast(agreed)
-    found |= {"share": ranks.share(5), "gathered": whole.detach(), "rows": rows.grad, "weight": weight.grad}
-    found |= {"sum": ranks.all_reduce(torch.tensor([1, ranks.rank])), "agreed": agreed}
-    found["told"] = ranks.on_rank_0(lambda: {"rank": ranks.rank, "labels": torch.arange(3)})
-    return found
+    return {
+        "share": ranks.share(5),
+        "gathered": whole.detach(),
+        "rows": rows.grad,
+        "weight": weight.grad,
+        "sum": ranks.all_reduce(torch.tensor([1, ranks.rank])),
+        "agreed": agreed,
+        "sent": ranks.on_rank_0(lambda: {"rank": ranks.rank, "labels": torch.arange(3)}),
+    }
 
 
 # --- activations checkpointed

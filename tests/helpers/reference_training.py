@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from dcreid.config import Config
-from dcreid.training import generator
+from dcreid.seeding import generator
 
 BLOCKS = 2
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, red green blue

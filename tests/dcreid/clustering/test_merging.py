@@ -27,7 +27,8 @@ EVERY_WAY = ("once", "exact", "blocked")
 def _blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """No matrix fits, and blocks have a few rows, so that small inputs have many."""
     monkeypatch.setattr(merging, "free_bytes", lambda device: 0.0)
-    for name, value in (("_ROWS", 7), ("_SEARCHED", 3), ("_EDGES", 16), ("_SAMPLED", 4)):
+    sizes = {"_ROWS": 7, "_SEARCHED": 3, "_EDGES": 16, "_SAMPLED": 4, "_CANDIDATES_PER_JOIN": 2}
+    for name, value in sizes.items():
         monkeypatch.setattr(blocked, name, value)
 
 
@@ -165,7 +166,7 @@ def test_inputs_are_left_alone(method: str):
     assert torch.equal(features, copies[0]) and torch.equal(labels, copies[1])
 
 
-def test_bad_arguments_are_told(method: str):
+def test_bad_arguments_raise(method: str):
     features, labels, merge = unit_features(4, 0), torch.arange(4), MergeConfig(method=method)
     for m in (-1, 4):
         with pytest.raises(ValueError, match=f"m = {m}: must be at least 0 and less than .* 4"):
@@ -181,13 +182,13 @@ def test_bad_arguments_are_told(method: str):
 
 def test_every_join_is_reported_in_order_and_makes_the_labels(method: str):
     features, labels = unit_features(60, 2), random_labels(60, 30, 2)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     merged = merge_labels(
-        features, labels, MergeConfig(method=method), 12, on_join=lambda a, b, *_: told.append((a, b))
+        features, labels, MergeConfig(method=method), 12, on_join=lambda a, b, *_: reported.append((a, b))
     )
-    assert len(told) == 12 and all(a < b for a, b in told)
+    assert len(reported) == 12 and all(a < b for a, b in reported)
     joined, group = np.unique(labels, return_inverse=True)[1], np.arange(30)  # class c is in group[c]
-    for a, b in told:
+    for a, b in reported:
         group[group == group[b]] = group[a]
     assert reference.in_order_of_first(group[joined].tolist()) == merged.tolist()
 
@@ -202,7 +203,7 @@ def test_blocks_report_the_joins_of_the_matrix_with_the_terms_of_the_pair(
     labels[:20] = labels.min()  # the first class is larger than a block
     merge = MergeConfig(lambda1=0.3, lambda2=0.02, intra=divisor, distance=distance)
     dist = reference.distances(features.double().numpy()) ** (2 if distance == "squared" else 1)
-    classes, told = reference.members(labels.tolist()), []
+    classes, reported = reference.members(labels.tolist()), []
 
     def on_join(a: int, b: int, terms: PairTerms, terms_of: Callable | None) -> None:
         spread = sum(reference.intra(dist, classes[c], divisor) for c in (a, b))
@@ -210,15 +211,15 @@ def test_blocks_report_the_joins_of_the_matrix_with_the_terms_of_the_pair(
         expected = reference.inter(dist, classes[a], classes[b]), spread, size
         assert terms == pytest.approx(expected, rel=1e-4, abs=1e-4)
         assert (terms_of is None) == in_blocks
-        told.append((a, b))
+        reported.append((a, b))
 
     in_blocks, m = True, len(classes) - 1
     merge_labels(features, labels, merge, m, on_join=on_join)
-    of_blocks, told = told, []
+    of_blocks, reported = reported, []
     in_blocks = False
     monkeypatch.setattr(merging, "free_bytes", lambda device: math.inf)
     merge_labels(features, labels, merge, m, on_join=on_join)
-    assert of_blocks == told and len(told) == m
+    assert of_blocks == reported and len(reported) == m
 
 
 # --- when blocks are used

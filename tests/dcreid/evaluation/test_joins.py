@@ -99,13 +99,13 @@ def test_a_right_join_misses_nothing_and_the_last_of_a_person_has_nothing_to_mis
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_without_identities_nobody_judges(exact: bool) -> None:
+def test_without_identities_no_join_is_right_or_wrong(exact: bool) -> None:
     v, cameras = on_a_line(0.0, 1.0, 5.0, 7.0), [1, 1, 2, 3]
-    told = record(v, torch.arange(4), split_of(None, cameras), 2, exact=exact)
-    seen = record(v, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, exact=exact)
-    assert told.right.tolist() == [UNKNOWN] * 2 and bool(told.missed_inter.isnan().all())
+    unlabelled = record(v, torch.arange(4), split_of(None, cameras), 2, exact=exact)
+    labelled = record(v, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, exact=exact)
+    assert unlabelled.right.tolist() == [UNKNOWN] * 2 and bool(unlabelled.missed_inter.isnan().all())
     for name in ("a", "b", "inter", "intra", "size", "one_camera"):
-        assert torch.equal(getattr(told, name), getattr(seen, name))
+        assert torch.equal(getattr(unlabelled, name), getattr(labelled, name))
 
 
 def test_no_joins() -> None:
@@ -134,7 +134,7 @@ def slow_rows(
         inter, intra, size = terms(a, b)
         return inter + L1 * intra + L2 * size
 
-    told = []
+    found = []
     for _ in range(m):
         alive = [c for c in range(len(classes)) if c not in gone]
         _, a, b = min((cost(a, b), a, b) for a in alive for b in alive if a < b and group[a] != group[b])
@@ -147,12 +147,12 @@ def slow_rows(
                 missed = terms(*min(open_to, key=lambda pair: cost(*pair)))
         seen = {cameras[i] for i in classes[a] + classes[b]}
         judged = RIGHT if person(a) == person(b) else WRONG
-        told.append((min(classes[a]), min(classes[b]), *terms(a, b), judged, int(len(seen) == 1), *missed))
+        found.append((min(classes[a]), min(classes[b]), *terms(a, b), judged, int(len(seen) == 1), *missed))
         group = [group[a] if g == group[b] else g for g in group]
         if exact:
             classes[a] = classes[a] + classes[b]
             gone.add(b)
-    return told
+    return found
 
 
 @given(st.integers(2, 14), st.booleans(), st.integers(0, 2**31))

@@ -15,7 +15,7 @@ from dcreid.evaluation.retrieval import RetrievalMetrics, evaluate, evaluate_que
 
 
 def one_query(g_ids: list[int], g_cams: list[int], dist: list[float] | None = None) -> RetrievalMetrics:
-    """Query of person 1 seen by camera 1; gallery rows stand in order of distance unless told."""
+    """Query of person 1 seen by camera 1; gallery rows come in order of distance by default."""
     dist = [float(i) for i in range(len(g_ids))] if dist is None else dist
     return evaluate(torch.tensor([dist]), [1], g_ids, [1], g_cams)
 
@@ -145,7 +145,7 @@ def test_distances_are_left_alone():
     assert torch.equal(dist, before)
 
 
-def test_bad_input_is_told():
+def test_bad_input_raises():
     good = dict(query_ids=[1], gallery_ids=[1, 2], query_cams=[1], gallery_cams=[2, 2])
     with pytest.raises(ValueError, match=r"distances \(2, 2\), ids \(1, 2\)"):
         evaluate(torch.zeros(2, 2), **good)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dcreid.algorithm import Algorithm
 from dcreid.config import ConfigError
 from dcreid.data import load_dataset
-from dcreid.network import backbone as backbone_module
+from dcreid.network import recomputation
 from dcreid.network.backbone import Backbone, build_backbone
 from dcreid.parallel import ONE_PROCESS
 
@@ -152,7 +152,7 @@ def test_evaluation_recomputes_nothing(
     name: str, context: Callable[[], torch.no_grad], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, checkpointed = (network.eval() for network in pair(name))
-    monkeypatch.delattr(backbone_module, "checkpoint")
+    monkeypatch.delattr(recomputation, "checkpoint")
     x = frames()
     with context():
         assert torch.equal(checkpointed(x), plain(x))
@@ -184,7 +184,7 @@ def check_ranks(found: list[dict[str, list[dict[str, Tensor]]]]) -> None:
     for rank in found:
         for plain, checkpointed in rank.values():  # steps are small: nothing less would tell them apart
             check_equal(checkpointed, plain, tolerance=0.0)
-    start = rank_runs.algorithm("more ranks than tracklets").backbone.state_dict()
+    start = rank_runs.algorithm("more ranks than tracklets").network.backbone.state_dict()
     ours, alone = found[0]["resnet18"][1], rank_runs.after_a_stage(ONE_PROCESS, "resnet18")
     weights = [name for name in start if "running" not in name and "tracked" not in name]
     moved, apart = (torch.cat([(x[name] - alone[name]).flatten() for name in weights]) for x in (start, ours))

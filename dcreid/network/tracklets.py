@@ -1,0 +1,195 @@
+"""From the frames of a tracklet to its feature (paper, "Setting").
+
+A tracklet's feature is the mean of its frames' backbone features. Clustering and evaluation compare
+these means, L2-normalised; the memory gets them behind the optional head, L2-normalised.
+
+Shapes: n tracklets of a store, b of a batch, s of this rank's share of the batch, f frames of each,
+(h, w) frame size, d width of the backbone's features, e width behind the head.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dcreid.config import Config
+from dcreid.data.loading import evenly_spaced, frame_runs, normalise
+from dcreid.data.store import FrameStore
+from dcreid.network.backbone import Backbone, build_backbone
+from dcreid.network.batch_norm import synchronise_batch_norm
+from dcreid.network.head import EmbeddingHead
+from dcreid.parallel import ONE_PROCESS, Ranks
+from dcreid.precision import autocast
+from dcreid.seeding import generator, torch_seed
+
+
+def l2_normalize(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """v = φ / ‖φ‖ of the paper's "Setting"."""
+    return functional.normalize(features, dim=1)
+
+
+class TrackletNetwork:
+    """Backbone and optional head on one device, and how frames go through them.
+
+    With several `ranks`, each computes the features of its share of the frames.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: EmbeddingHead | None = None,
+        *,
+        device: torch.device,
+        precision: str = "auto",
+        channels_last: bool = True,
+        compiled: bool = False,
+        ranks: Ranks = ONE_PROCESS,
+    ):
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone: Backbone = backbone.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        self.head = None if head is None else head.to(device)
+        self.device, self.ranks = device, ranks
+        self._precision, self._channels_last = precision, channels_last
+        self._call_backbone: Callable[[Tensor], Tensor] = torch.compile(backbone) if compiled else backbone
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The backbone, and the head if there is one."""
+        return [self.backbone] if self.head is None else [self.backbone, self.head]
+
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """Those of all modules but for frozen stages."""
+        return (p for module in self.modules for p in module.parameters() if p.requires_grad)
+
+    def train(self) -> None:
+        """Training mode (batch norm, dropout)."""
+        for module in self.modules:
+            module.train()
+
+    def eval(self) -> None:
+        """Evaluation mode."""
+        for module in self.modules:
+            module.eval()
+
+    # --- features
+
+    def frame_features(
+        self, frames: UInt8[Tensor, "k h w 3"], rng: np.random.Generator | None = None
+    ) -> Float[Tensor, "k d"]:
+        """Backbone features of single frames, in float32.
+
+        rng: seeds what the backbone draws itself (stochastic depth); None = torch's generators as they are.
+        """
+        pixels = normalise(frames, self._channels_last)
+        seeded = contextlib.nullcontext() if rng is None else torch_seed(rng, self.device)
+        with seeded, autocast(self.device, self._precision):
+            return self._call_backbone(pixels).float()
+
+    def batch_features(
+        self, frames: UInt8[Tensor, "s f h w 3"], b: int, rng: np.random.Generator | None = None
+    ) -> Float[Tensor, "b d"]:
+        """Pooled features of a batch of b tracklets, of which `frames` are this rank's share."""
+        features = self.frame_features(frames.flatten(0, 1), rng)  # (s · f, d)
+        pooled = features.view(*frames.shape[:2], features.shape[1]).mean(dim=1)  # (s, d)
+        return self.ranks.all_gather(pooled, b)
+
+    def embed(self, pooled: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+        """v, as the memory gets it: pooled features behind the head if there is one, L2-normalised."""
+        return l2_normalize(pooled if self.head is None else self.head(pooled))
+
+    @torch.inference_mode()
+    def pooled_features(
+        self, store: FrameStore, *, most_frames: int = 0, batch: int = 512
+    ) -> Float[Tensor, "n d"]:
+        """Features of every tracklet of a store in evaluation mode, which stays on; not normalised.
+
+        most_frames: at most so many evenly spaced frames of each tracklet; 0 = all. batch: frames at a
+        time, whatever tracklet they belong to.
+        """
+        self.eval()
+        rows, kept = evenly_spaced(store, most_frames)
+        counts = torch.from_numpy(kept).to(self.device)
+        owner = torch.repeat_interleave(torch.arange(len(store), device=self.device), counts)
+        sums = torch.zeros(len(store), self.backbone.dim, device=self.device)
+        share = self.ranks.share(len(rows))
+        start = share.start
+        for frames in frame_runs(store, rows[share], batch, self.device):
+            sums.index_add_(0, owner[start : start + len(frames)], self.frame_features(frames))
+            start += len(frames)
+        return self.ranks.all_reduce(sums) / counts[:, None]
+
+    # --- several ranks
+
+    def broadcast_weights(self) -> None:
+        """Gives every rank the weights of rank 0."""
+        self.ranks.broadcast(value for module in self.modules for value in module.state_dict().values())
+
+    def combine_gradients(self) -> None:
+        """After `backward`: gives every rank the gradients of the whole batch.
+
+        In the backbone each rank has its share's part of them; in the head, which saw all tracklets
+        on every rank, each has them whole, up to rounding.
+        """
+        self.ranks.all_reduce_gradients(self.backbone.parameters())
+        if self.head is not None:
+            self.ranks.broadcast(weight.grad for weight in self.head.parameters())
+
+    # --- the state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all weights and statistics on the CPU, as "backbone" and "head"."""
+        return {
+            "backbone": _on_cpu(self.backbone.state_dict()),
+            "head": None if self.head is None else _on_cpu(self.head.state_dict()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over the entries "backbone" and "head" of a state."""
+        self.backbone.load_state_dict(state["backbone"])
+        if self.head is not None:
+            self.head.load_state_dict(state["head"])
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
+
+
+def build_network(
+    config: Config,
+    device: torch.device,
+    *,
+    checkpoint_activations: bool = False,
+    ranks: Ranks = ONE_PROCESS,
+) -> TrackletNetwork:
+    """The network of a configuration, with the initial weights of its seed. Raises BackboneError."""
+    model, data, train = config.model, config.data, config.train
+    with torch_seed(generator(config.seed, "network"), device):
+        backbone = build_backbone(
+            model.backbone,
+            model.weights,
+            frozen_stages=model.frozen_stages,
+            height=data.height,
+            width=data.width,
+        )
+        head = None
+        if model.head == "embedding":
+            head = EmbeddingHead(backbone.dim, model.embedding_dim, model.dropout)
+    synchronise_batch_norm(backbone, ranks, device)
+    if checkpoint_activations:
+        backbone.checkpoint_activations()
+    return TrackletNetwork(
+        backbone,
+        head,
+        device=device,
+        precision=train.precision,
+        channels_last=train.channels_last,
+        compiled=train.compile,
+        ranks=ranks,
+    )

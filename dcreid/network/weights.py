@@ -1,0 +1,75 @@
+"""Weights of a backbone: ImageNet's from torchvision, or a state dict from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from dcreid.network.errors import BackboneError
+
+
+def with_imagenet_weights(name: str) -> nn.Module:
+    """torchvision's network with its ImageNet weights, downloaded unless they are cached."""
+    # V1 where there is a choice: the weights of the paper's time, not a later recipe's.
+    choices = torchvision.models.get_model_weights(name)
+    entry = next((choice for choice in choices if "IMAGENET1K_V1" in choice.name), next(iter(choices)))
+    try:
+        network: nn.Module = torchvision.models.get_model(name, weights=entry, progress=False)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a broken file a RuntimeError
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(entry.url).name
+        raise BackboneError(
+            f"weights imagenet: {entry.url} cannot be downloaded or read ({error}). "
+            f"On a machine with a network, download that file; then put it at {cached} here, or give its "
+            f"path as the weights (--weights FILE), or train from random weights (--weights none)."
+        ) from error
+    return network
+
+
+def load_weights(network: nn.Module, path: Path, classifier: str) -> None:
+    """Loads a state dict of the whole network or of its `features`.
+
+    classifier: name of the module whose entries are neither needed nor checked.
+    """
+    given = {key.removeprefix("module."): value for key, value in _read(path).items()}
+    wanted = _without(classifier, network.state_dict())
+    if any(f"features.{key}" in wanted for key in given):  # saved from network.features
+        given = {f"features.{key}": value for key, value in given.items()}
+    given = _without(classifier, given)
+    _check_match(path, given, wanted)
+    network.load_state_dict(given, strict=False)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise BackboneError(f"weights {path}: no such file (imagenet, none, or the path of a state dict)")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BackboneError(
+            f"weights {path}: not a PyTorch state dict ({type(error).__name__}: {error})"
+        ) from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise BackboneError(f"weights {path}: holds no state dict (a mapping of names to tensors)")
+    return {str(key): value for key, value in state.items()}
+
+
+def _without(module: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value for key, value in state.items() if not key.startswith(f"{module}.")}
+
+
+def _check_match(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    optional = {key for key in wanted if key.endswith("num_batches_tracked")}  # absent in old files
+    problems = {
+        "missing": sorted(set(wanted) - set(given) - optional),
+        "unexpected": sorted(set(given) - set(wanted)),
+        "of another shape": sorted(k for k in set(given) & set(wanted) if given[k].shape != wanted[k].shape),
+    }
+    found = [f"{len(keys)} keys {kind}: {', '.join(keys[:3])}" for kind, keys in problems.items() if keys]
+    if found:
+        raise BackboneError(f"weights {path}: do not fit this backbone; " + "; ".join(found))

@@ -1,0 +1,28 @@
+"""Features of tracklets: means over frames."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_runs import dataset, tiny
+
+from dcreid.algorithm import Algorithm
+from dcreid.data.loading import evenly_spaced, normalise
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_features_are_means_over_frames_whatever_the_batch(most: int) -> None:
+    config = tiny()
+    algorithm = Algorithm(config, dataset(config))
+    large = algorithm.network.pooled_features(algorithm.store, most_frames=most)
+    small_batches = algorithm.network.pooled_features(algorithm.store, most_frames=most, batch=5)
+    torch.testing.assert_close(large, small_batches, rtol=1e-4, atol=1e-5)
+    rows, kept = evenly_spaced(algorithm.store, most)
+    algorithm.network.backbone.eval()
+    with torch.no_grad():
+        frames = normalise(algorithm.store.frames[torch.from_numpy(rows)], channels_last=True)
+        each = algorithm.network.backbone(frames).double()
+    start = 0
+    for mean, count in zip(large, kept, strict=True):
+        torch.testing.assert_close(mean.double(), each[start : start + count].mean(0), rtol=1e-4, atol=1e-5)
+        start += count

@@ -1,0 +1,103 @@
+"""Runs that are cut and continued, and stages that one run takes over from another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import comparable, dataset, run, same_joins, tiny
+
+from dcreid.algorithm import Algorithm
+
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "head": {"model.head": "embedding", "model.embedding_dim": 32},
+    "zeros, exact": {"train.memory_init": "zeros", "merge.method": "exact", "merge.intra": "pairs"},
+    "frozen": {"model.frozen_stages": 1, "merge.distance": "squared", "train.alpha_schedule": "cosine"},
+    "leak": {"train.memory_init": "previous_rows", "train.leak_audit": True, "data.shuffle_tracklets": False},
+    "few frames": {"data.eval_frames": 2, "evaluate.eval_every": 2, "data.frame_sampling": "random"},
+}
+
+
+@pytest.mark.parametrize("changes", _VARIANTS.values(), ids=_VARIANTS.keys())
+def test_a_run_cut_anywhere_and_continued_equals_the_uncut_run(changes: dict[str, Any]) -> None:
+    config = tiny(**changes)
+    data = dataset(config)
+    whole = run(config, data)
+    cut = Algorithm(config, data)
+    cut.untrained()
+    cut.step()
+    cut.train()  # in the middle of the second step
+    continued = Algorithm(config, data)
+    continued.load_state_dict(cut.state_dict())
+    continued.merge()
+    after_step = Algorithm(config, data)
+    after_step.load_state_dict(continued.state_dict())
+    torch.rand(7)  # somebody else's random numbers
+    list(after_step)
+    assert comparable(after_step.history) == comparable(whole.history)
+    assert torch.equal(after_step.labels, whole.labels)
+    for name, value in whole.network.backbone.state_dict().items():
+        assert torch.equal(value, after_step.network.backbone.state_dict()[name]), name
+    assert whole.memory is not None and after_step.memory is not None
+    assert torch.equal(whole.memory.rows, after_step.memory.rows)
+    assert after_step.untrained() == cut.untrained()
+    same_joins(after_step, whole)
+
+
+def test_a_continued_run_reports_all_that_the_cut_run_had_measured() -> None:
+    config = tiny(**{"merge.max_steps": 3})
+    data = dataset(config)
+    cut = Algorithm(config, data)
+    cut.untrained()
+    cut.step(), cut.step(), cut.train()
+    assert cut.stage is not None
+    cut.stage.saved_seconds = 90.0
+    spent = cut.stage.seconds["train"]
+    continued = Algorithm(config, data)
+    continued.load_state_dict(cut.state_dict())
+    assert len(continued.labels_history) == 2
+    for ours, theirs in zip(continued.labels_history, cut.labels_history, strict=True):
+        assert torch.equal(ours, theirs)
+    assert continued.queries.keys() == cut.queries.keys() == {0, 1, 2}
+    for step, found in cut.queries.items():
+        assert torch.equal(continued.queries[step].average_precision, found.average_precision)
+    made = continued.merge()
+    assert made.seconds_train == spent > 0 and made.saved_seconds == 90.0
+
+
+def test_the_cost_of_an_adopted_stage_is_reported_as_saved() -> None:
+    config = tiny(**{"merge.max_steps": 2})
+    data = dataset(config)
+    first = Algorithm(config, data)
+    first.train()
+    shared = first.shared_state() | {"seconds": {"train": 100.0, "features": 20.0, "evaluate": 3.0}}
+    # Where no retrieval is due yet, none is taken over.
+    for changes, saved in (({}, 123.0), ({"evaluate.eval_every": 2}, 120.0)):
+        other = Algorithm(config.replace(**changes), data)
+        other.adopt(shared)
+        step = other.merge()
+        assert step.saved_seconds == saved and (step.mAP is None) == bool(changes)
+        assert step.seconds_train == step.seconds_features == 0.0
+
+
+def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:
+    config = tiny()
+    algorithm = Algorithm(config, dataset(config))
+    algorithm.untrained()
+    algorithm.step()
+    torch.save(algorithm.state_dict(), tmp_path / "state.pt")
+    other = Algorithm(config, dataset(config))
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert comparable(other.history) == comparable(algorithm.history)
+    same_joins(other, algorithm)
+
+
+def test_a_state_of_other_tracklets_is_refused() -> None:
+    state = Algorithm(tiny(), dataset(tiny())).state_dict()
+    other = tiny(seed=1)
+    with pytest.raises(ValueError, match="another seed"):
+        Algorithm(other, dataset(other)).load_state_dict(state)
+    with pytest.raises(ValueError, match="version"):
+        Algorithm(tiny(), dataset(tiny())).load_state_dict(state | {"version": 0})
