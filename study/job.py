@@ -1,4 +1,4 @@
-"""A trial's job: all that a worker is told. Tune, and the trial's other ranks, get it as a dictionary."""
+"""A trial's job: all that a worker needs to know. To Tune and to other ranks it goes as a dictionary."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _PER_SESSION = (
     "force",
     "reuse",
     "confirm",
-    "optuna_storage",  # a projection of the ledger, made anew wherever it is wanted
+    "optuna_storage",  # made from the ledger, wherever it is wanted
     "root",
     "name",
     "seeds",
@@ -51,7 +51,7 @@ _PER_SESSION = (
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """Everything `study/run.py` was told, defaults filled in and paths absolute."""
+    """Everything that `study/run.py` was given, defaults filled in and paths absolute."""
 
     name: str
     base: dict[str, Any]  # Config of trial 0, nested
@@ -88,7 +88,7 @@ class StudyPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the study lies."""
+        """The study's folder."""
         return Path(self.studies) / self.name
 
     def trial_storage(self, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The code that a study runs: where it lies, its version, its commit."""
+"""The code that a study runs: where it is, its version, its commit."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
 
 
 def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, tuple[str, ...]]:
-    """The plan, with the given settings of the study that is there already, and what to tell of them."""
+    """The plan, with the given settings of the study that is there already, and what to say of them."""
     created = as_created(plan)
     if created.given != plan.given:
         return created, (
@@ -116,7 +116,7 @@ def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, 
             "and keeps to that; for another choice use another --name",
         )
     left_out = settings_left_out(given)
-    return created, tuple(f"left out of the paper's tables: {told}" for told in left_out)
+    return created, tuple(f"left out of the paper's tables: {setting}" for setting in left_out)
 
 
 def dry_run(prepared: Prepared, console: Console) -> None:
@@ -146,7 +146,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
 
                 run_session(session, Display(session, console))
         finally:
-            with contextlib.suppress(OSError):  # a full disk is told below
+            with contextlib.suppress(OSError):  # a full disk is reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
                 write_results(plan.folder, ledger, plan.objective)
             ledger.close()
@@ -172,7 +172,7 @@ def _print_start(session: Session, prepared: Prepared, console: Console) -> None
     if ledger.damaged_lines:
         console.print(
             f"{ledger.path}: {ledger.damaged_lines} damaged line(s) passed over; "
-            "what they told is computed again",
+            "what they held is computed again",
             style="yellow",
             soft_wrap=True,
         )

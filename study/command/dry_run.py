@@ -17,8 +17,8 @@ from dcreid.config import Config
 from dcreid.data.loading import normalise
 from dcreid.data.store import store_bytes
 from dcreid.data.tracklets import TrackletDataset
-from dcreid.precision import autocast
 from dcreid.network.backbone import Backbone, build_backbone
+from dcreid.precision import autocast
 from search_spaces.grid import grid_points
 from study.decide.confirmation import runs_to_confirm
 from study.decide.sharing import Sharing
@@ -142,8 +142,8 @@ def _print_search(plan: StudyPlan, console: Console) -> None:
         f"{plan.samples} finished trials, sampler {plan.sampler}, pruner {plan.pruner}; the first ones:"
     )
     for point in _first_points(plan):
-        told = " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in point.items())
-        console.print(f"  {told}", soft_wrap=True)
+        text = " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in point.items())
+        console.print(f"  {text}", soft_wrap=True)
 
 
 def _first_points(plan: StudyPlan) -> list[dict[str, object]]:

@@ -134,10 +134,10 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
     for place in (*places, here):
         if place.is_dir():
             return place.resolve()
-    told = str(places[0]) if places else f"$DCREID_DATA/{dataset} (DCREID_DATA is not set)"
+    first = str(places[0]) if places else f"$DCREID_DATA/{dataset} (DCREID_DATA is not set)"
     raise OptionError(
-        f"--dataset {dataset}: not found in {told}, nor in {here.resolve()}; put or link it there, or say "
-        f"where it lies: --data-root FOLDER\n  below it: {LAYOUTS[dataset]}"
+        f"--dataset {dataset}: not found in {first}, nor in {here.resolve()}; put or link it there, or say "
+        f"where it is: --data-root FOLDER\n  below it: {LAYOUTS[dataset]}"
     )
 
 
@@ -183,21 +183,21 @@ def _storage(given: str | None) -> str | None:
 
 def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -> StudyPlan:
     """A resumed study's plan with the per-session options that stand on the command line."""
-    told = {token.split("=")[0] for token in argv if token.startswith("--")}
+    given_options = {token.split("=")[0] for token in argv if token.startswith("--")}
     changes = {}
     for name in _SESSION_OPTIONS:
         option = name.replace("_", "-")
-        if told & {f"--{option}", f"--no-{option}"}:
+        if given_options & {f"--{option}", f"--no-{option}"}:
             changes[name] = getattr(given, name)
-            told -= {f"--{option}", f"--no-{option}"}
-    if "--data-root" in told:
+            given_options -= {f"--{option}", f"--no-{option}"}
+    if "--data-root" in given_options:
         root = _data_root(given, plan.config.data.dataset)
         changes["root"] = None if root is None else str(root)
-    if "--cache" in told:
+    if "--cache" in given_options:
         changes["cache"] = _lasting("--cache", given.cache)
-    if "--reuse" in told:
+    if "--reuse" in given_options:
         changes["reuse"] = _reused(given)
-    rest = told - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}
+    rest = given_options - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}
     if rest:
         raise OptionError(
             f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"

@@ -87,15 +87,15 @@ class Queue:
         """`32 done, 2 resumed, 16 new`"""
         resumed, done = len(self.resumable), self.done()
         awaited = len([t for t in self._counted(("running",)) if t.number in self.resumable])
-        told = f"{done} done, {resumed} resumed, {max(0, self.target - done - awaited)} new"
-        return f"{told} ({self._to_confirm} in all to confirm the search)" if self.plan.confirm else told
+        text = f"{done} done, {resumed} resumed, {max(0, self.target - done - awaited)} new"
+        return f"{text} ({self._to_confirm} in all to confirm the search)" if self.plan.confirm else text
 
     # --- what comes next
 
     def next_number(self, under_way: Collection[int] = ()) -> int | None:
         """The trial to start now; None when all that is missing is under way, or waits for what is.
 
-        Trials whose results are taken over on the way are told to `on_taken_over`. Raises NothingLeft.
+        `on_taken_over` is called with trials whose results are taken over on the way. Raises NothingLeft.
         """
         while (number := self._next(under_way)) is not None:
             trial = self.ledger.trials[number]
@@ -163,7 +163,7 @@ class Queue:
         return min(self.plan.samples, len(self._points) + 1 + len(self.plan.given))
 
     def _draw(self, running: list[TrialRecord]) -> int | None:
-        """A new configuration from the sampler; one that was computed before is told again, not run."""
+        """A new configuration from the sampler; one that was computed before is not run again."""
         assert self.space is not None and self.optuna is not None
         if self._points is not None:
             return self._next_point(running)
@@ -205,14 +205,14 @@ class Queue:
                 params = self.space.params_of(item.config)
                 return self._add_to_search(item.config, origin, item.experiments, params)
             except ConfigError as error:
-                told = "trial 0" if origin == "paper" else item.label
-                _log.warning("the sampler does not learn from %s, outside its space: %s", told, error)
+                name = "trial 0" if origin == "paper" else item.label
+                _log.warning("the sampler does not learn from %s, outside its space: %s", name, error)
         return self._add(item.config, origin, item.experiments, {}, {})
 
     def _add_to_search(
         self, config: Config, origin: str, labels: tuple[str, ...], params: dict[str, Any]
     ) -> int:
-        """A given configuration, told to Optuna as if it had been drawn."""
+        """A given configuration, recorded with Optuna as if it had been drawn."""
         assert self.space is not None and self.optuna is not None
         fixed = FixedTrial(params)
         self.space.draw(fixed)

@@ -191,7 +191,7 @@ class Session:
             self.stop(f"the {hours:g} GPU hours are spent; a larger --gpu-hours goes on")
 
     def job(self, trial: TrialRecord) -> Job:
-        """What the worker of a trial is told."""
+        """What the worker of a trial needs to know."""
         return Job(
             trial=trial.number,
             config=trial.config,

@@ -81,7 +81,7 @@ def _inside(folder: Path) -> Iterator[None]:
     """Works in the study's folder: of the one that the driver was started in Ray makes two uses.
 
     Workers look for modules there first, also where it is an old checkout; and `ray job stop` deletes it
-    while the job that it has told to stop is still at it.
+    while the job that it is stopping still works there.
     """
     before = Path.cwd()
     os.chdir(folder)
@@ -210,7 +210,7 @@ class ResultsWriter:
 def _signals(session: Session) -> Iterator[Callable[[], None]]:
     """Ctrl-C and SIGTERM (Slurm, Kubernetes) end the session at once; trials go on from their checkpoints.
 
-    Tune leaves its loop at SIGUSR1, which is how it is told. A second Ctrl-C does not wait for Ray.
+    Tune leaves its loop at SIGUSR1, which is sent to it here. A second Ctrl-C does not wait for Ray.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None

@@ -31,7 +31,7 @@ from study.record.storage import Storage
 from study.source import code_version
 
 _PATIENCE = 900.0  # seconds that a machine may take to come up, or to read the data set
-_APART = 5.0  # seconds between looks at the list of nodes
+_BETWEEN_LOOKS = 5.0  # seconds between looks at the list of nodes
 _AGAIN = 60.0  # seconds between looks at a node that has failed
 _TOKEN = ".nodes"  # a file by which a node shows that it sees the driver's storage
 _log = logging.getLogger("dcreid.study")
@@ -134,7 +134,7 @@ class Nodes:
     def poll(self) -> None:
         """To be called often: meets new nodes, and fills those up that fail."""
         now = time.monotonic()
-        if now - self._polled < _APART:
+        if now - self._polled < _BETWEEN_LOOKS:
             return
         self._polled = now
         before = len(self._nodes)
@@ -180,7 +180,7 @@ class Nodes:
             try:
                 version, problem = ray.get(asked)
             except RayError:
-                node.due = time.monotonic() + _APART
+                node.due = time.monotonic() + _BETWEEN_LOOKS
                 continue
             if version != torch.__version__:
                 _log.warning("%s has torch %s, the driver %s", node.address, version, torch.__version__)

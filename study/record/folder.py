@@ -61,20 +61,20 @@ def locked(folder: Path) -> Iterator[None]:
 def driver_of(folder: Path) -> str | None:
     """The driver that is working on the study, in words; None where there is none. Writes nothing."""
     try:
-        told = (folder / ".holder").read_text()
+        driver = (folder / ".holder").read_text()
     except FileNotFoundError:
         return None
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):  # held, or not ours to open
-        return told
+        return driver
     lock.release()
     return None  # it was killed
 
 
 def describe(plan: StudyPlan, data: TrackletDataset, command: str) -> dict[str, Any]:
-    """What study.json tells of a session's plan and data."""
+    """What study.json holds of a session's plan and data."""
     return {
         "schema": SCHEMA,
         "plan": plan.to_dict(),
@@ -152,20 +152,20 @@ def _read(path: Path, mend: str) -> tuple[dict[str, Any], StudyPlan]:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Every field that two identities differ in, from what to what."""
-    standard, told = Config().flat(), []
+    standard, differing = Config().flat(), []
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
         if name == "base":
             there, here = standard | before[name], standard | now[name]
-            told += [f"{f} {there[f]} there, {here[f]} here" for f in standard if there[f] != here[f]]
+            differing += [f"{f} {there[f]} there, {here[f]} here" for f in standard if there[f] != here[f]]
         elif name == "space" and old and new:
-            told.append(f"another search space ({old['name']} there, {new['name']} here)")
+            differing.append(f"another search space ({old['name']} there, {new['name']} here)")
         else:
             kind = {"space": "a search", "experiments": "no plan"}.get(name, "none")
-            told.append(f"{name} {_short(old, kind)} there, {_short(new, kind)} here")
-    return told
+            differing.append(f"{name} {_short(old, kind)} there, {_short(new, kind)} here")
+    return differing
 
 
 def _short(value: Any, none: str) -> str:

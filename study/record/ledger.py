@@ -1,7 +1,7 @@
 """The ledger: the truth about a study, one append-only file of JSON lines written by the driver.
 
-Optuna's study, the results table and the console are projections of it. Four events make a trial:
-`trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` tell of
+Optuna's study, the results table and what the console shows are made from it. Four events make a trial:
+`trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` record
 crashes and warnings on the way. A line that was cut by a crash is passed over; all others count.
 Every `session` carries the schema's version (`study/record/schema.py`). Configurations are completed as they
 are read: fields that they did not have yet get their defaults.
@@ -30,7 +30,7 @@ DIVERGED_VALUE = 0.0
 
 @dataclass
 class TrialRecord:
-    """A trial as the ledger tells it. `state` is running until it ends, whoever is working on it."""
+    """A trial as the ledger has it. `state` is running until it ends, whoever is working on it."""
 
     number: int
     config: dict[str, Any]  # of dcreid.config.Config, nested

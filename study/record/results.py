@@ -63,10 +63,10 @@ def _rows(name: str, trial: TrialRecord, objective: str) -> Iterator[dict[str, A
 
 def _column_types() -> dict[str, str]:
     """Types that do not depend on which values happen to be missing; whole numbers may be missing too."""
-    told = ("study", "state", "reason", "origin", "labels", "digest", "reused", "objective")
+    texts = ("study", "state", "reason", "origin", "labels", "digest", "reused", "objective")
     hints = {f"config.{name}": type(field.default) for name, field in fields().items()}
     counted = {**_MEASURED, "total_steps": int, "best_mAP": float, "best_step": int}
-    kinds = {**dict.fromkeys(told, str), "value": float, **counted, **hints}
+    kinds = {**dict.fromkeys(texts, str), "value": float, **counted, **hints}
     return {name: _TYPES[kind] for name, kind in kinds.items()} | dict.fromkeys(("trial", "seed"), "int64")
 
 

@@ -41,7 +41,7 @@ class Found:
 class Library:
     """The finished trials of study folders, by digest; the first study that has one counts.
 
-    notes tells, for each study, what of it fits, or why nothing does.
+    notes says, for each study, what of it fits, or why nothing does.
     """
 
     def __init__(self, folders: list[str], fingerprint: str, code: str):

@@ -16,7 +16,7 @@ SCHEMA = 2  # 2: the number itself; a diverged trial has a value; names of parti
 
 
 def check_schema(found: Any, path: Path) -> None:
-    """Raises StudyError where `found`, as a file tells it, is of a newer version than this code."""
+    """Raises StudyError where `found`, the version in a file, is of a newer version than this code."""
     if not isinstance(found, int) or not 1 <= found <= SCHEMA:
         raise StudyError(
             f"{path}: written by a newer version of this code (schema {found!r}; this code reads up to "

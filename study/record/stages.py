@@ -16,7 +16,7 @@ from torch import Tensor
 from dcreid.config import Config
 from dcreid.memory import update_rate
 
-# Fields that act on merges, which the labels tell, or on what is reported only.
+# Fields that act on merges, whose outcome is in the labels, or on what is reported only.
 MERGE_FIELDS = (
     *("merge.merge_rate", "merge.lambda1", "merge.lambda2", "merge.intra", "merge.distance", "merge.method"),
     *("merge.max_steps", "evaluate.eval_every", "train.leak_audit"),

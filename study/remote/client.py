@@ -87,11 +87,11 @@ def _watch(argv: Sequence[str]) -> int:
     driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
     status = None
     with _signals() as asked:
-        told = 0
+        passed_on = 0
         while status is None:
-            if told < len(asked):
-                told += 1
-                if told > 1:  # it does not wait for the end
+            if passed_on < len(asked):
+                passed_on += 1
+                if passed_on > 1:  # it does not wait for the end
                     raise KeyboardInterrupt
                 ray.get(driver.stop.remote())
             text, status = ray.get(driver.news.remote())

@@ -1,8 +1,8 @@
 """Optuna's study in a database, where other machines can look at it (`--optuna-storage`).
 
-The search itself is made in memory, from what the database held when the session began and the ledger
-told since. The database is only written: one that is slow, down or lost in the middle costs the study
-nothing, and is filled in when it is back, or by the next session.
+The search itself is made in memory, from what the database held when the session began and what the
+ledger recorded since. The database is only written: one that is slow, down or lost in the middle costs
+the study nothing, and is filled in when it is back, or by the next session.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _first_line(error: BaseException) -> str:
 
 
 class OptunaStudyInDatabase(OptunaStudy):
-    """A projection in memory that passes everything on to a database, as far as it can.
+    """An Optuna study in memory that passes everything on to a database, as far as it can.
 
     owner: names the ledger; a study of the same name that another ledger has written is refused.
     Raises StorageError.

@@ -1,10 +1,10 @@
-"""Optuna's study as a projection of the ledger.
+"""Optuna's study, made from the ledger and kept up to it.
 
 Whatever a crash kept from Optuna's storage is filled in here, so that its history, the samplers that
 read it and optuna-dashboard see every trial in its true state: complete, pruned or failed, with the
 whole curve. A training that diverged is complete, with the worst value: samplers are to learn from it,
 and they pass over what Optuna calls failed. Its attribute `state` says diverged. Where the two cannot be
-reconciled the study is written anew. A trial whose work is interrupted stays RUNNING until the study is
+reconciled the study is written again. A trial whose work is interrupted stays RUNNING until the study is
 resumed.
 """
 
@@ -93,7 +93,7 @@ class OptunaStudy:
     # --- the ledger's trials
 
     def sync(self, trials: list[TrialRecord]) -> None:
-        """Brings the storage up to the ledger; trials that only Optuna knows are told as failed."""
+        """Brings the storage up to the ledger; trials that only Optuna knows become failed ones."""
         if not self._can_be_mended(trials):
             _log.warning("Optuna's storage does not fit the ledger and is made again from it")
             optuna.delete_study(study_name=self.name, storage=self.storage)
@@ -134,8 +134,8 @@ class OptunaStudy:
         number = self._numbers.pop(trial.number, None)
         if number is None:
             return
-        for name, told in self._attributes(trial).items():
-            self.storage.set_trial_user_attr(self._id(number), name, told)
+        for name, value in self._attributes(trial).items():
+            self.storage.set_trial_user_attr(self._id(number), name, value)
         state, value = self._ended(trial)
         if trial.state == "diverged":  # the step that it did not reach, for pruners
             self._fill_in_curve(trial, self.storage.get_trial(self._id(number)))
@@ -203,8 +203,8 @@ class OptunaStudy:
         return state, value if state in (TrialState.COMPLETE, TrialState.PRUNED) else None
 
     def _attributes(self, trial: TrialRecord) -> dict[str, str]:
-        told = {"reason": trial.reason} if trial.reason else {}
-        return told | ({"state": "diverged"} if trial.state == "diverged" else {})
+        attributes = {"reason": trial.reason} if trial.reason else {}
+        return attributes | ({"state": "diverged"} if trial.state == "diverged" else {})
 
     def _frozen(self, trial: TrialRecord) -> FrozenTrial:
         state, value = self._ended(trial)

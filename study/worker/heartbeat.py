@@ -16,7 +16,7 @@ from typing import Any
 from study.record.storage import Storage
 
 NAME = "progress.json"
-_EPOCHS_APART = 2.0  # seconds between notes about the epoch
+_EPOCH_INTERVAL = 2.0  # seconds between notes about the epoch
 _PULSE = 30.0  # seconds between signs of life at most; on object stores also between notes about the epoch
 _ALIVE = 1e-3  # seconds of processor time that count as one
 
@@ -30,7 +30,7 @@ class Heartbeat:
     def __init__(self, storage: Storage, timeout: float):
         self._storage = storage
         self._pulse = min(_PULSE, timeout / 4)
-        self._apart = min(self._pulse, _PULSE if "://" in storage.root else _EPOCHS_APART)
+        self._interval = min(self._pulse, _PULSE if "://" in storage.root else _EPOCH_INTERVAL)
         self._note: dict[str, Any] = {"stage": None, "epoch": 0, "epochs": 0}
         self._written = 0.0
         self._one_at_a_time, self._stop = threading.Lock(), threading.Event()
@@ -48,7 +48,7 @@ class Heartbeat:
     def epoch(self, stage: int, epoch: int, epochs: int) -> None:
         """Notes the epoch for the driver's table, unless it has just done so."""
         self._note = {"stage": stage, "epoch": epoch, "epochs": epochs}
-        if time.time() - self._written >= self._apart:
+        if time.time() - self._written >= self._interval:
             self._write()
 
     def _beat(self, clock: int) -> None:
@@ -62,7 +62,7 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        """What keeps this from being written is told where it matters, at the checkpoint."""
+        """A disk that refuses this is reported where it matters, at the checkpoint."""
         with self._one_at_a_time, contextlib.suppress(OSError):
             self._written = time.time()
             self._storage.write(NAME, json.dumps(self._note | {"time": self._written}).encode())

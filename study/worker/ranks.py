@@ -3,7 +3,7 @@
 They live and die together. When the worker ends, however it ends, the pipe from it closes and the
 others end; when another dies, the worker leaves the trial with the reason, which Tune tries again from
 its checkpoint. Where it cannot leave, waiting on a GPU for a rank that is no more, it ends itself,
-and the next attempt tells the reason.
+and the next attempt reports the reason.
 """
 
 from __future__ import annotations
@@ -103,20 +103,20 @@ class _Others:
 
     def _watch(self, rank: int, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None
-        told = child.stdout.read()
+        output = child.stdout.read()
         if child.wait() == 0:
             return
-        self._deaths.append(self._death(rank, child, told))
+        self._deaths.append(self._death(rank, child, output))
         self._died.set()
         if not self._over.wait(_GRACE):
             with contextlib.suppress(OSError):
                 self._storage.write(_DEATH, self._deaths[0].encode())
             os._exit(1)
 
-    def _death(self, rank: int, child: subprocess.Popen[str], told: str) -> str:
+    def _death(self, rank: int, child: subprocess.Popen[str], output: str) -> str:
         code = child.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        last = told.strip().splitlines()[-1:]  # libraries may have printed before
+        last = output.strip().splitlines()[-1:]  # libraries may have printed before
         return f"rank {rank} of {self._job.processes} {last[0] if last else how}"
 
     def _end(self) -> None:

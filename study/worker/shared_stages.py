@@ -1,7 +1,7 @@
 """Stages of training that several trials share: computed by the first that comes to them, kept in the
 study's storage, taken over by the others.
 
-λ1, λ2 and the other fields of Eq (7) act from the first merge on, so trials that agree on everything
+λ1, λ2 and the other fields of Eq (7) act from the first merge on, so trials that are alike in everything
 else train the same first stage. The first merge joins single tracklets, whose dispersion is 0 and
 whose sizes are alike: as a rule it comes out the same too, and so does the stage after it. A stage is
 named by everything that acts up to it, the labels of the merges made so far included; so stages of

@@ -512,7 +512,7 @@ def test_a_stopping_session_starts_nothing(plan_of, open_session):
 
 def test_concurrency_is_kept(plan_of, open_session):
     session = open_session(plan_of("--samples", "5", "--concurrency", "2"))
-    assert isinstance(session.ask("a"), Job) and isinstance(session.ask("b"), dict)
+    assert isinstance(session.ask("a"), Job) and isinstance(session.ask("b"), Job)
     assert session.ask("c") is None
 
 

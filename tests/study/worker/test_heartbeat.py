@@ -59,7 +59,7 @@ def test_epochs_are_noted(tmp_path: Path):
 
 def test_object_stores_are_written_to_rarely(tmp_path: Path):
     heartbeat = Heartbeat(Storage(f"file://{tmp_path}"), timeout=1800.0)
-    assert heartbeat._apart == 30.0
+    assert heartbeat._interval == 30.0
 
 
 def test_a_full_disk_is_no_matter_for_the_heartbeat(tmp_path: Path):
