@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -53,3 +54,41 @@ def test_an_import_that_points_back_breaks_them(tmp_path: Path, file: str, line:
         source.write(f"\n{line}\n")
     done = lint(tmp_path)
     assert done.returncode == 1 and broken in done.stdout
+
+
+# --- the pictures in docs/architecture.md
+
+# Parts of `study` that everything may import: no arrow is drawn to them.
+_LEAVES = {"errors", "source", "stdin", "private"}
+    "errors",
+    "source",
+    "stdin",
+    "private",
+}  # of `study`: everything may import them, and no arrow is drawn
+
+
+def drawn(package: str) -> set[tuple[str, str]]:
+    """The arrows of the picture under the heading of a package."""
+    text = (REPOSITORY / "docs" / "architecture.md").read_text()
+    section = next(part for part in text.split("\n## ") if f"`{package}`" in part.partition("\n")[0])
+    picture = section.partition("```mermaid")[2].partition("```")[0]
+    lines = [line.split("-->") for line in picture.splitlines() if "-->" in line]
+    return {(start.strip(), end.strip()) for start, ends in lines for end in ends.split("&")}
+
+
+def imported(package: str) -> set[tuple[str, str]]:
+    """The imports between the parts of a package."""
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True)
+    found = set()
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            ends = [name.split(".")[1] for name in (module, other) if name.startswith(f"{package}.")]
+            if len(ends) == 2 and ends[0] != ends[1]:
+                found.add((ends[0], ends[1]))
+    return found
+
+
+@pytest.mark.parametrize("package", ["dcreid", "study", "analysis"])
+def test_the_pictures_show_the_arrows_that_there_are(package: str):
+    left_out = _LEAVES if package == "study" else set()
+    assert drawn(package) == {arrow for arrow in imported(package) if arrow[1] not in left_out}
