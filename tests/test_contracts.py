@@ -60,11 +60,6 @@ def test_an_import_that_points_back_breaks_them(tmp_path: Path, file: str, line:
 
 # Parts of `study` that everything may import: no arrow is drawn to them.
 _LEAVES = {"errors", "source", "stdin", "private"}
-    "errors",
-    "source",
-    "stdin",
-    "private",
-}  # of `study`: everything may import them, and no arrow is drawn
 
 
 def drawn(package: str) -> set[tuple[str, str]]:
