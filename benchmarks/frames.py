@@ -32,7 +32,8 @@ from torch.utils.data import DataLoader
 
 from dcreid.config import Config, DataConfig
 from dcreid.data import load_dataset
-from dcreid.data.loading import evenly_spaced, frame_runs, training_batches
+from dcreid.data.loading import frame_runs, training_batches
+from dcreid.data.sampling import evenly_spaced
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import JpegFrames, Split
 

@@ -13,7 +13,8 @@ from torchvision.io import write_jpeg
 
 from dcreid.config import Config, DataConfig, SyntheticConfig
 from dcreid.data import load_dataset
-from dcreid.data.loading import batches_of, training_batches
+from dcreid.data.loading import training_batches
+from dcreid.data.sampling import batches_of
 from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Split
 from dcreid.memory import FeatureMemory

@@ -4,10 +4,6 @@ Notation
     M    rows (C, D): one L2-normalised row per class
     v    (b, D) L2-normalised features of a batch, y (b,) their classes
     τ    temperature, α update rate (the share of the old row that stays)
-
-Differs from the public code of this family: the update is a call of its own after the optimiser's
-step, not a side effect of autograd, and rows after a merge are made from the members' features,
-never copied by index (which leaks the order of the tracklets).
 """
 
 from __future__ import annotations
@@ -47,7 +43,7 @@ def class_means(
 
 
 class FeatureMemory(nn.Module):
-    """M and τ. `rows` is a buffer: it moves with the module and is saved with it, but never trained."""
+    """M and τ. `rows` is a buffer: it moves and is saved with the module, but has no gradient."""
 
     rows: Tensor
 
@@ -68,15 +64,15 @@ class FeatureMemory(nn.Module):
     def update(self, v: Float[Tensor, "b d"], labels: Int[Tensor, " b"], alpha: float) -> None:
         """M[y_i] ← α M[y_i] + (1 − α) v_i, L2-normalised, for each sample i in batch order.
 
-        Samples of different classes do not meet, so all first samples of their class are applied at
-        once, then all second ones, and so on: as many rounds as the batch's commonest class has
-        samples. Labels on the CPU keep the GPU from being waited for.
+        Samples of different classes do not affect each other, so all first samples of a class are
+        applied at once, then all second ones, and so on: as many rounds as the most frequent class of
+        the batch has samples. Labels on the CPU avoid waiting for the GPU.
         """
         v = v.detach().float()
         on_host = labels.cpu()
         earlier = (on_host[:, None] == on_host[None, :]).tril_(-1).sum(dim=1)  # (b,) same class, before i
         for turn in range(int(earlier.max()) + 1 if len(on_host) else 0):
-            picked = torch.nonzero(earlier == turn).flatten()
-            rows = on_host[picked].to(self.rows.device, non_blocking=True)
-            samples = v[picked.to(v.device, non_blocking=True)]
+            chosen = torch.nonzero(earlier == turn).flatten()
+            rows = on_host[chosen].to(self.rows.device, non_blocking=True)
+            samples = v[chosen.to(v.device, non_blocking=True)]
             self.rows[rows] = functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)

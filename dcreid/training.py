@@ -16,7 +16,8 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from dcreid.config import Config, TrainConfig
-from dcreid.data.loading import augment, training_batches
+from dcreid.data.augmentation import augment
+from dcreid.data.loading import training_batches
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory, update_rate
 from dcreid.network.tracklets import TrackletNetwork

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dcreid.config import Config
-from dcreid.data.loading import evenly_spaced, frame_runs, normalise
+from dcreid.data.augmentation import normalise
+from dcreid.data.loading import frame_runs
+from dcreid.data.sampling import evenly_spaced
 from dcreid.data.store import FrameStore
 from dcreid.network.backbone import Backbone, build_backbone
 from dcreid.network.batch_norm import synchronise_batch_norm

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dcreid.config import Config
-from dcreid.data.loading import normalise
+from dcreid.data.augmentation import normalise
 from dcreid.data.store import store_bytes
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.network.backbone import Backbone, build_backbone

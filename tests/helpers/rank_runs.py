@@ -20,7 +20,7 @@ with jaxtyping.install_import_hook(_TENSOR_CODE, "beartype.beartype"):  # spawne
     from dcreid.algorithm import Algorithm
     from dcreid.config import Config
     from dcreid.data import load_dataset
-    from dcreid.data.loading import augment
+    from dcreid.data.augmentation import augment
     from dcreid.network.batch_norm import synchronise_batch_norm
     from dcreid.parallel import ONE_PROCESS, Ranks, process_group
     from dcreid.presets import small

@@ -190,8 +190,8 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "frame sampling",
-        "dcreid/data/loading.py",
-        "tests/dcreid/data/test_loading.py",
+        "dcreid/data/sampling.py",
+        "tests/dcreid/data/test_sampling.py",
         (
             "the middle of every segment",
             "(np.arange(count) + share) / count",
@@ -203,15 +203,25 @@ METHOD: list[Mutant] = [
             "2 * place * lengths[owner]",
         ),
         (
-            "tracklets in order of the store",
-            "batches_of(rng.permutation(len(store)), batch_size)",
-            "batches_of(np.arange(len(store)), batch_size)",
-        ),
-        (
             "one draw of frames for all tracklets",
             "share = rng.random((len(lengths), count))",
             "share = np.repeat(rng.random((1, count)), len(lengths), axis=0)",
         ),
+    ),
+    *of(
+        "frame sampling",
+        "dcreid/data/loading.py",
+        "tests/dcreid/data/test_loading.py",
+        (
+            "tracklets in order of the store",
+            "batches_of(rng.permutation(len(store)), batch_size)",
+            "batches_of(np.arange(len(store)), batch_size)",
+        ),
+    ),
+    *of(
+        "frame sampling",
+        "dcreid/data/augmentation.py",
+        "tests/dcreid/data/test_augmentation.py",
         (
             "vertical shift by the width",
             "rng.integers(-int(shift * h), int(shift * h)",

@@ -7,7 +7,8 @@ import torch
 from tiny_runs import dataset, tiny
 
 from dcreid.algorithm import Algorithm
-from dcreid.data.loading import evenly_spaced, normalise
+from dcreid.data.augmentation import normalise
+from dcreid.data.sampling import evenly_spaced
 
 
 @pytest.mark.parametrize("most", [0, 2])
