@@ -3,7 +3,7 @@
 python analysis/curves.py STUDY [STUDY…] [--out DIR]
 
 Fig 3 (against the merge step), Figs 4 and 5 (against λ1 and λ2), the same for τ and α, how the classes
-grow, and for a search Optuna's own plots. What was not run is said and left out.
+grow, and for a search Optuna's own plots. What was not run is named and left out.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
 def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
     """(name, caption, figure) of everything that a group has; in place of a figure, why it is missing."""
     found = runs(group)
-    yield "fig3", f"Fig 3: against the merge step. {_stands_on(group)}", fig3(found, group)
+    yield "fig3", f"Fig 3: against the merge step. {_source(group)}", fig3(found, group)
     for plan, name, title, field in SWEEPS:
-        yield name, f"{title} ({symbol(field)}). {_stands_on(group)}", sweep_figure(found, group, plan, field)
-    yield "classes", f"How the classes grow. {_stands_on(group)}", classes_figure(found)
-    yield "joins", f"{_JOINS} {_stands_on(group)}", final_joins_figure(found)
+        yield name, f"{title} ({symbol(field)}). {_source(group)}", sweep_figure(found, group, plan, field)
+    yield "classes", f"How the classes grow. {_source(group)}", classes_figure(found)
+    yield "joins", f"{_JOINS} {_source(group)}", final_joins_figure(found)
     yield from search_figures(group)
 
 
@@ -128,7 +128,7 @@ def _parameter_axis(ax: Axes, series: Series, field: str) -> None:
 
 
 def _percent_axis(ax: Axes) -> None:
-    """No room for what cannot be, whatever an interval holds."""
+    """Limits the axis to values that percentages can have, however wide an interval is."""
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, -2.0), min(high, 102.0))
 
@@ -138,7 +138,7 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' if count > 1 else ''}{bands}"
 
 
-def _stands_on(group: Group) -> str:
+def _source(group: Group) -> str:
     return f"{group.name}; gallery: {group.protocol}"
 
 

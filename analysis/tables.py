@@ -51,7 +51,7 @@ def tables(group: Group) -> Iterator[Table]:
 
 
 def heading(group: Group) -> str:
-    """What the tables of a group stand on, in two lines."""
+    """What the tables of a group are made of, in two lines."""
     named = ", ".join(study.name for study in group.studies)
     finished = sum(sum(trial.state == "complete" for trial in study.trials) for study in group.studies)
     total = sum(len(study.trials) for study in group.studies)

@@ -1,4 +1,4 @@
-"""A command of study/run.py watched from outside: what its processes cost, and when its ledger spoke."""
+"""Runs study/run.py and measures it from outside: CPU time of its processes, times of its ledger's events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Watched:
             row = entry.get("row") or {}
             if entry["event"] == event and all(row.get(key) == value for key, value in wanted.items()):
                 return float(entry["time"]) - self.began
-        raise LookupError(f"the ledger holds no {event} {wanted}")
+        raise LookupError(f"the ledger has no {event} {wanted}")
 
 
 def run_study(folder: Path, options: list[str]) -> Watched:
@@ -55,7 +55,7 @@ def run_study(folder: Path, options: list[str]) -> Watched:
 
 
 def _look(root: int) -> dict[int, tuple[str, float]]:
-    """Kind and CPU seconds of a process and all that it has started; nothing where Linux does not tell."""
+    """Kind and CPU seconds of a process and all that it has started; nothing where Linux does not say."""
     found, waiting = dict[int, tuple[str, float]](), [root]
     while waiting:
         pid = waiting.pop()

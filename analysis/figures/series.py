@@ -37,7 +37,7 @@ class Series:
 
     @property
     def runs(self) -> int:
-        """The most runs that a point stands on."""
+        """The largest number of runs behind a point."""
         return max((each.n for each in self.estimates), default=0)
 
 

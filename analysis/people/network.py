@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -52,17 +53,7 @@ def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Pat
     study. Raises ResultsError, and DataError for data that cannot be used.
     """
     trial = choose(study, number)
-    storage = study.storage(trial.number)
-    state, step = None, -1
-    for step in _wanted(trial, storage):
-        state = load_checkpoint(storage, step)
-        if state is not None:
-            break
-    if state is None:
-        raise ResultsError(
-            f"{storage.root}: no checkpoint of trial {trial.number} that can be read; copy the study's "
-            "trials/ too, or name another --trial"
-        )
+    step, state = _best_checkpoint(trial, study.storage(trial.number))
     # The state brings the weights: those it began with need not be here.
     config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
     root = data_root or (None if study.plan.root is None else Path(study.plan.root))
@@ -93,9 +84,15 @@ def choose(study: Study, number: int | None) -> TrialRecord:
     return max(final or found, key=lambda run: run.value("mAP", "best")).trial
 
 
-def _wanted(trial: TrialRecord, storage: Storage) -> list[int]:
-    """Kept steps, the best first, then the newest."""
-    kept = checkpoint_steps(storage)
+def _best_checkpoint(trial: TrialRecord, storage: Storage) -> tuple[int, dict[str, Any]]:
+    """(merge step, state) of the best step, else of the newest that can be read. Raises ResultsError."""
     curve = trial.curve()
     best = max(curve, key=lambda step: (curve[step], -step)) if curve else None
-    return sorted(kept, key=lambda step: (step != best, -step))
+    for step in sorted(checkpoint_steps(storage), key=lambda step: (step != best, -step)):
+        state = load_checkpoint(storage, step)
+        if state is not None:
+            return step, state
+    raise ResultsError(
+        f"{storage.root}: no checkpoint of trial {trial.number} that can be read; copy the study's "
+        "trials/ too, or name another --trial"
+    )

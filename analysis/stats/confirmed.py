@@ -1,7 +1,7 @@
 """The best configurations of a search against the paper's, judged on runs the search did not choose by.
 
 The best single run of a search is the luckiest of many and overstates its configuration. Only runs
-of the same configuration on other seeds count here; where there are none, that is said.
+of the same configuration on other seeds count here; where there are none, the table says so.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def objective(group: Group) -> str:
 
 
 def verdict(found: Sequence[Run], group: Group) -> str:
-    """The best confirmed configuration against the paper's, in one line; or how to come by one."""
+    """The best confirmed configuration against the paper's, in one line; or the command that confirms one."""
     papers, *drawn = search_table(found, group).numbers.to_dict("records")
     fresh = [row for row in drawn if row["runs"] >= 2]
     if not fresh:

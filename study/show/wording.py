@@ -12,7 +12,7 @@ from study.record.ledger import TrialRecord
 
 
 def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
-    """What tells a trial from the others: `λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5`
+    """What distinguishes a trial from the others: `λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5`
 
     In a search the fields searched; in a plan of given runs what differs from the first of them.
     """
