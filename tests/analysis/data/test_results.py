@@ -1,8 +1,7 @@
-"""Reading study folders: whole, unfinished, moved, damaged, joined."""
+"""Studies read and grouped: whole, unfinished, moved, joined."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from analysis.data.folder import ResultsError
 from analysis.data.results import load
-from study.record.results import results_table, write_results
 
 
 def test_reads_trials_from_the_ledger(make):
@@ -20,39 +18,6 @@ def test_reads_trials_from_the_ledger(make):
     assert [group.name for group in found.groups] == ["DukeMTMC-VideoReID"]
     assert len(found.studies[0].trials) == 6
     assert found.groups[0].is_papers_data
-
-
-def test_the_ledger_wins_over_an_older_table(make):
-    study = make("duke", experiments="table1")
-    study.run_plan(seeds=1)
-    write_results(study.folder, study.ledger, "last")
-    study.trial(study.base.replace(seed=7))
-    assert len(load([study.folder]).studies[0].trials) == 4
-
-
-def test_the_table_alone_tells_the_same(make):
-    study = make("duke", experiments="table1")
-    study.run_plan(seeds=1)
-    before = load([study.folder]).studies[0].trials
-    write_results(study.folder, study.ledger, "last")
-    (study.folder / "ledger.jsonl").unlink()
-    after = load([study.folder]).studies[0].trials
-    assert [(t.config, t.labels, t.state, t.curve()) for t in after] == [
-        (t.config, t.labels, t.state, t.curve()) for t in before
-    ]
-    assert results_table("s", list(after), "last")["mAP"].tolist() == pytest.approx(
-        results_table("s", list(before), "last")["mAP"].tolist()
-    )
-
-
-def test_the_table_alone_tells_what_failed_before_its_first_step(make):
-    study = make("duke")
-    study.trial(study.base)
-    study.trial(study.base.replace(seed=1), state="failed", steps=-1)
-    write_results(study.folder, study.ledger, "last")
-    (study.folder / "ledger.jsonl").unlink()
-    after = load([study.folder]).studies[0].trials
-    assert [(t.state, t.last_step) for t in after] == [("complete", 3), ("failed", -1)]
 
 
 def test_a_moved_study_is_the_same_study(make, tmp_path: Path):
@@ -109,12 +74,6 @@ def test_no_study(tmp_path: Path):
         load([tmp_path])
 
 
-def test_the_folder_above_names_the_studies_in_it(make):
-    study = make("duke", "mine")
-    with pytest.raises(ResultsError, match="it holds the studies mine"):
-        load([study.folder.parent])
-
-
 def test_nothing_started_and_nothing_finished(make):
     study = make("duke")
     with pytest.raises(ResultsError, match="no trial has been started"):
@@ -124,26 +83,3 @@ def test_nothing_started_and_nothing_finished(make):
     with pytest.raises(ResultsError, match=r"no trial has finished yet \(1 running, 1 failed\).*--resume"):
         load([study.folder])
     assert len(load([study.folder], finished=False).studies[0].trials) == 2
-
-
-def test_damaged_or_foreign_descriptions(make):
-    study = make("duke")
-    study.trial(study.base)
-    path = study.folder / "study.json"
-    good = json.loads(path.read_text())
-    path.write_text("{")
-    with pytest.raises(ResultsError, match="not readable"):
-        load([study.folder])
-    path.write_text("[]")
-    with pytest.raises(ResultsError, match="not a study's description"):
-        load([study.folder])
-    path.write_text(json.dumps(good | {"plan": good["plan"] | {"novelty": 1}}))
-    with pytest.raises(ResultsError, match="another version of this code"):
-        load([study.folder])
-
-
-def test_neither_ledger_nor_table(make):
-    study = make("duke")
-    (study.folder / "ledger.jsonl").unlink()
-    with pytest.raises(ResultsError, match=r"neither ledger\.jsonl nor results.parquet"):
-        load([study.folder])
