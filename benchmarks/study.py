@@ -35,7 +35,7 @@ from played import (
     made_up_row,
     open_session,
     play,
-    quiet_board,
+    quiet_display,
     reopening_seconds,
     small_plan,
     table_seconds,
@@ -84,7 +84,7 @@ def _run_made_up(at_once: int, trials: int, reports: int) -> dict[str, float]:
         _connect(plan)
         try:
             wall, cpu = time.perf_counter(), time.process_time()
-            run_session(session, quiet_board(session), reporting)
+            run_session(session, quiet_display(session), reporting)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         finally:
             ray.shutdown()
