@@ -1,4 +1,4 @@
-"""Dataclass fields that know their help text and range, and refuse what is outside it."""
+"""Dataclasses whose fields have a help text and a range that is checked, and nested dictionaries of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+Group = TypeVar("Group")
 
 
 class ConfigError(ValueError):
@@ -29,7 +31,7 @@ def setting(
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:
-    """The range of a field in words, for error messages and `--help`; empty where everything goes."""
+    """The range of a field in words, for error messages and `--help`; empty if any value is allowed."""
     meta = field.metadata
     if meta.get("choices"):
         return "one of " + ", ".join(str(choice) for choice in meta["choices"])
@@ -43,14 +45,14 @@ def allowed(field: dataclasses.Field[Any]) -> str:
     return " and ".join(bounds)
 
 
-_HINTS: dict[str, dict[str, Any]] = {}
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 
 
 def type_hints(cls: type[Any]) -> dict[str, Any]:
     """Annotations of a configuration class, evaluated once (they are strings)."""
-    if cls.__qualname__ not in _HINTS:
-        _HINTS[cls.__qualname__] = typing.get_type_hints(cls)
-    return _HINTS[cls.__qualname__]
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
 
 
 def _has_type(value: Any, hint: Any) -> bool:
@@ -78,7 +80,7 @@ def _in_range(value: Any, meta: Mapping[str, Any]) -> bool:
 
 
 class Checked:
-    """Mixin: every field is checked against its annotation and range when the value is made."""
+    """Base of dataclasses that check every field's type and range when they are created."""
 
     def __post_init__(self) -> None:
         hints = type_hints(type(self))
@@ -92,3 +94,44 @@ class Checked:
                 raise ConfigError(f"{where} = {value!r}: must be {allowed(field) or 'finite'}")
             if hint is float:  # 1 and 1.0, -0.0 and 0.0 are one value and must have one digest
                 object.__setattr__(self, field.name, float(value) + 0.0)
+
+
+# --- nested dictionaries
+
+
+def from_mapping(cls: type[Group], values: Any, where: str) -> Group:
+    """An instance of a checked dataclass from nested values; raises ConfigError for unknown names."""
+    hints = type_hints(cls)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} = {values!r}: must be a mapping of field names to values")
+    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
+    if unknown:
+        raise ConfigError(f"{where}: unknown field {unknown[0]!r} (its value is {values[unknown[0]]!r})")
+    return cls(
+        **{
+            name: from_mapping(hints[name], value, f"{where}.{name}")
+            if dataclasses.is_dataclass(hints[name])
+            else value
+            for name, value in values.items()
+        }
+    )
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values with the defaults of those that are absent."""
+    filled = {name: values.get(name, default) for name, default in defaults.items()}
+    for name, default in defaults.items():
+        if isinstance(default, dict):
+            filled[name] = with_defaults(values.get(name, {}), default)
+    return filled | {name: value for name, value in values.items() if name not in defaults}

@@ -1,11 +1,11 @@
 """Every choice of the method in one frozen, hashable value.
 
-`Config` is what a trial is: two trials with equal `Config.digest()`, data-set fingerprint and code
-version compute the same thing. Configurations are compared by their difference from the defaults, so
-that a field added later, whose default is what was done before, changes nothing. Where data lies, which
-device computes and how many processes help are not part of it: they are handed to `Algorithm` beside it.
+A run is defined by its `Config`: with equal digests, data and code versions, two runs compute the same.
+The digest covers only what differs from the defaults, so a field may be added later without changing
+digests, if its default is the former behaviour. Where the data lies, the device and the number of
+processes are no part of it; `Algorithm` takes them as arguments.
 
-Field help texts name the paper's symbol or section; defaults are the paper's values or, where the
+Field help texts name the paper's symbol or section. Defaults are the paper's values or, where the
 paper is silent, the decision explained in the README ("Where the paper is silent").
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dcreid.checked import Checked, setting, type_hints
+from dcreid.checked import Checked, flatten, from_mapping, setting, type_hints, with_defaults
 from dcreid.checked import ConfigError as ConfigError
 
 
@@ -199,8 +199,7 @@ class Config(Checked):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """Rebuilds a configuration; raises ConfigError for unknown names or values out of range."""
-        built: Config = _from_dict(cls, values, "Config")
-        return built
+        return from_mapping(cls, values, "Config")
 
     def replace(self, **changes: Any) -> Config:
         """A copy with dotted fields changed: `config.replace(**{"merge.lambda1": 0.1, "seed": 3})`."""
@@ -217,12 +216,12 @@ class Config(Checked):
 
     def flat(self) -> dict[str, Any]:
         """Dotted field names to values, in declaration order."""
-        return _flatten(self.to_dict())
+        return flatten(self.to_dict())
 
     def difference(self) -> dict[str, Any]:
         """Dotted names and values of the fields that do not have their default."""
-        standard = _defaults_flat()
-        return {name: value for name, value in self.flat().items() if value != standard[name]}
+        defaults = flatten(_defaults())
+        return {name: value for name, value in self.flat().items() if value != defaults[name]}
 
     def digest(self) -> str:
         """64 hex digits that name the difference from the defaults.
@@ -235,7 +234,7 @@ class Config(Checked):
 
 
 def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
-    """Dotted name to dataclass field for every leaf of a configuration class."""
+    """The dataclass fields of a configuration class that are no groups, by dotted name."""
     hints, found = type_hints(cls), {}
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[field.name]):
@@ -246,56 +245,16 @@ def fields(cls: type[Any] = Config, prefix: str = "") -> dict[str, dataclasses.F
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values as `Config.to_dict` gives them now, from those that an older version has stored.
+    """Stored values of an older version (nested, as from `Config.to_dict`) with the fields added since.
 
-    Fields that it did not have get their defaults. Nothing is checked: unknown fields stay.
+    Those get their defaults. Nothing is checked: unknown fields stay.
     """
-    return _completed(values, _defaults())
-
-
-def _completed(values: Mapping[str, Any], standard: Mapping[str, Any]) -> dict[str, Any]:
-    whole = {name: values.get(name, default) for name, default in standard.items()}
-    for name, default in standard.items():
-        if isinstance(default, dict):
-            whole[name] = _completed(values.get(name, {}), default)
-    return whole | {name: value for name, value in values.items() if name not in standard}
+    return with_defaults(values, _defaults())
 
 
 @functools.cache
 def _defaults() -> dict[str, Any]:
     return Config().to_dict()
-
-
-@functools.cache
-def _defaults_flat() -> dict[str, Any]:
-    return Config().flat()
-
-
-def _from_dict(cls: type[Any], values: Any, where: str) -> Any:
-    hints = type_hints(cls)
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} = {values!r}: must be a mapping of field names to values")
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
-    if unknown:
-        raise ConfigError(f"{where}: unknown field {unknown[0]!r} (its value is {values[unknown[0]]!r})")
-    return cls(
-        **{
-            name: _from_dict(hints[name], value, f"{where}.{name}")
-            if dataclasses.is_dataclass(hints[name])
-            else value
-            for name, value in values.items()
-        }
-    )
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flatten(value, f"{prefix}{name}."))
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _closest(name: str, config: Config) -> str:

@@ -101,7 +101,7 @@ class Trainer:
         merge_rate = self.config.merge.merge_rate
         alpha = update_rate(train.alpha_schedule, train.alpha, merge_rate, step=stage)
         epochs = train.first_epochs if stage == 1 else train.later_epochs
-        if epochs == 0 or not any(True for _ in network.trainable_parameters()):
+        if epochs == 0 or not network.trainable:
             return StageResult(alpha, learning_rate(train, stage, 1), math.nan, 0)
 
         # All ranks start from the same weights, with momentum 0 and the stage's own random numbers; what

@@ -1,9 +1,9 @@
 """The frame store: every frame of a split decoded and resized once per machine, then memory-mapped.
 
-A trial reads each frame some ninety times, and all trials on a machine read the same frames, so
-decoding once is what keeps the network, not the decoder, busy. The store is one flat file of
-(F, height, width, 3) uint8 RGB under a name made from the content, built under a lock by whoever
-comes first, written beside and renamed. Frames that cannot be read are left out and told.
+A run reads each frame some ninety times, and all runs on a machine read the same frames; decoding them
+every time would keep the network waiting. The store is one flat file of (F, height, width, 3) uint8
+RGB, named by a digest of its content. The first process that needs it builds it under a lock, in a
+temporary folder that is renamed at the end. Frames that cannot be read are left out and reported.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
 
 _VERSION = 2  # of the layout and of how frames are decoded and resized
 _FRAMES_AT_ONCE = 2048
-_LOOKED_AT_AGAIN = 256  # frames left out that are tried again when a store is opened
-_SPARE_DISK = 1 << 30  # left free on the cache's disk for everybody else
+_RETRIED = 256  # frames left out that are tried again when a store is opened
+_SPARE_DISK = 1 << 30  # bytes that are left free on the cache's disk
 _log = logging.getLogger("dcreid")
 
 
@@ -61,8 +61,8 @@ def store_bytes(split: Split, height: int, width: int) -> int:
 def open_store(split: Split, height: int, width: int, cache: Path | None) -> FrameStore:
     """The store of a split at one frame size, made first if `cache` does not hold it yet.
 
-    cache: folder for stores, on a disk that all trials of the machine see; None keeps the frames in
-    memory. Raises DataError when the disk cannot hold it or a tracklet has no readable frame.
+    cache: folder for stores, shared by all runs on the machine; None keeps the frames in memory.
+    Raises DataError when the disk is too small or a tracklet has no readable frame.
     """
     if cache is None:
         frames = np.empty((len(split.frames), height, width, 3), dtype=np.uint8)
@@ -79,13 +79,13 @@ def open_store(split: Split, height: int, width: int, cache: Path | None) -> Fra
 
 
 def _usable(folder: Path, split: Split) -> bool:
-    """Whether the store is complete, and no frame that it leaves out has been mended since."""
+    """Whether the store is complete, and the frames that it leaves out are still unreadable."""
     if not (folder / "index.json").is_file():
         return False
     left_out = json.loads((folder / "index.json").read_text())["left_out"]
     if not left_out:
         return True
-    _, readable = split.frames.read(np.array(left_out[:_LOOKED_AT_AGAIN], dtype=np.int64), 16, 8)
+    _, readable = split.frames.read(np.array(left_out[:_RETRIED], dtype=np.int64), 16, 8)
     return not readable.any()
 
 
@@ -102,7 +102,7 @@ def _open(folder: Path, height: int, width: int) -> FrameStore:
     path = folder / "frames.bin"
     if path.stat().st_size < size:
         raise DataError(f"{path}: {path.stat().st_size:,} bytes instead of {size:,}; delete {folder}")
-    # A private mapping: pages are shared by all trials, and nothing a trial does reaches the file.
+    # A private mapping: all processes share the pages, and none can change the file.
     frames = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     return _store(frames.view(-1, height, width, 3), offsets, tuple(index["problems"]))
 
@@ -114,8 +114,8 @@ def _store(frames: Tensor, offsets: Ints, problems: tuple[str, ...]) -> FrameSto
 def _build(split: Split, height: int, width: int, folder: Path) -> None:
     size = store_bytes(split, height, width)
     free = shutil.disk_usage(folder.parent).free
-    frames_told = f"{len(split.frames):,} frames at {height}×{width}"
-    text = f"frame store of {split.name}: {frames_told}, {size / 2**30:.1f} GiB"
+    count = f"{len(split.frames):,} frames at {height}×{width}"
+    text = f"frame store of {split.name}: {count}, {size / 2**30:.1f} GiB"
     if size + _SPARE_DISK > free:
         raise DataError(
             f"{text}, but {folder.parent} has {free / 2**30:.1f} GiB free (1 GiB is kept spare); "
@@ -134,7 +134,7 @@ def _build(split: Split, height: int, width: int, folder: Path) -> None:
     index = {"offsets": offsets.tolist(), "problems": problems, "left_out": left_out}
     (partial / "index.json").write_text(json.dumps(index))
     _sync(partial / "index.json")
-    shutil.rmtree(folder, ignore_errors=True)  # a store without its index: an older crash
+    shutil.rmtree(folder, ignore_errors=True)  # a store without its index, left by a crash
     os.replace(partial, folder)
 
 
@@ -162,7 +162,7 @@ def _chunks(count: int) -> Iterator[Ints]:
 
 
 def _leave_out(split: Split, readable: NDArray[np.bool_]) -> tuple[Ints, tuple[str, ...]]:
-    """Offsets of the frames that are left (n + 1,), and a line about those that are not."""
+    """Offsets of the readable frames (n + 1,), and a message about the others."""
     kept = np.concatenate([[0], np.cumsum(readable)])[split.offsets].astype(np.int64)
     bad = np.flatnonzero(~readable)
     if not len(bad):
@@ -174,11 +174,12 @@ def _leave_out(split: Split, readable: NDArray[np.bool_]) -> tuple[Ints, tuple[s
             f"{split.name}: tracklet {split.names[int(lost[0])]} has no readable frame; first: "
             f"{_complaint(split, first)} ({len(lost):,} such tracklets); restore or remove it"
         )
-    told = ", ".join(_complaint(split, int(frame)) for frame in bad[:3])
+    first_three = ", ".join(_complaint(split, int(frame)) for frame in bad[:3])
     more = f" and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-    line = f"{split.name}: {len(bad):,} of {len(readable):,} frames cannot be read, left out: {told}{more}"
-    _log.warning(line)
-    return kept, (line,)
+    left_out = f"{len(bad):,} of {len(readable):,} frames cannot be read, left out: {first_three}{more}"
+    problem = f"{split.name}: {left_out}"
+    _log.warning(problem)
+    return kept, (problem,)
 
 
 def _complaint(split: Split, frame: int) -> str:

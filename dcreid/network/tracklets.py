@@ -10,7 +10,7 @@ Shapes: n tracklets of a store, b of a batch, s of this rank's share of the batc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,10 @@ class TrackletNetwork:
         """The backbone, and the head if there is one."""
         return [self.backbone] if self.head is None else [self.backbone, self.head]
 
-    def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """Those of all modules but for frozen stages."""
-        return (p for module in self.modules for p in module.parameters() if p.requires_grad)
+    @property
+    def trainable(self) -> bool:
+        """Whether any weight is not frozen."""
+        return any(weight.requires_grad for module in self.modules for weight in module.parameters())
 
     def train(self) -> None:
         """Training mode (batch norm, dropout)."""
