@@ -176,7 +176,7 @@ def _failed(results: Results) -> str:
         for study in group.studies:
             for trial in study.trials:
                 if trial.state in ("failed", "diverged", "running"):
-                    rows.append((study.name, str(trial.number), *_trouble(trial, group)))
+                    rows.append((study.name, str(trial.number), *_failed_row(trial, group)))
     retried = sum(max(0, trial.attempts - 1) for study in results.studies for trial in study.trials)
     text = paragraph(f"Trials started again after a crash or a stop: {retried}.")
     if not rows:
@@ -189,7 +189,7 @@ def _failed(results: Results) -> str:
     return html_table(table) + text + paragraph("To go on:") + preformatted("\n".join(again))
 
 
-def _trouble(trial: TrialRecord, group: Group) -> tuple[str, str, str, str]:
+def _failed_row(trial: TrialRecord, group: Group) -> tuple[str, str, str, str]:
     name = f"{changed_in_base(Config.from_dict(trial.config), group)}, seed {trial.seed}"
     state = "not finished" if trial.state == "running" else trial.state
     total = trial.total_steps

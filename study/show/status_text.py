@@ -11,7 +11,7 @@ from rich.table import Table
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.status import Status
-from study.show.view import StudyView, mishaps, position
+from study.show.view import StudyView, position, problems
 from study.show.wording import clock, describe_objective, last_value, parameters, percent, trial_numbers
 
 _COLOURS = {"failed": "red", "diverged": "yellow", "interrupted": "yellow", "running": "green"}
@@ -31,7 +31,7 @@ def print_status(status: Status, console: Console) -> None:
         _print_trials(view, console)
     for line in _taken_over(view.trials):
         console.print(line, soft_wrap=True)
-    _print_mishaps(view.trials, console)
+    _print_problems(view.trials, console)
     for line in (*_cost(view), *_sessions(status), *_left(view)):
         console.print(line, soft_wrap=True)
     logs = status.plan.folder / "ray"
@@ -93,8 +93,8 @@ def _taken_over(trials: Sequence[TrialRecord]) -> Iterator[str]:
         yield f"taken over from {source}: {trial_numbers(numbers, _NAMED)}"
 
 
-def _print_mishaps(trials: Sequence[TrialRecord], console: Console) -> None:
-    for (what, why), numbers in mishaps(trials).items():
+def _print_problems(trials: Sequence[TrialRecord], console: Console) -> None:
+    for (what, why), numbers in problems(trials).items():
         line = f"{trial_numbers(numbers, _NAMED)} {what}: {why}"
         console.print(line, style=_COLOURS.get(what, "yellow"), soft_wrap=True)
 
@@ -150,7 +150,7 @@ def print_trial(status: Status, number: int, console: Console) -> None:
         console.print(line, soft_wrap=True)
     if trial.steps:
         _print_steps(trial, console)
-    _print_mishaps([trial], console)
+    _print_problems([trial], console)
     console.print(f"checkpoints: {plan.trial_storage(number)}", soft_wrap=True)
     for path in sorted((plan.folder / "ray").glob(f"session-*/{number:04d}-*")):
         console.print(f"TensorBoard logs: {path}", soft_wrap=True)

@@ -31,10 +31,10 @@ Reasons: TypeAlias = dict[tuple[str, str], list[int]]
 
 @dataclass(frozen=True)
 class Attempt:
-    """A trial's worker at work."""
+    """A trial that a worker is running."""
 
     started: float  # seconds since 1970
-    reported: float | None = None  # when its newest merge step came in; None where nobody listened
+    reported: float | None = None  # when its newest merge step came in; None where that is not known
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def is_papers(trial: TrialRecord) -> bool:
     return trial.origin == "paper" or FINAL in trial.labels
 
 
-def mishaps(trials: Iterable[TrialRecord]) -> Reasons:
+def problems(trials: Iterable[TrialRecord]) -> Reasons:
     """Failures, crashes survived and warnings, each reason once with the trials that had it."""
     found: Reasons = {}
     for trial in trials:
@@ -180,7 +180,7 @@ def mishaps(trials: Iterable[TrialRecord]) -> Reasons:
 
 def failures(trials: Iterable[TrialRecord]) -> Reasons:
     """Trials that failed or diverged, by reason."""
-    found = mishaps(trials)
+    found = problems(trials)
     return {event: numbers for event, numbers in found.items() if event[0] in ("failed", "diverged")}
 
 

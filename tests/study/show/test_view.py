@@ -11,7 +11,7 @@ import pytest
 
 from study.record.folder import describe, locked, write_description
 from study.show.status import Status
-from study.show.view import Attempt, StudyView, failures, mishaps, of_session, position
+from study.show.view import Attempt, StudyView, failures, of_session, position, problems
 
 HOUR = 3600.0
 
@@ -121,7 +121,7 @@ def test_each_reason_stands_once_with_its_trials(session):
     trials[1].notes.append("w")
     expected = {("failed", "a"): [0, 3], ("diverged", "a"): [1], ("failed", "b"): [2]}
     assert failures(trials) == expected
-    assert mishaps(trials) == expected | {("tried again", "a"): [3], ("warned", "w"): [1]}
+    assert problems(trials) == expected | {("tried again", "a"): [3], ("warned", "w"): [1]}
 
 
 def test_the_best_is_complete_and_the_earlier_of_equals(session):
