@@ -50,7 +50,7 @@ _MERGING: dict[str, dict[str, Any]] = {
 
 
 def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of features that were drawn, so that every option tells."""
+    """On random features, for which all options have different results."""
     drawn = np.random.default_rng(5).normal(size=(18, 4))
     monkeypatch.setattr(Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn).float())
     v = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
@@ -61,7 +61,7 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
         config = tiny(**untrained | options)
         algorithm, merging = Algorithm(config, dataset(config)), config.merge
         distances = reference.distances(v) ** (2 if merging.distance == "squared" else 1)
-        labels, told = list(range(len(v))), []
+        labels, steps = list(range(len(v))), []
         for _ in range(4):
             algorithm.step()
             weights = merging.lambda1, merging.lambda2, merging.intra
@@ -71,8 +71,8 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
                 cost = reference.merge_cost(distances, labels, *weights)
                 labels = reference.merge(labels, cost, algorithm.m)
             assert algorithm.labels.tolist() == labels, name
-            told.append(tuple(labels))
-        found[name] = tuple(told)
+            steps.append(tuple(labels))
+        found[name] = tuple(steps)
     assert len(set(found.values())) == len(found), found
 
 

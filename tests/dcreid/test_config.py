@@ -28,7 +28,7 @@ def leaves_of_type(*kinds: type) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("merge.merge_rate", 0.0, "MergeConfig.merge_rate = 0.0: must be > 0 and <= 0.5"),
         ("merge.merge_rate", 0.51, "MergeConfig.merge_rate = 0.51: must be > 0 and <= 0.5"),
@@ -46,10 +46,10 @@ def leaves_of_type(*kinds: type) -> list[str]:
         ("seed", -1, "Config.seed = -1: must be >= 0"),
     ],
 )
-def test_a_bad_value_is_told_with_field_value_and_range(name: str, value: object, told: str):
+def test_the_message_of_a_bad_value_names_field_value_and_range(name: str, value: object, message: str):
     with pytest.raises(ConfigError) as error:
         Config().replace(**{name: value})
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("name", leaves_of_type(float))
@@ -114,7 +114,7 @@ def test_unknown_fields_are_named_and_a_near_one_is_offered():
 
 
 @pytest.mark.parametrize("values", [{"merge": 3}, {"merge": None}, {"merge": "lambda1"}])
-def test_a_group_that_is_no_mapping_is_told(values: dict[str, object]):
+def test_a_group_must_be_a_mapping(values: dict[str, object]):
     with pytest.raises(ConfigError, match="must be a mapping"):
         Config.from_dict(values)
 
@@ -153,7 +153,7 @@ def test_equal_digests_mean_equal_configurations(one: dict[str, object], other: 
     assert (a == b) == (a.digest() == b.digest())
 
 
-def test_a_configuration_is_told_by_its_difference_from_the_defaults():
+def test_the_difference_from_the_defaults():
     assert Config().difference() == {}
     changes = {"merge.lambda1": 0.2, "data.synthetic.cameras": 7, "seed": 3, "train.compile": True}
     assert Config().replace(**changes).difference() == changes

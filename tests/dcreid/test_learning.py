@@ -1,10 +1,10 @@
-"""That `Algorithm` learns: people whom an untrained network cannot tell apart, and it can.
+"""That `Algorithm` learns to distinguish people whom an untrained network cannot distinguish.
 
 A drawn person is two textures, one in the upper half of the frame and one in the lower; where a pattern
 starts differs from frame to frame. The light differs far more, in colour and strength, from tracklet to
-tracklet and from frame to frame, and is what random weights see. Tracklets tell from each other by their
-textures only, so that a network which learns to has learnt to tell people. Nobody of the test split is
-in the training split: the textures are known from there, their pairs are not.
+tracklet and from frame to frame, and is what random weights see. Only the textures distinguish tracklets,
+so a network that learns to distinguish tracklets has learnt to distinguish people. Nobody of the test
+split is in the training split: the textures are known from there, their pairs are not.
 
 Measured is mAP on the test split after the last merge, as a study is judged by it; rank-1 is content with
 one lucky neighbour of four. Beside it stands the adjusted Rand index of the last partition of the training
@@ -106,7 +106,7 @@ class Learnt(NamedTuple):
 
 
 def learnt(seed: int, monkeypatch: pytest.MonkeyPatch) -> Learnt:
-    """What a run comes to."""
+    """The measures of a run."""
 
     def build(*_: Any, **__: Any) -> Backbone:
         return Backbone(SmallNetwork(), 32, 0)
@@ -157,6 +157,6 @@ def test_nobody_is_learnt_with_the_sign_of_the_loss_flipped(
 
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_little_is_learnt_with_labels_of_other_samples(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Something is: to tell textures from light is of use for wrong labels too."""
+    """Something is: to distinguish textures from light helps with wrong labels too."""
     loss_becomes(monkeypatch, lambda loss, v, labels: loss(v, labels.roll(1)))
     assert learnt(seed, monkeypatch).ari <= 0.65

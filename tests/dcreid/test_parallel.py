@@ -154,7 +154,7 @@ def test_ranks_equal_one_in_every_variant_and_go_on_from_one(tmp_path: Path, siz
 
 
 @pytest.mark.slow
-def test_what_networks_draw_differs_between_ranks_nothing_else_does_and_cuts_do_not_tell(
+def test_only_what_networks_draw_differs_between_ranks_and_continued_runs_are_equal(
     tmp_path: Path,
 ) -> None:
     one, other = on_ranks(2, tmp_path / "two", rank_runs.drawn_by_the_network)
@@ -165,6 +165,6 @@ def test_what_networks_draw_differs_between_ranks_nothing_else_does_and_cuts_do_
 
 
 @pytest.mark.slow
-def test_a_rank_that_fails_is_told(tmp_path: Path) -> None:
+def test_the_error_of_a_failing_rank_is_raised(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no such variant"):
         on_ranks(2, tmp_path / "two", rank_runs.runs, ["no such variant"])

@@ -21,12 +21,10 @@ from dcreid.network.backbone import Backbone
 from dcreid.network.head import EmbeddingHead
 from dcreid.network.tracklets import TrackletNetwork
 
-NOTICED = 1e-3  # of a quantity's norm: ten times what rounding may come to
+NOTICED = 1e-3  # of a quantity's norm: ten times what is allowed for rounding
 
 Fault = Callable[[pytest.MonkeyPatch], None]
-FAULTS: dict[
-    str, tuple[Fault, str]
-] = {}  # by name: what plants it, and in which variant
+FAULTS: dict[str, tuple[Fault, str]] = {}  # by name: what plants it, and in which variant
 
 
 def fault(name: str, variant: str = "head") -> Callable[[Fault], Fault]:

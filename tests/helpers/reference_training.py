@@ -120,8 +120,8 @@ class ReferenceRun:
         for frames in self.tracklets:
             length, most = len(frames), self.config.data.eval_frames
             kept = length if most == 0 else min(length, most)
-            picked = [(2 * j + 1) * length // (2 * kept) for j in range(kept)]
-            means.append(self.features(normalised([frames[i] for i in picked]), training=False).mean(0))
+            chosen = [(2 * j + 1) * length // (2 * kept) for j in range(kept)]
+            means.append(self.features(normalised([frames[i] for i in chosen]), training=False).mean(0))
         return torch.stack(means)
 
     @torch.no_grad()

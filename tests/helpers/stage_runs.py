@@ -117,7 +117,7 @@ def small_algorithm(made: Config, **options: Any) -> Algorithm:
         return Algorithm(made, dataset(), **options)
 
 
-# --- what a run comes to
+# --- the results of a run
 
 
 def weights_of(algorithm: Algorithm) -> dict[str, np.ndarray]:
@@ -130,14 +130,14 @@ def weights_of(algorithm: Algorithm) -> dict[str, np.ndarray]:
     }
 
 
-def noted(
+def snapshot(
     point: str,
     weights: dict[str, np.ndarray],
     start: dict[str, np.ndarray],
     rows: np.ndarray,
     labels: list[int],
 ) -> Found:
-    """What a run has come to at one point, tracklet by tracklet: names of classes do not matter."""
+    """The results at one point of a run, by tracklet: the numbers of classes do not matter."""
     classes = np.array(labels)
     found = {f"{point}, change of {name}": weights[name] - start[name] for name in weights}
     found[f"{point}, memory rows"] = rows[classes]
@@ -152,7 +152,7 @@ def outcome(made: Config) -> Found:
     def note(point: str) -> None:
         assert algorithm.memory is not None
         rows = algorithm.memory.rows.double().numpy().copy()
-        found.update(noted(point, weights_of(algorithm), start, rows, algorithm.labels.tolist()))
+        found.update(snapshot(point, weights_of(algorithm), start, rows, algorithm.labels.tolist()))
 
     algorithm = small_algorithm(made, on_epoch=lambda stage, epoch, _: note(f"stage {stage}, epoch {epoch}"))
     start = weights_of(algorithm)
@@ -170,7 +170,7 @@ def expected(variant: str) -> Found:
 
     def note(point: str) -> None:
         weights = {name: value.detach().numpy().copy() for name, value in run.weights.items()}
-        found.update(noted(point, weights, start, run.rows, run.labels))
+        found.update(snapshot(point, weights, start, run.rows, run.labels))
 
     made = config(variant)
     beginning = small_algorithm(made)

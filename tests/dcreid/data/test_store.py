@@ -68,7 +68,7 @@ def test_sizes_of_one_height_have_stores_of_their_own(tmp_path: Path) -> None:
         assert torch.equal(packed.frames, kept.frames)
 
 
-def test_unreadable_frames_are_left_out_and_told(tmp_path: Path) -> None:
+def test_unreadable_frames_are_left_out_and_reported(tmp_path: Path) -> None:
     split = make_split(tmp_path, [3, 2], broken={1: b""})
     data = (tmp_path / "0004.jpg").read_bytes()
     (tmp_path / "0004.jpg").write_bytes(data[: len(data) // 2])
@@ -79,7 +79,7 @@ def test_unreadable_frames_are_left_out_and_told(tmp_path: Path) -> None:
     assert "2 of 5 frames cannot be read" in problem
     assert f"{tmp_path / '0001.jpg'} (zero bytes)" in problem
     assert f"{tmp_path / '0004.jpg'} (truncated JPEG)" in problem
-    assert open_store(split, 16, 8, tmp_path / "cache").problems == store.problems  # told by every trial
+    assert open_store(split, 16, 8, tmp_path / "cache").problems == store.problems  # reported by every run
 
 
 def test_a_mended_frame_comes_back(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_tracklet_without_a_readable_frame_is_an_error(tmp_path: Path) -> None
     assert not list((tmp_path / "cache").rglob("index.json"))
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = make_split(tmp_path, [2])

@@ -103,15 +103,15 @@ def test_a_copied_backbone_freezes_its_own_stages():
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("resnet51", "backbone 'resnet51': not a torchvision classification network"),
         ("inception_v3", "has no single classifier"),
         ("vit_b_16", r"does not take 64×32 frames"),
     ],
 )
-def test_networks_that_cannot_be_used_are_told(name: str, told: str):
-    with pytest.raises(BackboneError, match=told):
+def test_networks_that_cannot_be_used_are_refused(name: str, message: str):
+    with pytest.raises(BackboneError, match=message):
         build(name)
 
 

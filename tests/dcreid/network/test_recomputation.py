@@ -1,4 +1,4 @@
-"""Checkpointed activations: what plain training comes to, with less kept for the backward pass."""
+"""Checkpointed activations: the results of plain training, with less stored for the backward pass."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_compiled_networks_are_refused() -> None:
 def check_ranks(found: list[dict[str, list[dict[str, Tensor]]]]) -> None:
     """Checkpointed ranks against plain ones; and against one process, where sums round otherwise."""
     for rank in found:
-        for plain, checkpointed in rank.values():  # steps are small: nothing less would tell them apart
+        for plain, checkpointed in rank.values():  # steps are small: only equality shows a difference
             check_equal(checkpointed, plain, tolerance=0.0)
     start = rank_runs.algorithm("more ranks than tracklets").network.backbone.state_dict()
     ours, alone = found[0]["resnet18"][1], rank_runs.after_a_stage(ONE_PROCESS, "resnet18")
@@ -193,11 +193,11 @@ def check_ranks(found: list[dict[str, list[dict[str, Tensor]]]]) -> None:
         torch.testing.assert_close(ours[name], alone[name], rtol=1e-4, atol=1e-5)
 
 
-def test_two_ranks_come_to_what_they_do_without_and_to_what_one_does(tmp_path: Path) -> None:
+def test_two_ranks_equal_plain_ranks_and_one_process(tmp_path: Path) -> None:
     check_ranks(on_ranks(2, tmp_path / "ranks", rank_runs.plain_and_checkpointed, ["resnet18"]))
 
 
 @pytest.mark.slow
-def test_so_do_three_of_which_one_is_without_frames_and_each_draws_for_itself(tmp_path: Path) -> None:
+def test_three_ranks_with_random_numbers_of_their_own_do_too_though_one_has_no_frames(tmp_path: Path) -> None:
     networks = ["resnet18", "efficientnet_b0"]  # the latter has stochastic depth
     check_ranks(on_ranks(3, tmp_path / "ranks", rank_runs.plain_and_checkpointed, networks))

@@ -31,10 +31,10 @@ def test_offline_imagenet_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(BackboneError) as error:
         build("resnet50", "imagenet")
-    told = str(error.value)
-    assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in told
-    assert str(tmp_path / "hub" / "checkpoints" / "resnet50-0676ba61.pth") in told
-    assert "--weights FILE" in told and "--weights none" in told
+    message = str(error.value)
+    assert "https://download.pytorch.org/models/resnet50-0676ba61.pth" in message
+    assert str(tmp_path / "hub" / "checkpoints" / "resnet50-0676ba61.pth") in message
+    assert "--weights FILE" in message and "--weights none" in message
 
 
 def test_imagenet_weights_are_taken_from_torch_s_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -80,10 +80,10 @@ def test_weights_of_another_network_list_the_first_keys(tmp_path: Path):
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "w.pt")
     with pytest.raises(BackboneError) as error:
         build("mobilenet_v3_small", tmp_path / "w.pt")
-    told = str(error.value)
-    assert str(tmp_path / "w.pt") in told
-    assert "keys missing: features.0.0.weight, features.0.1.bias, features.0.1.running_mean" in told
-    assert "keys unexpected: bn1.bias, bn1.num_batches_tracked, bn1.running_mean" in told
+    message = str(error.value)
+    assert str(tmp_path / "w.pt") in message
+    assert "keys missing: features.0.0.weight, features.0.1.bias, features.0.1.running_mean" in message
+    assert "keys unexpected: bn1.bias, bn1.num_batches_tracked, bn1.running_mean" in message
 
 
 def test_weights_of_another_shape_list_the_first_keys(tmp_path: Path):
@@ -92,7 +92,7 @@ def test_weights_of_another_shape_list_the_first_keys(tmp_path: Path):
         build("resnet18", tmp_path / "w.pt")
 
 
-def test_files_that_hold_no_weights_are_told(tmp_path: Path):
+def test_files_that_hold_no_weights_are_refused(tmp_path: Path):
     with pytest.raises(BackboneError, match=r"gone\.pt: no such file"):
         build(weights=tmp_path / "gone.pt")
     (tmp_path / "text.pt").write_text("hello")
