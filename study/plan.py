@@ -20,32 +20,24 @@ from search_spaces.paper import PlanItem, item, plan, with_seeds
 from search_spaces.space import Space, adapt_space
 from study.errors import OptionError
 
-# What may change between sessions of one study. Checkpoints stay where they are.
-_PER_SESSION = (
-    "samples",
-    "pruner",
-    "grace",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "processes_per_trial",
-    "concurrency",
-    "time_budget",
-    "address",
-    "studies",
-    "cache",
-    "max_failures",
-    "share",
-    "gpu_hours",
-    "hang_timeout",
-    "force",
-    "reuse",
-    "confirm",
+# What may change from one session of a study to the next; all other fields make it this study.
+PER_SESSION = (
+    *(
+        "name",
+        "studies",
+        "cache",
+        "root",
+        "address",
+        "samples",
+        "seeds",
+        "confirm",
+        "given",
+        "pruner",
+        "grace",
+    ),
+    *("time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout", "concurrency"),
+    *("cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
     "optuna_storage",  # made from the ledger, wherever it is wanted
-    "root",
-    "name",
-    "seeds",
-    "given",
-    "checkpoint_activations",
 )
 
 
@@ -151,7 +143,7 @@ class StudyPlan:
         values = dataclasses.asdict(self) | {"base": self.config.difference()}
         if self.space is not None:
             values["space"] = Space.from_dict(self.space).to_dict()
-        kept = {name: value for name, value in values.items() if name not in _PER_SESSION}
+        kept = {name: value for name, value in values.items() if name not in PER_SESSION}
         return {name: value for name, value in kept.items() if value != standard[name]}
 
     def fixed_items(self) -> list[tuple[str, PlanItem]]:

@@ -16,18 +16,14 @@ from dcreid.presets import preset
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space
 from study.errors import OptionError
-from study.plan import StudyPlan, default_name
+from study.plan import PER_SESSION, StudyPlan, default_name
 from study.record.folder import find_study, read_plan
 
 _DEFAULT_SAMPLES = {"synthetic": 6}
 # From so many samples on a search begins with the settings of the paper's tables.
 TABLES_FROM = 20
-# Of which a session may have others than the one before.
-_SESSION_OPTIONS = (
-    *("samples", "seeds", "pruner", "grace", "cpus_per_trial", "gpus_per_trial"),
-    *("processes_per_trial", "concurrency", "time_budget", "address", "max_failures", "share"),
-    *("gpu_hours", "hang_timeout", "force", "optuna_storage", "confirm", "checkpoint_activations"),
-)
+# Fields that may change from one session to the next but do not hold their option as it is given.
+_NOT_AS_GIVEN = ("name", "studies", "cache", "root", "reuse", "given")
 
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
@@ -50,38 +46,24 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         if not space.priors:
             raise OptionError(f"--space {given.space}: every parameter in it was given as an option")
     samples = _samples(given, dataset)
-    plan = StudyPlan(
-        name="",
-        base=base.to_dict(),
-        root=None if root is None else str(root),
-        space=None if space is None else space.to_dict(),
-        experiments=given.plan,
-        samples=samples,
-        seeds=given.seeds,
-        objective=given.objective,
-        sampler=given.sampler,
-        pruner=given.pruner if given.plan is None else "none",
-        grace=given.grace,
-        cpus_per_trial=given.cpus_per_trial,
-        gpus_per_trial=given.gpus_per_trial,
-        processes_per_trial=given.processes_per_trial,
-        concurrency=given.concurrency,
-        time_budget=given.time_budget,
-        address=given.address,
-        studies=_lasting("--studies", given.studies),
-        storage=_storage(given.storage),
-        cache=_lasting("--cache", given.cache),
-        max_failures=given.max_failures,
-        share=given.share,
-        gpu_hours=given.gpu_hours,
-        hang_timeout=given.hang_timeout,
-        force=given.force,
-        reuse=_reused(given),
-        optuna_storage=given.optuna_storage,
-        confirm=given.confirm,
-        given=[] if given.plan is not None else _tables(given, base, samples, chosen)[0],
-        checkpoint_activations=given.checkpoint_activations,
-    )
+    as_given = {
+        f.name: getattr(given, f.name) for f in dataclasses.fields(StudyPlan) if hasattr(given, f.name)
+    }
+    resolved: dict[str, Any] = {
+        "name": "",
+        "base": base.to_dict(),
+        "root": None if root is None else str(root),
+        "space": None if space is None else space.to_dict(),
+        "experiments": given.plan,
+        "samples": samples,
+        "pruner": given.pruner if given.plan is None else "none",
+        "studies": _lasting("--studies", given.studies),
+        "storage": _storage(given.storage),
+        "cache": _lasting("--cache", given.cache),
+        "reuse": _reused(given),
+        "given": [] if given.plan is not None else _tables(given, base, samples, chosen)[0],
+    }
+    plan = StudyPlan(**as_given | resolved)
     _check_budget(plan)
     _check_confirm(plan)
     _check_processes(plan)
@@ -185,9 +167,9 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
     """A resumed study's plan with the per-session options that stand on the command line."""
     given_options = {token.split("=")[0] for token in argv if token.startswith("--")}
     changes = {}
-    for name in _SESSION_OPTIONS:
+    for name in PER_SESSION:
         option = name.replace("_", "-")
-        if given_options & {f"--{option}", f"--no-{option}"}:
+        if name not in _NOT_AS_GIVEN and given_options & {f"--{option}", f"--no-{option}"}:
             changes[name] = getattr(given, name)
             given_options -= {f"--{option}", f"--no-{option}"}
     if "--data-root" in given_options:

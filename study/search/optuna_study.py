@@ -134,8 +134,8 @@ class OptunaStudy:
         number = self._numbers.pop(trial.number, None)
         if number is None:
             return
-        for name, value in self._attributes(trial).items():
-            self.storage.set_trial_user_attr(self._id(number), name, value)
+        for name, text in self._attributes(trial).items():
+            self.storage.set_trial_user_attr(self._id(number), name, text)
         state, value = self._ended(trial)
         if trial.state == "diverged":  # the step that it did not reach, for pruners
             self._fill_in_curve(trial, self.storage.get_trial(self._id(number)))
