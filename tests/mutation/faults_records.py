@@ -30,8 +30,8 @@ RECORDS: list[Mutant] = [
         "tests/study/record/test_schema.py",
         (
             "a search space is no part of a study",
-            '    "seeds",\n    "given",',
-            '    "seeds",\n    "space", "given",',
+            '"confirm", "given", "pruner"',
+            '"confirm", "space", "pruner"',
         ),
         (
             "the base counts with all its fields",

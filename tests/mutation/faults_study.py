@@ -100,7 +100,7 @@ STUDY: list[Mutant] = [
     *of(
         "searcher",
         "study/decide/queue.py",
-        "tests/study/decide/test_session.py::test_failed_trials_are_replaced",
+        "tests/study/decide/test_failures.py::test_failed_trials_are_replaced",
         (
             "any failure of five stops",
             "all(trial.state in states for trial in self.latest)",
@@ -110,7 +110,7 @@ STUDY: list[Mutant] = [
             "the same draw again and again",
             "number * _DRAWS + attempt",
             "number * _DRAWS",
-            "tests/study/decide/test_session.py::test_no_configuration_runs_twice",
+            "tests/study/decide/test_queue.py::test_no_configuration_runs_twice",
         ),
     ),
     *of(
@@ -139,7 +139,7 @@ STUDY: list[Mutant] = [
     *of(
         "searcher",
         "study/decide/session.py",
-        "tests/study/decide/test_session.py::"
+        "tests/study/decide/test_queue.py::"
         "test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end",
         (
             "a trial takes as long as its rest",
@@ -150,13 +150,13 @@ STUDY: list[Mutant] = [
     *of(
         "Optuna's side",
         "study/search/optuna_study.py",
-        "tests/study/decide/test_session.py::TestDiverged",
+        "tests/study/decide/test_failures.py::TestDiverged",
         ("what diverged teaches nothing", '"diverged": TrialState.COMPLETE,', '"diverged": TrialState.FAIL,'),
         (
             "the lowest mAP is sought",
             'direction="maximize"',
             'direction="minimize"',
-            "tests/study/decide/test_session.py::TestDiverged::test_the_sampler_learns_to_keep_away",
+            "tests/study/decide/test_failures.py::TestDiverged::test_the_sampler_learns_to_keep_away",
         ),
         (
             "every draw by the first sampler",
@@ -256,7 +256,7 @@ STUDY: list[Mutant] = [
             "diverged where it was last well",
             "return max(self.last_step, 0) + 1 if",
             "return max(self.last_step, 0) if",
-            "tests/study/decide/test_session.py::TestDiverged",
+            "tests/study/decide/test_failures.py::TestDiverged",
         ),
         (
             "half a line is left on a full disk",
@@ -313,7 +313,7 @@ STUDY: list[Mutant] = [
             "a failure while stopping is the trial's",
             "if running is not None and self.stopping is None:",
             "if running is not None:",
-            "tests/study/decide/test_session.py::test_what_fails_while_stopping_is_resumed",
+            "tests/study/decide/test_failures.py::test_what_fails_while_stopping_is_resumed",
         ),
     ),
     *of(

@@ -1,0 +1,23 @@
+"""results.parquet: the ledger as a table."""
+
+from __future__ import annotations
+
+from study.record.results import results_table
+
+
+def test_the_table_equals_the_ledger(plan_of, play):
+    session = play(plan_of("--samples", "6"))
+    table = results_table("study", list(session.ledger.trials.values()), "last")
+    rows = {(t.number, step): row for t in session.ledger.trials.values() for step, row in t.steps.items()}
+    assert [(row.trial, row.step) for row in table.itertuples()] == list(rows)
+    for row in table.itertuples():
+        assert row.mAP == rows[row.trial, row.step]["mAP"]
+
+
+def test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one(plan_of, play):
+    trial = play(plan_of("--samples", "1")).ledger.trials[0]
+    for step, value in enumerate((0.9, 0.4, 0.5, 0.3, 0.5, 0.1)):
+        trial.steps[step] |= {"mAP": value}
+    table = results_table("study", [trial], "last").set_index("step")
+    assert table.best_step.fillna(-1).tolist() == [-1, 1, 2, 2, 2, 2]
+    assert table.best_mAP.fillna(-1).tolist() == [-1, 0.4, 0.5, 0.5, 0.5, 0.5]
