@@ -22,21 +22,9 @@ from study.errors import OptionError
 
 # What may change from one session of a study to the next; all other fields make it this study.
 PER_SESSION = (
-    *(
-        "name",
-        "studies",
-        "cache",
-        "root",
-        "address",
-        "samples",
-        "seeds",
-        "confirm",
-        "given",
-        "pruner",
-        "grace",
-    ),
-    *("time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout", "concurrency"),
-    *("cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
+    *("name", "studies", "cache", "root", "address", "samples", "seeds", "confirm", "given", "pruner"),
+    *("grace", "time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout"),
+    *("concurrency", "cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
     "optuna_storage",  # made from the ledger, wherever it is wanted
 )
 
