@@ -71,7 +71,7 @@ class Algorithm:
             raise ConfigError("checkpoint_activations and train.compile exclude each other: turn one off")
         self.config, self.data, self.device, self.ranks = config, data, torch.device(device), ranks
         set_tf32(config.train.precision, self.device)
-        self.order = _order(config, len(data.train))  # row i of everything below is tracklet order[i]
+        self.order = _order(config, len(data.train))  # row i of labels and features is tracklet order[i]
         size = config.data.height, config.data.width
         self.store = open_store(data.train, *size, cache)
         self.test_store = None if data.test is None else open_store(data.test, *size, cache)
@@ -103,7 +103,10 @@ class Algorithm:
             yield self.step()
 
     def step(self) -> MergeStep:
-        """One turn of the loop, lines 3 to 8. Raises DivergedError."""
+        """One turn of the loop, lines 3 to 8; line 9, keeping the best model, is up to the caller.
+
+        Raises DivergedError.
+        """
         if self.finished:
             raise RuntimeError("all merge steps have been made")
         self.train()  # lines 3 and 6: train φ on X and Y; the memory M follows batch by batch

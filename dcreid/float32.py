@@ -15,7 +15,7 @@ from torch.nn import functional
 
 @contextlib.contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Inside, products of float32 matrices are exact to float32, whatever is allowed outside.
+    """Inside, products of float32 matrices are computed in full float32, whatever is allowed outside.
 
     Autocast is off, and so are TF32 and bf16, which a process may have allowed through either of
     torch's interfaces. Where the two disagree, reading the older one raises, and so do some products
@@ -42,13 +42,13 @@ def full_float32(device: torch.device) -> Iterator[None]:
 def float32_linear(
     x: Float[Tensor, "b d"], weight: Float[Tensor, "c d"], bias: Float[Tensor, " c"] | None = None
 ) -> Float[Tensor, "b c"]:
-    """x Wᵀ + b, forward and backward in full float32 whatever autocast or TF32 would make of it."""
+    """x Wᵀ + b, forward and backward in full float32, whatever autocast and TF32 settings allow."""
     product: Tensor = _Linear.apply(x.to(weight.dtype), weight, bias)
     return product
 
 
 class _Linear(torch.autograd.Function):
-    """`functional.linear` whose backward pass, which runs elsewhere, has the precision of its forward."""
+    """`functional.linear` whose backward pass, too, is computed in full float32."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

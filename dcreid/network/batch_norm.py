@@ -32,7 +32,7 @@ def _synchronised(plain: _BatchNorm, device: torch.device) -> nn.Module:
 
 
 class CudaBatchNorm(nn.SyncBatchNorm):
-    """torch's own; a rank without a sample sends float32 as the others do, which torch does not see to."""
+    """torch's own, with a fix for a rank without a sample: it must send float32, as the others do."""
 
     def forward(self, input: Float[Tensor, "b c ..."]) -> Float[Tensor, "b c ..."]:
         return super().forward(input if input.numel() else input.float())
