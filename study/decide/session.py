@@ -19,7 +19,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from dcreid.config import Config
@@ -44,10 +44,9 @@ class RunningTrial:
     number: int
     tune_id: str
     started: float | None = None
-    resumed_from: int = -1
     heard: float = 0.0  # when its worker last reported, by the monotonic clock
     hung: str | None = None  # why its worker was killed by us
-    times: list[float] = field(default_factory=list)  # arrival of each step of this session
+    reported: float | None = None  # when its newest merge step came in; None = not in this session
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,6 @@ class Session:
         self.interrupted = False  # by a signal
         self.error: BaseException | None = None  # of the driver itself, which stopped the session
         self.began = time.time()
-        self.durations: list[float] = []  # seconds of the trials run from start to end here
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
         self._end_what_is_over()
         self.queue = Queue(plan, data.fingerprint(), ledger, optuna_study)
@@ -106,7 +104,7 @@ class Session:
         if number is None:
             return None if self.running else NO_MORE
         trial = self.ledger.trials[number]
-        self.running[tune_id] = RunningTrial(number, tune_id, resumed_from=trial.last_step)
+        self.running[tune_id] = RunningTrial(number, tune_id)
         return self.job(trial)
 
     def started(self, tune_id: str) -> None:
@@ -130,7 +128,7 @@ class Session:
             return self.stopping is None
         ending = self._decide(trial, row)
         if "step" in row:
-            running.times.append(time.time())
+            running.reported = time.time()
         if ending is not None:
             self._record_end(tune_id, ending)
             return False
@@ -222,8 +220,6 @@ class Session:
 
     def _record_end(self, tune_id: str, ending: Ending) -> None:
         running = self.running.pop(tune_id)
-        if running.started and running.resumed_from < 0 and ending.state in ("complete", "pruned"):
-            self.durations.append(time.time() - running.started)
         trial = self.ledger.trials[running.number]
         end = {"trial": trial.number, "state": ending.state, "reason": ending.reason}
         if ending.state in FINISHED:

@@ -150,8 +150,10 @@ class StudyView:
 def of_session(session: Session) -> StudyView:
     """The study as its driver knows it."""
     under_way = {
-        job.number: None if job.started is None else Attempt(job.started, max([job.started, *job.times]))
-        for job in session.running.values()
+        trial.number: None
+        if trial.started is None
+        else Attempt(trial.started, max(trial.started, trial.reported or 0.0))
+        for trial in session.running.values()
     }
     return StudyView(session.plan, session.ledger, session.queue, under_way)
 

@@ -8,7 +8,7 @@ ANALYSIS: list[Mutant] = [
     *of(
         "tables",
         "study/record/results.py",
-        "tests/study/decide/test_session.py::test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one",
+        "tests/study/record/test_results.py::test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one",
         ("the latest of equal steps is best", "mean > best[0]", "mean >= best[0]"),
         (
             "the untrained network may be best",
@@ -56,6 +56,11 @@ ANALYSIS: list[Mutant] = [
             "the long first stage sets the pace",
             "for step in trial.steps if step > 1]",
             "for step in trial.steps if step > 0]",
+        ),
+        (
+            "a trial takes as long as its rest",
+            "return trial.seconds + pace * (trial.total_steps - trial.last_step)",
+            "return pace * (trial.total_steps - trial.last_step)",
         ),
         (
             "the merge step under way costs nothing",

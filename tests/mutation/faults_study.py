@@ -137,17 +137,6 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
-        "searcher",
-        "study/decide/session.py",
-        "tests/study/decide/test_queue.py::"
-        "test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end",
-        (
-            "a trial takes as long as its rest",
-            "if running.started and running.resumed_from < 0 and",
-            "if running.started and",
-        ),
-    ),
-    *of(
         "Optuna's side",
         "study/search/optuna_study.py",
         "tests/study/decide/test_failures.py::TestDiverged",

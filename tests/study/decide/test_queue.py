@@ -74,13 +74,6 @@ def test_a_trial_whose_end_was_not_written_is_over(plan_of, play, open_session):
     check_optuna(again)
 
 
-def test_trials_take_as_long_as_those_that_one_session_ran_from_start_to_end(plan_of, play):
-    options = ("--samples", "4", "--pruner", "none")
-    cut = play(plan_of(*options), cut=8)  # in the middle of the second trial
-    assert len(cut.durations) == 1
-    assert len(play(plan_of(*options)).durations) == 2
-
-
 def test_steps_reported_twice_are_recorded_once(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "2"))
 
