@@ -1,4 +1,4 @@
-"""The feature memory as a dynamic classifier: Eqs (1) and (2), its update, and the rate α.
+"""The feature memory as a dynamic classifier: Eqs (1) and (2), and its update.
 
 Notation
     M    rows (C, D): one L2-normalised row per class
@@ -8,30 +8,12 @@ Notation
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dcreid.float32 import float32_linear
-
-
-def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:
-    """α of stage `step` = 1, 2, …
-
-    linear: α_step = step · α · pm, clipped to α ("Feature memory": from α·pm up to α);
-    fixed: α throughout; cosine: half a cosine from 0 to α over the same 1/pm stages.
-    """
-    share = min(1.0, step * merge_rate)
-    if schedule == "fixed":
-        return alpha
-    if schedule == "linear":
-        return alpha * share
-    if schedule == "cosine":
-        return alpha * (1.0 - math.cos(math.pi * share)) / 2.0
-    raise ValueError(f"schedule = {schedule!r}: must be linear, fixed or cosine")
+from dcreid.precision import float32_linear
 
 
 def class_means(

@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from dcreid.config import Config, TrainConfig
+from dcreid.config import Config
 from dcreid.data.augmentation import augment
 from dcreid.data.loading import training_batches
 from dcreid.data.store import FrameStore
-from dcreid.memory import FeatureMemory, update_rate
+from dcreid.memory import FeatureMemory
 from dcreid.network.tracklets import TrackletNetwork
+from dcreid.schedules import learning_rate, update_rate
 from dcreid.seeding import generator, torch_seed
 
 
@@ -36,17 +37,6 @@ class StageResult:
     lr: float
     loss: float
     frames: int
-
-
-def learning_rate(train: TrainConfig, stage: int, epoch: int) -> float:
-    """Rate of new layers in stage 1, 2, … and epoch 1, 2, … within it ("Training details").
-
-    Stage 1 starts at lr and is multiplied by lr_decay after lr_decay_epoch epochs; later stages stay
-    at the decayed rate, or restart at lr.
-    """
-    if stage == 1:
-        return train.lr * (train.lr_decay if epoch > train.lr_decay_epoch else 1.0)
-    return train.lr * (train.lr_decay if train.later_lr == "decayed" else 1.0)
 
 
 def make_optimiser(network: TrackletNetwork, config: Config) -> torch.optim.SGD:

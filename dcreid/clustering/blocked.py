@@ -33,7 +33,7 @@ from dcreid.clustering.criterion import OnJoin, PairTerms, penalties, turn_into_
 from dcreid.clustering.dispersion import intra_dispersion
 from dcreid.clustering.distances import cross_distances
 from dcreid.clustering.kruskal import Edges, JoinedPairs, concatenated, edges_where, spanning_forest
-from dcreid.float32 import full_float32
+from dcreid.precision import full_float32
 
 # Tracklets whose distances to all others are held at once, and rows of costs searched at once.
 _ROWS = 1024

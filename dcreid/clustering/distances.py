@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dcreid.float32 import full_float32
+from dcreid.precision import full_float32
 
 # Rows of the product at a time: few enough that little of the lower triangle is computed.
 _ROWS = 512

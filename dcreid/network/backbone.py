@@ -12,9 +12,9 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dcreid.network.errors import BackboneError as BackboneError
 from dcreid.network.pooling import GlobalPool
 from dcreid.network.recomputation import recompute_activations
+from dcreid.network.weights import BackboneError as BackboneError
 from dcreid.network.weights import load_weights, with_imagenet_weights
 
 # Where torchvision's networks keep their classifier.

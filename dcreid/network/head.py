@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dcreid.float32 import float32_linear
+from dcreid.precision import float32_linear
 
 
 class EmbeddingHead(nn.Module):

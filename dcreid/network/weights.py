@@ -9,7 +9,9 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from dcreid.network.errors import BackboneError
+
+class BackboneError(Exception):
+    """A backbone or its weights cannot be used; the message says what to do."""
 
 
 def with_imagenet_weights(name: str) -> nn.Module:

@@ -23,7 +23,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from dcreid.config import Config, ConfigError
@@ -228,6 +227,8 @@ def find_study(plan: StudyPlan) -> str | None:
 
 def hardware() -> dict[str, Any]:
     """CPU, memory and GPUs of the driver's machine."""
+    import torch  # here: a study is looked at without PyTorch
+
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
     return {

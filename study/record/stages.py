@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-
-from jaxtyping import Int
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from dcreid.config import Config
-from dcreid.memory import update_rate
+from dcreid.schedules import update_rate
+
+if TYPE_CHECKING:  # a study is looked at without PyTorch
+    from jaxtyping import Int
+    from torch import Tensor
 
 # Fields that act on merges, whose outcome is in the labels, or on what is reported only.
 MERGE_FIELDS = (

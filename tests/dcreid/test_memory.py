@@ -15,9 +15,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dcreid.float32 import float32_linear
-from dcreid.memory import FeatureMemory, class_means, update_rate
+from dcreid.memory import FeatureMemory, class_means
 from dcreid.network.head import EmbeddingHead
+from dcreid.precision import float32_linear
 
 
 def unit_rows(n: int, d: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -186,22 +186,3 @@ def test_class_means_are_normalised_means_of_the_members():
 def test_class_means_do_not_depend_on_the_order_of_tracklets():
     x, labels, order = unit_rows(6, 4, 0), torch.tensor([2, 0, 2, 1, 0, 2]), torch.randperm(6)
     torch.testing.assert_close(class_means(x[order], labels[order], 3), class_means(x, labels, 3))
-
-
-def test_linear_rate_grows_by_alpha_times_merge_rate_up_to_alpha():
-    rates = [update_rate("linear", 0.5, 0.05, step) for step in range(1, 24)]
-    assert rates[:20] == pytest.approx([0.025 * step for step in range(1, 21)])
-    assert rates[19:] == pytest.approx([0.5] * 4)
-
-
-def test_fixed_and_cosine_rates():
-    assert {update_rate("fixed", 0.4, 0.05, step) for step in (1, 10, 30)} == {0.4}
-    rates = [update_rate("cosine", 0.4, 0.05, step) for step in range(1, 24)]
-    assert rates == sorted(rates)
-    assert rates[9] == pytest.approx(0.2)
-    assert rates[19:] == pytest.approx([0.4] * 4)
-
-
-def test_unknown_schedule_is_named():
-    with pytest.raises(ValueError, match="schedule = 'step': must be linear, fixed or cosine"):
-        update_rate("step", 0.5, 0.05, 1)

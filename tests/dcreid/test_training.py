@@ -19,18 +19,9 @@ from dcreid.network.backbone import build_backbone
 from dcreid.network.head import EmbeddingHead
 from dcreid.network.tracklets import TrackletNetwork
 from dcreid.presets import preset
-from dcreid.training import DivergedError, Trainer, learning_rate, make_optimiser
+from dcreid.training import DivergedError, Trainer, make_optimiser
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-
-
-def test_the_learning_rate_of_the_paper() -> None:
-    train = Config().train
-    rates = [learning_rate(train, 1, epoch) for epoch in range(1, 31)]
-    assert rates == pytest.approx([0.1] * 15 + [0.01] * 15)
-    assert learning_rate(train, 2, 1) == pytest.approx(0.01)
-    restart = Config().replace(**{"train.later_lr": "restart"}).train
-    assert learning_rate(restart, 2, 3) == pytest.approx(0.1)
 
 
 def test_pretrained_layers_learn_slower_and_new_ones_do_not() -> None:

@@ -59,12 +59,6 @@ METHOD: list[Mutant] = [
             "n * self.config.data.frames)",
             "tests/dcreid/test_algorithm.py::test_the_loop_counts_as_algorithm_1_does",
         ),
-        (
-            "the rate falls an epoch early",
-            "if epoch > train.lr_decay_epoch",
-            "if epoch >= train.lr_decay_epoch",
-            "tests/dcreid/test_training.py::test_the_learning_rate_of_the_paper",
-        ),
     ),
     *of(
         "training",
@@ -124,6 +118,21 @@ METHOD: list[Mutant] = [
         ),
     ),
     *of(
+        "training",
+        "dcreid/schedules.py",
+        "tests/dcreid/test_schedules.py",
+        (
+            "the rate falls an epoch early",
+            "if epoch > train.lr_decay_epoch",
+            "if epoch >= train.lr_decay_epoch",
+        ),
+        (
+            "update rate a step late",
+            "share = min(1.0, step * merge_rate)",
+            "share = min(1.0, (step - 1) * merge_rate)",
+        ),
+    ),
+    *of(
         "memory",
         "dcreid/memory.py",
         "tests/dcreid/test_memory.py",
@@ -139,11 +148,6 @@ METHOD: list[Mutant] = [
             "alpha * self.rows[rows] + (1.0 - alpha) * samples",
         ),
         ("samples of a class in reverse order", ".tril_(-1)", ".triu_(1)"),
-        (
-            "update rate a step late",
-            "share = min(1.0, step * merge_rate)",
-            "share = min(1.0, (step - 1) * merge_rate)",
-        ),
         ("memory shares the rows it is given", "rows.float().clone()", "rows.float()"),
         ("class sums are not normalised", "return functional.normalize(sums, dim=1)", "return sums"),
     ),
@@ -160,7 +164,7 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "criterion",
-        "dcreid/float32.py",
+        "dcreid/precision.py",
         "tests/dcreid/test_memory.py::test_autocast_leaves_logits_loss_and_rows_in_float32",
         (
             "products in the precision of autocast",

@@ -15,6 +15,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow", "rich", "matplotlib")
 
 
+def run(*command: str) -> tuple[str, set[str]]:
+    """What a command prints, and the packages that it imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line)
+    return done.stdout, {name.partition(".")[0] for name in names}
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -27,16 +40,17 @@ HEAVY = ("torch", "torchvision", "ray", "optuna", "numpy", "scipy", "pandas", "p
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(command: list[str]):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", *command],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
+    output, imported = run(*command)
+    assert "argparse" in imported and not imported & set(HEAVY)
+    assert output.startswith("usage: ")
+
+
+def test_a_study_is_looked_at_without_pytorch_and_ray():
+    output, imported = run(
+        "-m", "study", "status", str(REPOSITORY / "tests" / "study" / "record" / "schema1")
     )
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
-    assert "argparse" in imported and not {name.partition(".")[0] for name in imported} & set(HEAVY)
-    assert done.stdout.startswith("usage: ")
+    assert "rich" in imported and not imported & {"torch", "torchvision", "ray"}
+    assert "trial" in output
 
 
 def test_every_field_of_the_configuration_is_in_the_help():

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from dcreid.clustering.distances import cross_distances, pairwise_distances
-from dcreid.float32 import full_float32
+from dcreid.precision import full_float32
 
 
 def features(n: int, d: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
