@@ -98,6 +98,34 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "Optuna's side",
+        "study/private.py",
+        "tests/study/test_private.py::test_a_view_shows_other_trials_and_leaves_the_study_alone",
+        (
+            "a view shows the other states",
+            "if states is None or trial.state in states]",
+            "if states is None or trial.state not in states]",
+        ),
+        ("a view shows the study's own trials", "trials = self._change(", "trials = list("),
+    ),
+    *of(
+        "searcher",
+        "study/plan.py",
+        "tests/study/worker/test_ranks.py::test_what_does_not_go_together_is_refused",
+        ("a process more than there are cores", "if asked > cpus:", "if asked > cpus + 1:"),
+        ("a GPU and a half", "if gpus > 1 and gpus != int(gpus):", "if gpus > 2 and gpus != int(gpus):"),
+    ),
+    *of(
+        "budgets",
+        "study/command/resolve.py",
+        "tests/study/command/test_resolve.py",
+        (
+            "a resumed study keeps its options",
+            "changes[name] = getattr(given, name)",
+            "changes[name] = getattr(plan, name)",
+        ),
+    ),
+    *of(
         "searcher",
         "study/decide/queue.py",
         "tests/study/decide/test_failures.py::test_failed_trials_are_replaced",
