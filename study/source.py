@@ -7,6 +7,8 @@ import hashlib
 import subprocess
 from pathlib import Path
 
+import dcreid
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 # What runs on other machines of a cluster.
 PACKAGES = ("dcreid", "search_spaces", "study")
@@ -16,7 +18,8 @@ PACKAGES = ("dcreid", "search_spaces", "study")
 def code_version() -> str:
     """16 hex digits of the sources of `dcreid`: they decide what a configuration computes."""
     digest = hashlib.sha256()
-    root = REPOSITORY / "dcreid"
+    # Not beside this package: Ray sends each package to a folder of its own.
+    root = Path(dcreid.__file__).parent
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

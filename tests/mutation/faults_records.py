@@ -10,6 +10,16 @@ from mutation.run import Mutant, of
 RECORDS: list[Mutant] = [
     *of(
         "schema",
+        "study/source.py",
+        "tests/study/test_source.py",
+        (
+            "the code beside the study, not the one that is imported",
+            "root = Path(dcreid.__file__).parent",
+            'root = REPOSITORY / "dcreid"',
+        ),
+    ),
+    *of(
+        "schema",
         "dcreid/config.py",
         "tests/dcreid/test_config.py",
         ("a field of its default tells of itself", "if value != defaults[name]}", "if value is not None}"),

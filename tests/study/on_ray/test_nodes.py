@@ -25,7 +25,7 @@ from study.command.resolve import resolve
 from study.errors import OptionError
 from study.on_ray.nodes import look
 from study.record.storage import Storage
-from study.source import code_version
+from study.source import PACKAGES, code_version
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 RUN = str(REPOSITORY / "study" / "run.py")
@@ -158,12 +158,13 @@ def unshares() -> bool:
     return bool(shutil.which("unshare")) and subprocess.run(command, capture_output=True).returncode == 0
 
 
-def seeing(source: Path | None, target: Path) -> list[str]:
-    """Prefix of a command that sees another folder in the place of `target`; an empty one for None."""
+def seeing(source: Path | None, *targets: Path) -> list[str]:
+    """Prefix of a command that sees another folder in the place of each target; an empty one for None."""
     if not unshares():
         pytest.skip("needs mount namespaces (root)")
     mount = "mount -t tmpfs none" if source is None else f"mount --bind '{source}'"
-    return ["unshare", "-m", "bash", "-c", f"""{mount} '{target}' && exec "$@\"""", "bash"]
+    mounts = " && ".join(f"{mount} '{target}'" for target in targets)
+    return ["unshare", "-m", "bash", "-c", f"""{mounts} && exec "$@\"""", "bash"]
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,8 @@ def test_a_study_on_three_nodes_of_which_one_dies_and_one_comes(cluster: Cluster
     Driver(tmp_path / "one", *options).finished()
     first = cluster.add()
     cluster.add()
-    cluster.add(prefix=seeing(None, REPOSITORY) if unshares() else ())  # the code comes with the trials
+    packages = [REPOSITORY / package for package in PACKAGES]
+    cluster.add(prefix=seeing(None, *packages) if unshares() else ())  # the code comes with the trials
     driver = Driver(tmp_path / "three", *options, cluster=cluster)
     driver.until(lambda: steps(tmp_path / "three") >= 4)
     driver.until(lambda: bool(first.workers()))

@@ -35,10 +35,11 @@ STEADY = (
 # A process of its own that runs a trial as Tune's worker does, reporting to its output.
 WORKER = """
 import json, sys
+from study.job import Job
 from study.worker.ranks import trial_ranks
 from study.worker.rows import trial_rows
 
-job = json.loads(sys.argv[1])
+job = Job(**json.loads(sys.argv[1]))
 with trial_ranks(job) as ranks:
     for row in trial_rows(job, ranks=ranks):
         print(row["step"], flush=True)
@@ -46,9 +47,10 @@ with trial_ranks(job) as ranks:
 # One that is held up for ever, as on a GPU by a rank that is no more.
 STUCK = """
 import json, sys, time
+from study.job import Job
 from study.worker.ranks import trial_ranks
 
-with trial_ranks(json.loads(sys.argv[1])):
+with trial_ranks(Job(**json.loads(sys.argv[1]))):
     print("stuck", flush=True)
     time.sleep(3600)
 """
@@ -167,7 +169,7 @@ def start(job: Job) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], int
     started = []
 
     def begin(text: str) -> tuple[subprocess.Popen[str], int]:
-        command = [sys.executable, "-c", text, json.dumps(job)]
+        command = [sys.executable, "-c", text, json.dumps(vars(job))]
         process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -255,11 +257,9 @@ def test_a_study_with_two_processes_a_trial_outlives_the_death_of_one(tmp_path: 
         while not (trial / "step-001.pt").is_file():
             assert driver.poll() is None, driver.communicate()
             time.sleep(0.02)
-        followers = [
-            pid for pid in descendants(driver.pid) if b"study.worker.rank_process" in command_line(pid)
-        ]
-        assert len(followers) == 1
-        os.kill(followers[0], signal.SIGKILL)
+        others = [pid for pid in descendants(driver.pid) if b"study.worker.rank_process" in command_line(pid)]
+        assert len(others) == 1
+        os.kill(others[0], signal.SIGKILL)
         out, err = driver.communicate(timeout=400)
     finally:
         driver.kill()
