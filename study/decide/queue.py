@@ -111,6 +111,7 @@ class Queue:
         return [self.ledger.trials[self._add_given(origin, item)] for origin, item in known]
 
     def _next(self, under_way: Collection[int]) -> int | None:
+        """Trials to resume first, then given runs, then draws, and when these are enough the confirmation."""
         self._stop_if_all_fail(("failed",))
         running = [self.ledger.trials[number] for number in under_way]
         for i, number in enumerate(self.resumable):
