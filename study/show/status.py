@@ -14,7 +14,7 @@ from study.decide.queue import Queue
 from study.plan import StudyPlan
 from study.record.folder import driver_of, read_description
 from study.record.ledger import Ledger, TrialRecord
-from study.show.commands import next_command
+from study.show.next_command import next_command
 from study.show.view import Attempt, StudyView
 from study.show.wording import parameters
 

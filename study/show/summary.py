@@ -12,7 +12,7 @@ from study.decide.session import Session
 from study.plan import StudyPlan
 from study.record.intervals import interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
-from study.show.commands import confirm_command, next_command
+from study.show.next_command import confirm_command, next_command
 from study.show.view import StudyView, failures, is_papers, of_session
 from study.show.wording import clock, describe_objective, parameters, percent, trial_numbers
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from study.show.commands import confirm_command, next_command
+from study.show.next_command import confirm_command, next_command
 
 
 def test_what_to_type_next(plan_of, monkeypatch, tmp_path):
