@@ -70,7 +70,7 @@ STUDY: list[Mutant] = [
         (
             "Tune's own keys are part of a row",
             'if name not in TUNE_KEYS and "/" not in name',
-            "if name not in _TUNES_OWN",
+            "if name not in TUNE_KEYS",
         ),
     ),
     *of(
