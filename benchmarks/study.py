@@ -251,8 +251,8 @@ def show_real(found: dict[str, Any]) -> None:
         ("seconds", "to its first report", "from there", "of which work", "not work"),
         rows,
     )
-    told = ", ".join(f"{kind} {spent:.1f}" for kind, spent in found["cpu_seconds"].items())
-    print(f"CPU seconds: {told}")
+    output = ", ".join(f"{kind} {spent:.1f}" for kind, spent in found["cpu_seconds"].items())
+    print(f"CPU seconds: {output}")
 
 
 if __name__ == "__main__":

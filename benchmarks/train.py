@@ -315,8 +315,8 @@ def project_and_show(
 
 def show_rates(results: dict[str, Any], config: Config) -> None:
     rival, data = results["rival"], config.data
-    told = ", ".join(f"{name} {rate / 1e12:.3g} TFLOP/s" for name, rate in results["matrix_rate"].items())
-    print(f"\nmatrix rate {told}; bandwidth {results['bandwidth'] / 1e9:.3g} GB/s")
+    output = ", ".join(f"{name} {rate / 1e12:.3g} TFLOP/s" for name, rate in results["matrix_rate"].items())
+    print(f"\nmatrix rate {output}; bandwidth {results['bandwidth'] / 1e9:.3g} GB/s")
     for kind, passes in (("train", 3), ("features", 1)):
         rows: list[tuple[object, ...]] = []
         for row in results["rows"]:

@@ -109,9 +109,11 @@ class Disturbed:
         count = Counter(event["event"] for event in told_by_ledger)
         lines = [f"{i:3} {when:>16}  {what}" for i, (when, what) in enumerate(self.kills, 1)]
         reasons = Counter(event["reason"] for event in told_by_ledger if event["event"] == "retry")
-        told = [f"    {n:2} x {reason}" for reason, n in reasons.most_common()]
-        told += [f"{count['session']} sessions, {count['start']} starts of {count['trial']} trials; retries:"]
-        return "\n".join([*lines, told[-1], *told[:-1]])
+        output = [f"    {n:2} x {reason}" for reason, n in reasons.most_common()]
+        output += [
+            f"{count['session']} sessions, {count['start']} starts of {count['trial']} trials; retries:"
+        ]
+        return "\n".join([*lines, output[-1], *output[:-1]])
 
     def close(self) -> None:
         if self.driver is not None:

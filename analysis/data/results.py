@@ -1,7 +1,7 @@
 """The files of one or several studies, read once: `load(folders)`.
 
 Only the folders are needed, wherever the studies ran. The ledger is the truth and is read where it
-is; `results.parquet`, its projection, serves where it was copied without it. Studies are averaged
+is; `results.parquet`, made from it, serves where it was copied without it. Studies are averaged
 together only if they share data, gallery and base configuration (`Group`); all others stay apart.
 """
 

@@ -91,12 +91,12 @@ def check_frames(
     ]
     total = sum(len(source) for _, source in files)
     count = total if count is None else min(count, total)
-    picked = np.linspace(0, total - 1, count).astype(np.int64)
+    chosen = np.linspace(0, total - 1, count).astype(np.int64)
     checked, start, unreadable, lost = 0, 0, [], []
     for split, source in files:
         bad = {}
         for frame, reason in _reasons(
-            source, picked[(picked >= start) & (picked < start + len(source))] - start
+            source, chosen[(chosen >= start) & (chosen < start + len(source))] - start
         ):
             checked += 1
             if reason:

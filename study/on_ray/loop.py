@@ -21,7 +21,7 @@ from study.decide.session import Session
 from study.errors import StudyError, first_line
 from study.on_ray.hangs import Watchdog
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
-from study.on_ray.nodes import Nodes, wait_for_room
+from study.on_ray.nodes import Nodes, wait_for_resources
 from study.plan import StudyPlan
 from study.record.results import write_results
 from study.show.console import Display
@@ -136,7 +136,7 @@ def _check_cluster(session: Session) -> Nodes | None:
     def stopping() -> bool:
         return session.stopping is not None
 
-    session.gpus_per_trial = wait_for_room(plan, stopping)
+    session.gpus_per_trial = wait_for_resources(plan, stopping)
     session.processes_per_trial = plan.processes(session.gpus_per_trial)
     plan.check_gpu_hours(session.gpus_per_trial)
     if plan.address is None:

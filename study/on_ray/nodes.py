@@ -37,7 +37,7 @@ _TOKEN = ".nodes"  # a file by which a node shows that it sees the driver's stor
 _log = logging.getLogger("dcreid.study")
 
 
-def wait_for_room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
+def wait_for_resources(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     """GPUs of a trial, once some node has room for one; in a cluster an autoscaler is asked for it.
 
     Raises StudyError where no node has room, instead of waiting for ever.
@@ -46,15 +46,15 @@ def wait_for_room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     if gpus is None:
         gpus = float(plan.processes_per_trial or 1) if _most("GPU") >= 1 else 0.0
     wanted = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    if plan.address is not None and not nodes_with_room(cpus, gpus):
+    if plan.address is not None and not nodes_that_fit(cpus, gpus):
         wanted_text = " and ".join(f"{number:g} {kind}" for kind, number in wanted.items())
         _log.warning("no node has room for a trial (%s); waiting for one", wanted_text)
         request_resources(bundles=[wanted])
         try:
-            _wait(lambda: bool(nodes_with_room(cpus, gpus)) or stopping())
+            _wait(lambda: bool(nodes_that_fit(cpus, gpus)) or stopping())
         finally:
             request_resources(bundles=[])  # or the autoscaler would keep such a node for ever
-    if not nodes_with_room(cpus, gpus) and not stopping():
+    if not nodes_that_fit(cpus, gpus) and not stopping():
         for kind, number in wanted.items():
             if number > _most(kind):
                 option = f"--{kind.lower()}s-per-trial {number:g}"
@@ -63,7 +63,7 @@ def wait_for_room(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     return gpus
 
 
-def nodes_with_room(cpus: float, gpus: float) -> list[dict[str, Any]]:
+def nodes_that_fit(cpus: float, gpus: float) -> list[dict[str, Any]]:
     """Ray's descriptions of the nodes that could run a trial if nothing else ran there."""
     return [node for node in _alive() if _slots(node, cpus, gpus)]
 
@@ -155,7 +155,7 @@ class Nodes:
     def _meet(self) -> None:
         """Keeps the list of nodes, which come and go."""
         cpus = self.plan.cpus_per_trial
-        here = {node["NodeID"]: node for node in nodes_with_room(cpus, self.gpus)}
+        here = {node["NodeID"]: node for node in nodes_that_fit(cpus, self.gpus)}
         for gone in self._nodes.keys() - here.keys():
             self._free(self._nodes.pop(gone))
         for key in here.keys() - self._nodes.keys():

@@ -114,8 +114,8 @@ def serve(name: str, studies: str, host: str, port: int) -> None:
     except OSError as error:
         raise StudyError(f"--host {host} --port {port}: {error.strerror}; choose another") from None
     stop = threading.Event()
-    follower = threading.Thread(target=mirror.follow, args=(stop,), daemon=True)
-    follower.start()
+    thread = threading.Thread(target=mirror.follow, args=(stop,), daemon=True)
+    thread.start()
     address = f"http://{host}:{server.server_port}/dashboard/"
     print(f"{address} shows {mirror.plan.folder}; Ctrl-C ends it", flush=True)
     try:

@@ -77,7 +77,7 @@ def _play(session: Session, reports: int | None) -> None:
     """What Tune does with its hooks."""
     searcher, scheduler = SessionSearcher(session), SessionScheduler(session)
     callback, stopper = SessionCallback(session), SessionStopper(session)
-    number = told = 0
+    number = output = 0
     while not stopper.stop_all():
         number += 1
         trial: Any = SimpleNamespace(trial_id=f"tune{number}")
@@ -86,8 +86,8 @@ def _play(session: Session, reports: int | None) -> None:
             break
         callback.on_trial_start(0, [], trial)
         for row in trial_rows(Job(**job)):
-            told += 1
-            if told == reports:
+            output += 1
+            if output == reports:
                 session.stop("signal SIGINT")
             if scheduler.on_trial_result(None, trial, row) == TrialScheduler.STOP:
                 break

@@ -150,9 +150,9 @@ def until(
     """Waits for something that a process is about to do. Raises AssertionError, with its log, if it ends."""
     deadline = time.monotonic() + _PATIENCE
     while not done():
-        told = log.read_text() if log is not None else ""
-        assert time.monotonic() < deadline, f"waited in vain\n{told}"
-        assert alive is None or alive.poll() is None, f"ended with {alive and alive.returncode}\n{told}"
+        output = log.read_text() if log is not None else ""
+        assert time.monotonic() < deadline, f"waited in vain\n{output}"
+        assert alive is None or alive.poll() is None, f"ended with {alive and alive.returncode}\n{output}"
         time.sleep(0.1)
 
 

@@ -27,8 +27,8 @@ def test_equal_tables_differ_in_nothing(table: pd.DataFrame):
 
 
 def test_differences_are_named(table: pd.DataFrame):
-    (told,) = kills.differences(table, table.assign(mAP=[0.1, None, 0.3 + 1e-12]))
-    assert told.startswith("mAP differs")
+    (output,) = kills.differences(table, table.assign(mAP=[0.1, None, 0.3 + 1e-12]))
+    assert output.startswith("mAP differs")
     assert kills.differences(table, table.iloc[:2]) == [
         "3 rows of ['trial', 'step', 'mAP'] against 2 rows of ['trial', 'step', 'mAP']"
     ]

@@ -157,9 +157,9 @@ def test_the_image_copies_what_is_there():
 
 def test_slurm_knows_the_options():
     text = (CLUSTER / "slurm.sh").read_text()
-    told = re.findall(r"^#SBATCH (.*)$", text, re.MULTILINE)
-    assert told and all(re.fullmatch(r"--[a-z-]+(=\S+)?", line) for line in told)
-    names = [line[2:].split("=")[0] for line in told]
+    output = re.findall(r"^#SBATCH (.*)$", text, re.MULTILINE)
+    assert output and all(re.fullmatch(r"--[a-z-]+(=\S+)?", line) for line in output)
+    names = [line[2:].split("=")[0] for line in output]
     assert set(names) <= set(SBATCH) and len(names) == len(set(names))
     assert text.index("#SBATCH") < text.index("\nset -e")  # later ones are not read
     subprocess.run(["bash", "-n", str(CLUSTER / "slurm.sh")], check=True)
@@ -187,13 +187,13 @@ def slurm(tmp_path: Path) -> Callable[..., subprocess.Popen]:
         for name, text in STUBS.items():
             (programs / name).write_text("#!/bin/bash\n" + text.replace("{driver}", driver) + "\n")
             (programs / name).chmod(0o755)
-        told = {
+        output = {
             "SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "4711", "SLURM_JOB_NODELIST": "node[1-3]",
             "SLURM_JOB_NUM_NODES": "3", "SLURM_CPUS_PER_TASK": "16", "SLURM_GPUS_ON_NODE": "4",
             "DCREID_VENV": str(tmp_path / "venv"), "CALLS": str(tmp_path / "calls"), "USER": "me",
         }  # fmt: skip
         command = ["bash", str(script), "--samples", "9", "--name", "a b"]
-        return subprocess.Popen(command, env={**os.environ, **told}, stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen(command, env={**os.environ, **output}, stdout=subprocess.PIPE, text=True)
 
     return start
 
@@ -261,6 +261,6 @@ def test_shellcheck_has_nothing_to_say():
 
 
 def test_the_files_are_installed():
-    told = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    matched = {path for pattern in told["study"] for path in (REPOSITORY / "study").glob(pattern)}
+    output = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    matched = {path for pattern in output["study"] for path in (REPOSITORY / "study").glob(pattern)}
     assert matched >= {path for path in CLUSTER.iterdir() if path.is_file()}

@@ -62,6 +62,6 @@ def test_it_prints_the_plan_and_writes_nothing(
     options: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert run.main([*TINY, "--studies", str(tmp_path / "s"), "--dry-run", *options]) == 0
-    told = capsys.readouterr().out
-    assert said in told and "one trial:" in told and "merge.lambda1" in told
+    output = capsys.readouterr().out
+    assert said in output and "one trial:" in output and "merge.lambda1" in output
     assert not (tmp_path / "s").exists()

@@ -147,8 +147,8 @@ class TestWhereTheDataAreFound:
         assert run.main(["--dataset", "mars", "--samples", "50"]) == 2
         error = capsys.readouterr().err
         assert error.startswith("study/run.py: error: --dataset mars: not found in $DCREID_DATA/mars")
-        for told in ("DCREID_DATA is not set", str(self.here / "data" / "mars"), "--data-root FOLDER"):
-            assert told in error
+        for output in ("DCREID_DATA is not set", str(self.here / "data" / "mars"), "--data-root FOLDER"):
+            assert output in error
         assert "bbox_train/ bbox_test/ info/" in error and "train_split/" in error
         self.monkeypatch.setenv("DCREID_DATA", "/nowhere")
         assert run.main(["--dataset", "duke"]) == 2
@@ -192,9 +192,9 @@ class TestTheSettingsOfThePapersTables:
     def test_what_changes_a_field_that_the_user_fixed_is_left_out_and_named(self):
         argv = ["--samples", "20", "--lambda1", "0.1", "--temperature", "0.2"]
         assert set(self.given(*argv)) == {"table1/lambda1", "table2/fixed"}
-        told = settings_left_out(TOP.parse_args(argv))
-        assert any(one.startswith("table1/baseline") and "λ1 was given" in one for one in told)
-        assert sum("τ was given" in one for one in told) == 4 and len(told) == 5
+        output = settings_left_out(TOP.parse_args(argv))
+        assert any(one.startswith("table1/baseline") and "λ1 was given" in one for one in output)
+        assert sum("τ was given" in one for one in output) == 4 and len(output) == 5
 
     def test_they_are_no_part_of_the_studys_name(self):
         names = {plan("--samples", n, *argv).name for n in ("19", "20") for argv in ((), ("--no-tables",))}

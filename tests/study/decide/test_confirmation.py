@@ -30,12 +30,12 @@ def without_seed(trial) -> Config:
 
 @pytest.fixture
 def text_of():
-    def told(session) -> str:
+    def output(session) -> str:
         console = Console(width=100, record=True, quiet=False)
         summary(session, console)
         return console.export_text()
 
-    return told
+    return output
 
 
 def test_the_best_and_the_papers_run_on_fresh_seeds(plan_of, play):
@@ -79,10 +79,10 @@ def test_cut_anywhere_it_ends_as_an_undisturbed_one(plan_of, play, slots: int):
     while not (session := play(plan_of(*CONFIRM), slots=slots, cut=cut)).queue.complete:
         cut += 4
 
-    def told(of):
+    def output(of):
         return sorted((t.origin, str(t.config), t.labels, t.value) for t in of.ledger.trials.values())
 
-    assert told(session) == told(whole)
+    assert output(session) == output(whole)
 
 
 def test_failed_runs_are_tried_again_by_the_next_session(plan_of, open_session, play, fake_tune):
@@ -137,11 +137,11 @@ def test_means_over_fresh_seeds_are_told_with_their_interval(plan_of, play, text
     values = [t.value for t in of_origin(session, "confirm") if without_seed(t) == session.plan.config]
     assert paper.fresh == estimate(values) and paper.fresh.n == best.fresh.n == second.fresh.n == 3
     assert paper.trial.number == 0 and best.trial.value >= second.trial.value
-    told = text_of(session)
-    assert f"{100 * paper.fresh.mean:.1f} ± {100 * paper.fresh.half:.1f}" in told
-    ranking = told[: told.index("on fresh seeds")]
+    output = text_of(session)
+    assert f"{100 * paper.fresh.mean:.1f} ± {100 * paper.fresh.half:.1f}" in output
+    ranking = output[: output.index("on fresh seeds")]
     assert all(f"\n{trial.number:5d} " not in ranking for trial in of_origin(session, "confirm"))
-    assert "optimistic" not in told
+    assert "optimistic" not in output
 
 
 def test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it(plan_of, play, text_of):
@@ -149,8 +149,8 @@ def test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it(plan_o
     session.gpus_per_trial = 0.5
     trials = session.ledger.trials
     trials[1].steps[1]["saved_seconds"] = 7200.0
-    told = text_of(session)
-    rows = [line.split() for line in told.splitlines() if line.strip()[:1].isdigit()]
+    output = text_of(session)
+    rows = [line.split() for line in output.splitlines() if line.strip()[:1].isdigit()]
     ranked = sorted(trials.values(), key=lambda trial: -trial.value)
     assert [int(row[0].rstrip("*")) for row in rows] == [trial.number for trial in ranked]
     for row, trial in zip(rows, ranked, strict=True):
@@ -158,13 +158,13 @@ def test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it(plan_o
         best = max(curve, key=curve.get)
         expected = [f"{100 * curve[5]:.1f}"] * 3 + [f"{100 * curve[best]:.1f}", str(best)]
         assert row[1:6] == expected
-    assert "1 trials took over 2:00:00 of trial time from others, 1.0 GPU-hours" in told
+    assert "1 trials took over 2:00:00 of trial time from others, 1.0 GPU-hours" in output
 
 
 def test_a_search_says_how_to_confirm_it(plan_of, play, text_of):
     session = play(plan_of(*SEARCH))
-    told = " ".join(text_of(session).split())
-    assert f"python study/run.py --resume {session.plan.folder} --confirm 3 --seeds 5" in told
+    output = " ".join(text_of(session).split())
+    assert f"python study/run.py --resume {session.plan.folder} --confirm 3 --seeds 5" in output
 
 
 def test_fresh_seeds_follow_the_studys_own(plan_of, play):

@@ -191,11 +191,11 @@ class Driver:
         folder.mkdir(exist_ok=True)
         self.log = folder / "console.log"
         where = [] if cluster is None else ["--address", cluster.address]
-        told = {"PYTHONPATH": str(REPOSITORY)} | ({} if cluster is None else cluster.environment)
+        output = {"PYTHONPATH": str(REPOSITORY)} | ({} if cluster is None else cluster.environment)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *script, *ORDERLY, *options, *where],
-                cwd=folder, stdout=log, stderr=log, env={**os.environ, **told},
+                cwd=folder, stdout=log, stderr=log, env={**os.environ, **output},
             )  # fmt: skip
 
     def until(self, done: Callable[[], bool]) -> None:
@@ -207,9 +207,9 @@ class Driver:
             ended = self.process.wait(timeout=1800)
         finally:
             self.process.kill()
-        told = self.log.read_text()
-        assert ended == status, told
-        return told
+        output = self.log.read_text()
+        assert ended == status, output
+        return output
 
 
 def steps(folder: Path) -> int:
@@ -229,8 +229,8 @@ def test_a_study_on_three_nodes_of_which_one_dies_and_one_comes(cluster: Cluster
     driver.until(lambda: bool(first.workers()))
     cluster.kill(first)
     cluster.add()
-    told = driver.finished()
-    assert "its node died" in told or "goes on from" in told
+    output = driver.finished()
+    assert "its node died" in output or "goes on from" in output
     assert differences(results(tmp_path / "one"), results(tmp_path / "three")) == []
 
 
@@ -258,10 +258,10 @@ def test_nodes_with_other_data_or_none_are_refused(cluster: Cluster, root: Path,
     cluster.add(prefix=seeing(other, root))
     cluster.add(prefix=seeing(None, root))
     options = ("--dataset", "folder", "--data-root", str(root), "--weights", "none", *TINY)
-    told = Driver(tmp_path, *options, cluster=cluster).finished(status=2)
-    assert "error: 2 of 3 nodes cannot run trials: " in told
-    assert f" has other data under --data-root {root}: fingerprint {fingerprint(other)}" in told
-    assert f"the driver's is {fingerprint(root)}" in told and " cannot read the data: " in told
+    output = Driver(tmp_path, *options, cluster=cluster).finished(status=2)
+    assert "error: 2 of 3 nodes cannot run trials: " in output
+    assert f" has other data under --data-root {root}: fingerprint {fingerprint(other)}" in output
+    assert f"the driver's is {fingerprint(root)}" in output and " cannot read the data: " in output
     assert not any(event["event"] == "trial" for event in events(tmp_path))
 
 
@@ -273,8 +273,8 @@ def test_a_node_with_other_data_that_comes_later_runs_no_trials(cluster: Cluster
     driver = Driver(tmp_path, *options, cluster=cluster)
     driver.until(lambda: steps(tmp_path) >= 2)
     cluster.add(prefix=seeing(other, root))
-    told = driver.finished()
-    assert " has other data" in told and "no trial starts there until that is mended" in told
+    output = driver.finished()
+    assert " has other data" in output and "no trial starts there until that is mended" in output
     assert set(results(tmp_path).state) == {"complete"}
 
 
@@ -313,8 +313,8 @@ def test_what_no_node_has_is_refused(cluster: Cluster, tmp_path: Path, options: 
     cluster.add(cpus=2)
     cluster.add(cpus=1, gpus=1)
     driver = Driver(tmp_path, *EMBEDDED, *options, cluster=cluster, script=("-c", IMPATIENT))
-    told = driver.finished(status=2)
-    assert f"error: {said}" in told and "no node has room for a trial" in told
+    output = driver.finished(status=2)
+    assert f"error: {said}" in output and "no node has room for a trial" in output
 
 
 @pytest.mark.slow

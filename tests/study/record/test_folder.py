@@ -72,23 +72,23 @@ def test_a_trial_that_fails_before_its_first_report_has_a_row(plan_of, open_sess
 
 
 def test_study_json_describes_itself(study, data):
-    told = json.loads((study.plan.folder / "study.json").read_text())
-    assert told["commands"] == ["python study/run.py --name study"]
-    assert Config.from_dict(told["plan"]["base"]) == study.plan.config
-    assert told["dataset"]["fingerprint"] == data.fingerprint()
-    assert told["dataset"]["train_tracklets"] == len(data.train)
-    assert told["packages"]["torch"] and told["packages"]["optuna"] and told["python"]
-    assert told["hardware"]["cpus"] == os.cpu_count() and "gpus" in told["hardware"]
-    assert {"git", "code", "created"} <= set(told)
+    output = json.loads((study.plan.folder / "study.json").read_text())
+    assert output["commands"] == ["python study/run.py --name study"]
+    assert Config.from_dict(output["plan"]["base"]) == study.plan.config
+    assert output["dataset"]["fingerprint"] == data.fingerprint()
+    assert output["dataset"]["train_tracklets"] == len(data.train)
+    assert output["packages"]["torch"] and output["packages"]["optuna"] and output["python"]
+    assert output["hardware"]["cpus"] == os.cpu_count() and "gpus" in output["hardware"]
+    assert {"git", "code", "created"} <= set(output)
 
 
 def test_every_sessions_command_is_kept(study, data):
     plan = study.plan
     before = json.loads((plan.folder / "study.json").read_text())
     write_description(plan.folder, describe(plan, data, "python study/run.py --resume study"))
-    told = json.loads((plan.folder / "study.json").read_text())
-    assert told["commands"] == ["python study/run.py --name study", "python study/run.py --resume study"]
-    assert told["created"] == before["created"]
+    output = json.loads((plan.folder / "study.json").read_text())
+    assert output["commands"] == ["python study/run.py --name study", "python study/run.py --resume study"]
+    assert output["created"] == before["created"]
 
 
 def test_the_same_study_is_accepted(study, plan_of, data):

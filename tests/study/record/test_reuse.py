@@ -60,14 +60,14 @@ def test_a_search_takes_over_the_paper_and_draws_that_are_known(plan_of, play, d
     write_description(plan.folder, describe(plan, data, "c"))
     first = play(plan)
     session = open_session(plan_of("--samples", "6", "--pruner", "none", "--reuse", "first"))
-    told = []
-    session.on_change = lambda event, trial: told.append((event, trial.number))
+    output = []
+    session.on_change = lambda event, trial: output.append((event, trial.number))
     assert len(session.queue.take_over()) == 1
     fake_tune(session).run()
     trials = session.ledger.trials
     # The same seed draws the same as long as the history is the same.
     assert [trials[n].reused for n in range(4)] == [f"study first, trial {n}" for n in range(4)]
-    assert [("taken over", n) in told for n in range(5)] == [False, True, True, True, False]
+    assert [("taken over", n) in output for n in range(5)] == [False, True, True, True, False]
     assert starts(session) == [4, 5] and session.queue.complete
     for number, trial in first.ledger.trials.items():
         assert (trials[number].value, trials[number].params) == (trial.value, trial.params)

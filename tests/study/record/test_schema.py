@@ -126,9 +126,9 @@ def test_its_diverged_trial_is_a_result(folder: Path, open_session: Callable[...
     """The old journal holds it as failed, and is made again."""
     session = open_session(prepared(folder).plan)
     assert session.optuna is not None
-    told = {t.user_attrs["trial"]: t for t in session.optuna.study.trials if "trial" in t.user_attrs}
-    assert told[1].state == TrialState.COMPLETE and told[1].value == 0.0
-    assert told[1].intermediate_values == {1: 0.3, 2: 0.0} and told[1].user_attrs["state"] == "diverged"
+    output = {t.user_attrs["trial"]: t for t in session.optuna.study.trials if "trial" in t.user_attrs}
+    assert output[1].state == TrialState.COMPLETE and output[1].value == 0.0
+    assert output[1].intermediate_values == {1: 0.3, 2: 0.0} and output[1].user_attrs["state"] == "diverged"
     table = results_table("study", list(session.ledger.trials.values()), "last")
     values = table.groupby("trial").value.first()
     assert values[1] == 0.0 and values[0] == pytest.approx(0.3) and values[2] == pytest.approx(0.21)
@@ -152,7 +152,7 @@ def test_a_field_that_came_later_with_its_default_orphans_nothing(
 
 @pytest.mark.parametrize("name", ["checkpoint_activations", "given", "share", "hang_timeout"])
 def test_an_option_that_came_later_with_its_default_orphans_nothing(folder: Path, name: str) -> None:
-    rewrite(folder / "study.json", lambda told: told["plan"].pop(name, None))
+    rewrite(folder / "study.json", lambda output: output["plan"].pop(name, None))
     made = prepared(folder)
     assert made.plan.folder == folder and len(check_same(folder, made.plan, made.data)) == 1
 
@@ -213,7 +213,7 @@ def test_a_newer_schema_is_refused_by_every_command(
 def test_what_this_code_cannot_run_is_named_with_its_value(
     folder: Path, capsys: pytest.CaptureFixture[str], change: Callable[..., None], said: str
 ) -> None:
-    rewrite(folder / "study.json", lambda told: change(told["plan"]))
+    rewrite(folder / "study.json", lambda output: change(output["plan"]))
     for main, *argv in ((run.main, "--resume", str(folder)), (study_main.main, "status", str(folder))):
         error = refused(capsys, main, *argv)
         assert said in error and "study.json: this code cannot run" in error and "commit f960310" in error
@@ -224,8 +224,8 @@ def test_every_field_that_differs_is_told_from_what_to_what(folder: Path) -> Non
     other = prepared(folder, "--name", NAME, "--lambda1", "0.2", "--space", "alpha", "--sampler", "random")
     with pytest.raises(StudyError) as refusal:
         check_same(folder, other.plan, other.data)
-    for told in ("merge.lambda1 0.06 there, 0.2 here", "(default there, alpha here)", "sampler tpe there"):
-        assert told in str(refusal.value)
+    for output in ("merge.lambda1 0.06 there, 0.2 here", "(default there, alpha here)", "sampler tpe there"):
+        assert output in str(refusal.value)
 
 
 def test_ledger_and_study_json_carry_the_number(plan_of: Any, play: Any) -> None:

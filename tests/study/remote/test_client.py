@@ -87,10 +87,12 @@ def test_ctrl_c_stops_the_study_and_the_same_command_ends_it(cluster: Cluster, t
     client = start(cluster, tmp_path, *options)
     until(checkpoint(tmp_path).is_file, alive=client, log=tmp_path / "client.log")
     client.send_signal(signal.SIGINT)
-    status, told = ended(client, tmp_path)
-    assert status == 130 and "signal SIGINT" in told and "to go on: python study/run.py --resume" in told
-    status, told = ended(start(cluster, tmp_path, *options), tmp_path)
-    assert status == 0 and re.search("trials: 0 done, [12] resumed, [01] new", told) and "results: " in told
+    status, output = ended(client, tmp_path)
+    assert status == 130 and "signal SIGINT" in output and "to go on: python study/run.py --resume" in output
+    status, output = ended(start(cluster, tmp_path, *options), tmp_path)
+    assert (
+        status == 0 and re.search("trials: 0 done, [12] resumed, [01] new", output) and "results: " in output
+    )
     assert list((tmp_path / "client").iterdir()) == []
     last = [(e["trial"], e["state"]) for e in events(tmp_path) if e["event"] == "end"]
     assert last == [(0, "complete"), (1, "complete")]
@@ -116,5 +118,5 @@ def test_what_the_driver_refuses_is_told_with_its_status(cluster: Cluster, tmp_p
         cwd=tmp_path, env=cluster.environment, stdout=(tmp_path / "client.log").open("wb"),
         stderr=subprocess.STDOUT,
     )  # fmt: skip
-    status, told = ended(client, tmp_path)
-    assert status == 2 and "study/run.py: error: /nowhere" in told
+    status, output = ended(client, tmp_path)
+    assert status == 2 and "study/run.py: error: /nowhere" in output

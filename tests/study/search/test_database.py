@@ -40,15 +40,15 @@ class Server:
     def start(self) -> None:
         options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
         command = [_program("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
-        told = [part for option in options for part in ("-c", option)]
+        output = [part for option in options for part in ("-c", option)]
         self.process = subprocess.Popen(
-            [*self._prefix, *command, *told], stdout=self._log, stderr=self._log, cwd=self.folder
+            [*self._prefix, *command, *output], stdout=self._log, stderr=self._log, cwd=self.folder
         )
         ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         deadline = time.monotonic() + 60
         while subprocess.run(ready).returncode != 0:
-            told = (self.folder / "log").read_text()
-            assert self.process.poll() is None and time.monotonic() < deadline, told
+            output = (self.folder / "log").read_text()
+            assert self.process.poll() is None and time.monotonic() < deadline, output
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -110,12 +110,12 @@ def kept(url: str, name: str = "study") -> dict[int, tuple]:
     """What the database holds of the ledger's trials, read as optuna-dashboard would."""
     trials = optuna.load_study(study_name=name, storage=url).trials
     assert all("trial" in trial.user_attrs for trial in trials)
-    told = {
+    output = {
         t.user_attrs["trial"]: (t.state, t.value, t.params, t.distributions, t.intermediate_values)
         for t in trials
     }
-    assert len(told) == len(trials)
-    return told
+    assert len(output) == len(trials)
+    return output
 
 
 def in_memory(session: Session) -> dict[int, tuple]:

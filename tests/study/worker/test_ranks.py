@@ -77,7 +77,7 @@ def test_one_for_each_gpu_or_as_asked(
 
 
 @pytest.mark.parametrize(
-    ("asked", "cpus", "gpus", "told"),
+    ("asked", "cpus", "gpus", "message"),
     [
         (None, 4.0, 1.5, "a part of one GPU, or whole ones"), (2, 4.0, 2.5, "a part of one GPU"),
         (2, 1.0, 0.0, "give --cpus-per-trial 2"), (2, 4.0, 0.5, "give --gpus-per-trial 2"),
@@ -85,9 +85,9 @@ def test_one_for_each_gpu_or_as_asked(
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(
-    asked: int | None, cpus: float, gpus: float, told: str, plan_of: Callable[..., StudyPlan]
+    asked: int | None, cpus: float, gpus: float, message: str, plan_of: Callable[..., StudyPlan]
 ):
-    with pytest.raises(OptionError, match=told):
+    with pytest.raises(OptionError, match=message):
         plan_with(plan_of, asked, cpus).processes(gpus)
 
 

@@ -95,12 +95,12 @@ def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, report
 
 
 def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pytest.MonkeyPatch):
-    told = []
-    monkeypatch.setattr(Backbone, "checkpoint_activations", lambda self: told.append(self))
+    output = []
+    monkeypatch.setattr(Backbone, "checkpoint_activations", lambda self: output.append(self))
     next(trial_rows(job))
-    assert not told
+    assert not output
     next(trial_rows(replace(job, **{"checkpoint_activations": True})))
-    assert len(told) == 1
+    assert len(output) == 1
 
 
 def test_the_checkpoint_kept_as_the_best_is_the_first_of_equals():
@@ -123,7 +123,7 @@ def test_recorded_steps_whose_checkpoints_are_lost_are_not_told_again(job):
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def output(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     monkeypatch.setattr(trainable.tune, "report", rows.append)
     return rows
@@ -138,28 +138,28 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr(trainable, "trial_rows", rows)
 
 
-def test_divergence_is_told_as_such(job, told, monkeypatch):
+def test_divergence_is_told_as_such(job, output, monkeypatch):
     raising(monkeypatch, DivergedError("loss is nan in epoch 1 of stage 2"))
     run_trial(vars(job))
-    assert told[-1] == {"diverged": "loss is nan in epoch 1 of stage 2"}
+    assert output[-1] == {"diverged": "loss is nan in epoch 1 of stage 2"}
 
 
-def test_warnings_go_with_the_next_row_once(job, told, monkeypatch):
+def test_warnings_go_with_the_next_row_once(job, output, monkeypatch):
     raising(monkeypatch, DivergedError("x"))
     run_trial(vars(job))
-    assert told[0]["notes"] == ["step-001.pt is damaged and passed over"] and "notes" not in told[1]
+    assert output[0]["notes"] == ["step-001.pt is damaged and passed over"] and "notes" not in output[1]
 
 
-def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, told, monkeypatch):
+def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, output, monkeypatch):
     raising(monkeypatch, KeyError("left_out"))
     run_trial(vars(job))
-    assert told[-1] == {"failed": "KeyError: 'left_out'"}
+    assert output[-1] == {"failed": "KeyError: 'left_out'"}
     assert "Traceback" in (Path(job.storage) / "error.txt").read_text()
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("CUDA error"), MemoryError()])
-def test_what_a_second_try_may_mend_is_raised_for_tune(job, told, monkeypatch, error: Exception):
+def test_what_a_second_try_may_mend_is_raised_for_tune(job, output, monkeypatch, error: Exception):
     raising(monkeypatch, error)
     with pytest.raises(RuntimeError, match=f"^{type(error).__name__}: "):
         run_trial(vars(job))
-    assert told == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]
+    assert output == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]
