@@ -34,6 +34,8 @@ def git_commit() -> str | None:
         )
         return done.stdout.strip()
 
+    if not (REPOSITORY / ".git").exists():  # installed, perhaps inside somebody else's repository
+        return None
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
