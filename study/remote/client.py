@@ -24,13 +24,13 @@ import ray
 from ray.exceptions import RayError
 
 from study.errors import StudyError, first_line
+from study.private import HEAD_RESOURCE
 from study.remote.relay import Relay
 from study.source import PACKAGES, REPOSITORY
 
 SCHEME = "ray://"
 _PORT = 10001  # of Ray Client's server
 _PATIENCE = 15.0  # seconds for its answer
-_HEAD = "node:__internal_head__"  # a resource that Ray gives to the head alone
 
 
 def run_there(address: str, argv: Sequence[str]) -> int:
@@ -83,7 +83,7 @@ def _connect(address: str, code: str) -> None:
 
 def _watch(argv: Sequence[str]) -> int:
     """Starts the driver and follows it to its end. Raises KeyboardInterrupt when asked to stop twice."""
-    on_head = ray.remote(Relay).options(num_cpus=0, resources={_HEAD: 0.001})
+    on_head = ray.remote(Relay).options(num_cpus=0, resources={HEAD_RESOURCE: 0.001})
     driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
     status = None
     with _signals() as asked:
