@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
     from ray.tune.experiment import Trial
 
@@ -38,9 +39,54 @@ def error_of(trial: Trial) -> BaseException | None:
     return error
 
 
-def storage_id(trial: FrozenTrial) -> int:
-    """The number under which a storage of Optuna's keeps a trial."""
-    return trial._trial_id
+class StoredTrials:
+    """The trials of one study in a storage, whose methods Optuna keeps to itself. Ids are the storage's."""
+
+    def __init__(self, storage: BaseStorage, study: str) -> None:
+        self._storage, self._study = storage, study
+
+    def id_of(self, number: int) -> int:
+        """The id of the study's trial of this number."""
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id(), number)
+
+    def get(self, trial_id: int) -> FrozenTrial:
+        """A trial as it is stored."""
+        return self._storage.get_trial(trial_id)
+
+    def all(self) -> dict[int, FrozenTrial]:
+        """All trials by their ids."""
+        return {trial._trial_id: trial for trial in self._storage.get_all_trials(self._study_id())}
+
+    def create(self, trial: FrozenTrial) -> int:
+        """Stores a trial under the next number; returns its id."""
+        return self._storage.create_new_trial(self._study_id(), template_trial=trial)
+
+    def set_value(self, trial_id: int, step: int, value: float) -> None:
+        """Stores the value of a step, unless there is one."""
+        if step not in self.get(trial_id).intermediate_values:
+            self._storage.set_trial_intermediate_value(trial_id, step, value)
+
+    def set_attribute(self, trial_id: int, name: str, value: Any) -> None:
+        """Stores a user attribute."""
+        self._storage.set_trial_user_attr(trial_id, name, value)
+
+    def bring_up(self, trial_id: int, trial: FrozenTrial) -> None:
+        """Stores what a trial has beyond what is stored of it: steps, attributes, and its end."""
+        stored = self.get(trial_id)
+        for step, value in trial.intermediate_values.items():
+            if step not in stored.intermediate_values:
+                self._storage.set_trial_intermediate_value(trial_id, step, value)
+        for name, content in trial.system_attrs.items():
+            if stored.system_attrs.get(name) != content:
+                self._storage.set_trial_system_attr(trial_id, name, content)
+        for name, content in trial.user_attrs.items():
+            if stored.user_attrs.get(name) != content:
+                self._storage.set_trial_user_attr(trial_id, name, content)
+        if trial.state.is_finished():
+            self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
+
+    def _study_id(self) -> int:
+        return self._storage.get_study_id_from_name(self._study)
 
 
 class StudyView:

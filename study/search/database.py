@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, Trial
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from study.errors import StorageError, first_line
-from study.private import storage_id
+from study.private import StoredTrials
 from study.record.ledger import TrialRecord
 from study.search.optuna_study import OptunaStudy
 
@@ -116,7 +116,7 @@ class OptunaStudyInDatabase(OptunaStudy):
         super().__init__(name, InMemoryStorage(), *rest)
         self.kept = _Copy(database, name, owner)
         self._again: float | None = None  # when a database that failed is tried next
-        for trial in self.kept.trials():  # samplers such as CMA-ES keep their state in them
+        for trial in self.kept.stored.all().values():  # samplers such as CMA-ES keep their state in them
             self.study.add_trial(trial)
 
     def sync(self, trials: list[TrialRecord]) -> None:
@@ -173,6 +173,7 @@ class _Copy:
 
     def __init__(self, storage: RDBStorage, name: str, owner: str):
         self.storage, self.name, self.owner = storage, name, owner
+        self.stored = StoredTrials(storage, name)
         self.open()
 
     def open(self, anew: bool = False) -> None:
@@ -186,7 +187,7 @@ class _Copy:
             sampler=optuna.samplers.RandomSampler(),
             load_if_exists=True,
         )
-        found, trials = study.user_attrs.get(_OWNER), self.trials()
+        found, trials = study.user_attrs.get(_OWNER), self.stored.all()
         if found is None and not trials:
             study.set_user_attr(_OWNER, self.owner)
         elif found != self.owner:
@@ -194,14 +195,10 @@ class _Copy:
                 f"{_OPTION}: that database holds a study {self.name} of another study folder; "
                 "use another --name, or another database"
             )
-        numbered = {t.user_attrs["trial"]: t for t in trials if "trial" in t.user_attrs}
-        self._ids = {number: storage_id(trial) for number, trial in numbered.items()}
+        self._ids = {t.user_attrs["trial"]: key for key, t in trials.items() if "trial" in t.user_attrs}
+        numbered = {number: trials[key] for number, key in self._ids.items()}
         self._written = {n: len(trial.intermediate_values) for n, trial in numbered.items()}
         self._finished = {n for n, trial in numbered.items() if trial.state.is_finished()}
-
-    def trials(self) -> list[FrozenTrial]:
-        """All of them, as they are there."""
-        return self.storage.get_all_trials(self._study_id())
 
     def bring_up(self, trials: list[FrozenTrial]) -> None:
         """Writes what is missing of these trials. Raises whatever the database's driver raises."""
@@ -210,27 +207,10 @@ class _Copy:
             if number is None or number in self._finished:
                 continue
             if number not in self._ids:
-                self._ids[number] = self.storage.create_new_trial(self._study_id(), template_trial=trial)
+                self._ids[number] = self.stored.create(trial)
                 self._written[number] = len(trial.intermediate_values)
             elif trial.state.is_finished() or self._written[number] < len(trial.intermediate_values):
-                self._fill_in(self._ids[number], trial)
+                self.stored.bring_up(self._ids[number], trial)
                 self._written[number] = len(trial.intermediate_values)
             if trial.state.is_finished():
                 self._finished.add(number)
-
-    def _fill_in(self, trial_id: int, trial: FrozenTrial) -> None:
-        there = self.storage.get_trial(trial_id)
-        for step, value in trial.intermediate_values.items():
-            if step not in there.intermediate_values:
-                self.storage.set_trial_intermediate_value(trial_id, step, value)
-        for name, value in trial.system_attrs.items():
-            if there.system_attrs.get(name) != value:
-                self.storage.set_trial_system_attr(trial_id, name, value)
-        for name, value in trial.user_attrs.items():
-            if there.user_attrs.get(name) != value:
-                self.storage.set_trial_user_attr(trial_id, name, value)
-        if trial.state.is_finished():
-            self.storage.set_trial_state_values(trial_id, trial.state, trial.values)
-
-    def _study_id(self) -> int:
-        return self.storage.get_study_id_from_name(self.name)

@@ -23,6 +23,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from study.private import StoredTrials
 from study.record.ledger import TrialRecord
 
 _STATES = {
@@ -78,6 +79,7 @@ class OptunaStudy:
         self.name, self.storage, self.make_sampler = name, storage, make_sampler
         self.pruner, self.objective = pruner, objective
         self._numbers: dict[int, int] = {}  # of running trials: the ledger's to Optuna's
+        self._stored = StoredTrials(storage, name)
         self._open()
 
     def _open(self) -> None:
@@ -106,7 +108,7 @@ class OptunaStudy:
                 self.add(trial)
             elif not frozen.state.is_finished():
                 self._numbers[trial.number] = frozen.number
-                self._fill_in(trial, frozen)
+                self._fill_in(trial, frozen.number)
         for frozen in self.study.trials:
             if not frozen.state.is_finished() and frozen.number not in self._numbers.values():
                 self.study.tell(frozen.number, state=TrialState.FAIL)
@@ -125,9 +127,9 @@ class OptunaStudy:
             return False
         if self.objective == "best":
             value = max([value, *trial.curve().values()])
-        if step not in self.storage.get_trial(self._id(number)).intermediate_values:
-            self.storage.set_trial_intermediate_value(self._id(number), step, value)
-        return self.pruner.prune(self.study, self.storage.get_trial(self._id(number)))
+        trial_id = self._stored.id_of(number)
+        self._stored.set_value(trial_id, step, value)
+        return self.pruner.prune(self.study, self._stored.get(trial_id))
 
     def tell(self, trial: TrialRecord) -> None:
         """Passes the end of a trial on."""
@@ -135,10 +137,10 @@ class OptunaStudy:
         if number is None:
             return
         for name, text in self._attributes(trial).items():
-            self.storage.set_trial_user_attr(self._id(number), name, text)
+            self._stored.set_attribute(self._stored.id_of(number), name, text)
         state, value = self._ended(trial)
         if trial.state == "diverged":  # the step that it did not reach, for pruners
-            self._fill_in_curve(trial, self.storage.get_trial(self._id(number)))
+            self._fill_in_curve(trial, number)
         # A pruned trial's value is its last report, which Optuna takes itself.
         self.study.tell(number, value if state == TrialState.COMPLETE else None, state=state)
 
@@ -156,7 +158,7 @@ class OptunaStudy:
 
     def catch_up(self, trial: TrialRecord) -> None:
         """Passes on the curve and the end of a trial whose results are known beforehand."""
-        self._fill_in(trial, self.storage.get_trial(self._id(self._numbers[trial.number])))
+        self._fill_in(trial, self._numbers[trial.number])
 
     def discard(self, trial: optuna.trial.Trial) -> None:
         """Ends an asked trial that is not going to run."""
@@ -185,13 +187,12 @@ class OptunaStudy:
                 return False
         return True
 
-    def _fill_in_curve(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
+    def _fill_in_curve(self, trial: TrialRecord, number: int) -> None:
         for step, value in trial.objective_curve(self.objective).items():
-            if step not in frozen.intermediate_values:
-                self.storage.set_trial_intermediate_value(self._id(frozen.number), step, value)
+            self._stored.set_value(self._stored.id_of(number), step, value)
 
-    def _fill_in(self, trial: TrialRecord, frozen: FrozenTrial) -> None:
-        self._fill_in_curve(trial, frozen)
+    def _fill_in(self, trial: TrialRecord, number: int) -> None:
+        self._fill_in_curve(trial, number)
         if trial.state != "running":
             self.tell(trial)
 
@@ -216,10 +217,6 @@ class OptunaStudy:
             user_attrs={"trial": trial.number} | self._attributes(trial),
             intermediate_values=trial.objective_curve(self.objective),
         )
-
-    def _id(self, number: int) -> int:
-        study = self.storage.get_study_id_from_name(self.name)
-        return self.storage.get_trial_id_from_study_id_trial_number(study, number)
 
 
 def distributions_of(trial: Any) -> dict[str, str]:

@@ -109,6 +109,21 @@ STUDY: list[Mutant] = [
         ("a view shows the study's own trials", "trials = self._change(", "trials = list("),
     ),
     *of(
+        "Optuna's side",
+        "study/private.py",
+        "tests/study/test_private.py",
+        (
+            "the last value of a step counts",
+            "if step not in self.get(trial_id).intermediate_values:",
+            "if step >= 0:",
+        ),
+        (
+            "the end of a trial is not stored",
+            "if trial.state.is_finished():",
+            "if not trial.state.is_finished():",
+        ),
+    ),
+    *of(
         "searcher",
         "study/plan.py",
         "tests/study/worker/test_ranks.py::test_what_does_not_go_together_is_refused",

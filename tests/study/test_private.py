@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from study.private import HEAD_RESOURCE, TUNE_KEYS, StudyView, error_of, storage_id, worker_of
+from study.private import HEAD_RESOURCE, TUNE_KEYS, StoredTrials, StudyView, error_of, worker_of
 
 
 @pytest.fixture
@@ -48,11 +48,36 @@ def test_the_heads_resource_and_the_keys_of_reports_go_by_tunes_names():
     assert set(AUTO_RESULT_KEYS) - made_by_runs_of_steps <= TUNE_KEYS
 
 
-def test_a_trials_number_in_its_storage():
-    study = optuna.create_study()
+@pytest.fixture(params=["memory", "sqlite"])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> optuna.Study:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}" if request.param == "sqlite" else None
+    optuna.create_study(study_name="another", storage=url).ask()  # so that ids and numbers differ
+    return optuna.create_study(study_name="study", storage=url, direction="maximize")
+
+
+def test_stored_trials_are_what_the_study_has(study: optuna.Study):
+    stored = StoredTrials(study._storage, "study")
     study.ask()
+    trial_id = stored.id_of(0)
+    stored.set_value(trial_id, 1, 0.5)
+    stored.set_value(trial_id, 1, 0.9)  # the first value stays
+    stored.set_attribute(trial_id, "trial", 7)
     (trial,) = study.trials
-    assert study._storage.get_trial(storage_id(trial)).number == trial.number == 0
+    assert trial.intermediate_values == {1: 0.5} and trial.user_attrs == {"trial": 7}
+    assert stored.get(trial_id).number == 0 and list(stored.all()) == [trial_id]
+
+
+def test_what_is_stored_of_a_trial_is_brought_up_to_it(study: optuna.Study):
+    stored, ended = StoredTrials(study._storage, "study"), optuna.create_study(direction="maximize")
+    trial = ended.ask()
+    trial_id = stored.create(ended.trials[0])
+    trial.report(0.25, 1)
+    trial.set_user_attr("reason", "none")
+    ended.tell(trial, 0.75)
+    stored.bring_up(trial_id, ended.trials[0])
+    (found,) = study.trials
+    assert (found.state, found.value, found.intermediate_values) == (TrialState.COMPLETE, 0.75, {1: 0.25})
+    assert found.user_attrs == {"reason": "none"}
 
 
 def test_a_view_shows_other_trials_and_leaves_the_study_alone():
