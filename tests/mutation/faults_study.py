@@ -142,6 +142,17 @@ STUDY: list[Mutant] = [
     ),
     *of(
         "searcher",
+        "study/on_ray/loop.py",
+        "tests/study/on_ray/test_loop.py",
+        ("the table is written at every turn", "if ended != self._ended:", "if ended >= 0:"),
+        (
+            "a crash makes no node suspect",
+            "nodes.suspect if nodes is not None else",
+            "nodes.poll if nodes is not None else",
+        ),
+    ),
+    *of(
+        "searcher",
         "study/decide/queue.py",
         "tests/study/decide/test_failures.py::test_failed_trials_are_replaced",
         (

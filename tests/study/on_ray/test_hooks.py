@@ -105,6 +105,27 @@ def test_a_trial_that_is_put_down_has_left_unless_it_crashed():
     assert session.heard == [("left", "t2")]
 
 
+def test_every_turn_and_every_crash_is_passed_on():
+    session, turns, crashes = Recorder(), [], []
+    callback = SessionCallback(session, turns.append, lambda: crashes.append("crash"))
+    callback.on_step_end(1, ["tunes trials"])
+    assert (turns, crashes, session.heard) == ([["tunes trials"]], [], [])
+    crashed = trial(pickled_error_file=None)
+    callback.on_trial_recover(1, [], crashed)
+    callback.on_trial_error(1, [], crashed)
+    assert len(crashes) == 2
+    assert session.heard == [("retried", "t1", "unknown"), ("failed", "t1", "unknown")]
+
+
+def test_an_error_in_a_turn_stops_the_session_by_name():
+    def broken(trials: list[Any]) -> None:
+        raise OSError("no terminal")
+
+    session = Recorder()
+    SessionCallback(session, broken).on_step_end(1, [])
+    assert session.stopped == "OSError: no terminal" and isinstance(session.error, OSError)
+
+
 @pytest.mark.parametrize("kind", HOOKS)
 def test_tunes_snapshots_leave_the_session_out(kind: Any):
     hook = kind(SimpleNamespace(unpicklable=lambda: None))
