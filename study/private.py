@@ -89,8 +89,8 @@ class StoredTrials:
         return self._storage.get_study_id_from_name(self._study)
 
 
-class StudyView:
-    """A study as samplers see it, whose trials are those that `change` makes of the study's own."""
+class StudyForSamplers:
+    """A study as it is shown to samplers: its trials are those that `change` makes of the study's own."""
 
     def __init__(self, study: Study, change: Callable[[list[FrozenTrial]], list[FrozenTrial]]) -> None:
         self._study, self._change = study, change

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import optuna
 
-from search_spaces.space import adapt_space
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.search.database import OptunaStudyInDatabase, open_database
@@ -14,15 +13,15 @@ from study.search.samplers import make_sampler
 
 
 def open_optuna_study(plan: StudyPlan, tracklets: int, ledger: Ledger) -> OptunaStudy | None:
+    """Optuna's study of a search on so many tracklets; None for a plan, which draws nothing."""
     space = plan.search_space
     if space is None:
         return None
     # Grid points are given, not drawn.
     name = "random" if plan.sampler == "grid" else plan.sampler
-    adapted, seed = adapt_space(space, plan.sampler), plan.config.seed
 
     def sampler(draw: int) -> optuna.samplers.BaseSampler:
-        return make_sampler(name, adapted, seed, draw)
+        return make_sampler(name, space, plan.config.seed, draw)
 
     grace = plan.grace or max(1, plan.config.merge.merge_steps(tracklets) // 3)
     pruner = make_pruner(plan.pruner, grace)

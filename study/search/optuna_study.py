@@ -188,8 +188,9 @@ class OptunaStudy:
         return True
 
     def _fill_in_curve(self, trial: TrialRecord, number: int) -> None:
+        trial_id = self._stored.id_of(number)
         for step, value in trial.objective_curve(self.objective).items():
-            self._stored.set_value(self._stored.id_of(number), step, value)
+            self._stored.set_value(trial_id, step, value)
 
     def _fill_in(self, trial: TrialRecord, number: int) -> None:
         self._fill_in_curve(trial, number)

@@ -35,7 +35,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dcreid.config import ConfigError
 from search_spaces.space import Space, adapt_space
-from study.private import StudyView
+from study.private import StudyForSamplers
 
 # Trials drawn at random before a model is trusted.
 STARTUP_TRIALS = 10
@@ -49,7 +49,7 @@ def pruned_as_complete(study: Study) -> Any:
         complete = [t.value for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
         return [_as_complete(trial, worse, worse(complete)) for trial in trials] if complete else trials
 
-    return StudyView(study, change)
+    return StudyForSamplers(study, change)
 
 
 def _as_complete(trial: FrozenTrial, worse: Callable[[float, float], float], worst: float) -> FrozenTrial:

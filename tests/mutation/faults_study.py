@@ -152,6 +152,36 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "ledger",
+        "study/decide/session.py",
+        "tests/study/decide/test_queue.py::test_steps_reported_twice_are_recorded_once",
+        (
+            "a repeated step is recorded again",
+            'if row.get("step") in trial.steps:',
+            'if row.get("step") == -1:',
+        ),
+    ),
+    *of(
+        "view",
+        "study/decide/session.py",
+        "tests/study/show/test_view.py",
+        (
+            "a step under way has begun at once",
+            "running.reported = time.time()",
+            "running.reported = 0.0",
+        ),
+    ),
+    *of(
+        "view",
+        "study/show/status.py",
+        "tests/study/show/test_view.py",
+        (
+            "what an earlier session left is under way",
+            "for trial in unfinished if trial.session == count}",
+            "for trial in unfinished if trial.session <= count}",
+        ),
+    ),
+    *of(
         "searcher",
         "study/decide/queue.py",
         "tests/study/decide/test_failures.py::test_failed_trials_are_replaced",

@@ -16,7 +16,7 @@ from ray.exceptions import ActorDiedError
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from study.private import HEAD_RESOURCE, TUNE_KEYS, StoredTrials, StudyView, error_of, worker_of
+from study.private import HEAD_RESOURCE, TUNE_KEYS, StoredTrials, StudyForSamplers, error_of, worker_of
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_view_shows_other_trials_and_leaves_the_study_alone():
     study = optuna.create_study(direction="maximize")
     for value in (0.1, 0.2):
         study.tell(study.ask(), value)
-    view = StudyView(study, lambda trials: trials[:1])
+    view = StudyForSamplers(study, lambda trials: trials[:1])
     assert view.direction == study.direction
     assert [t.value for t in view._get_trials(states=(TrialState.COMPLETE,))] == [0.1]
     assert [t.value for t in study.trials] == [0.1, 0.2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from sessions import check_optuna, in_optuna, recorded
 
@@ -86,6 +88,9 @@ def test_steps_reported_twice_are_recorded_once(plan_of, open_session, fake_tune
     Stutter(session).run()
     assert session.queue.complete and 0.99 not in session.ledger.trials[0].curve().values()
     check_optuna(session)
+    events = [json.loads(line) for line in session.ledger.path.read_text().splitlines()]
+    steps = [(event["trial"], event["row"]["step"]) for event in events if event["event"] == "step"]
+    assert len(steps) == len(set(steps)) > 0
 
 
 # --- what is drawn

@@ -56,6 +56,26 @@ def test_the_folder_is_seen_as_the_session_is(session):
     assert (read.seconds, read.saved) == (live.seconds, live.saved) == (15 * HOUR, (0, 0.0))
 
 
+def test_the_step_under_way_began_with_the_newest_report(session):
+    """A live session hears the reports; of a folder only the start of the driver's session is known."""
+    for running in session.running.values():
+        running.started = 1.0
+    before = time.time()
+    trial = session.ledger.trials[3]
+    (tune_id,) = (name for name, running in session.running.items() if running.number == 3)
+    session.hear(tune_id, {"step": 3, "mAP": 0.5, "total_steps": 5, "seconds_train": HOUR})
+    assert trial.last_step == 3 and before <= of_session(session).under_way[3].reported <= time.time()
+
+
+def test_what_an_earlier_session_left_is_not_under_way_before_the_driver_starts_it(session):
+    session.ledger.append("session", command="python study/run.py", pid=2, forced=False)
+    session.ledger.append("start", trial=3, gpus=0.0)
+    with locked(session.plan.folder):
+        view = Status.read(str(session.plan.folder), "studies").view
+    assert view.under_way.keys() == {3}
+    assert [view.state(session.ledger.trials[number]) for number in (2, 3)] == ["interrupted", "running"]
+
+
 def test_positions_count_the_merge_steps_done(session):
     trials = session.ledger.trials
     assert [position(trials[number]) for number in (0, 2, 3)] == ["5/5", "3/5", "2/5"]

@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dcreid.data import load_dataset
 from study.errors import OptionError
 from study.job import Job
 from study.plan import StudyPlan
@@ -104,15 +103,8 @@ def test_the_command_refuses_what_it_can_before_work_starts(plan_of):
 
 
 @pytest.fixture
-def job(plan_of, tmp_path: Path) -> Job:
-    plan = plan_of(*STEADY)
-    return Job(**{
-        "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
-        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 2.0, "gpus": 0.0, "processes": 2,
-        "stages": str(tmp_path / "stages"), "shared_stages": 2, "hang_timeout": 1800.0,
-        "checkpoint_activations": False,
-        "fingerprint": load_dataset(plan.config.data, None).fingerprint(),
-    })  # fmt: skip
+def job(plan_of, job_of) -> Job:
+    return job_of(plan_of(*STEADY), cpus=2.0, processes=2, shared_stages=2)
 
 
 def rows_of(job: Job) -> list[dict[str, Any]]:

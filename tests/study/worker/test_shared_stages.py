@@ -53,18 +53,6 @@ def test_a_stage_is_taken_over_on_the_same_kind_of_device_and_data_only(
     assert (trained(**other).trained, trained(**other).adopted) == (1, [[1.0, 1.0]])
 
 
-@pytest.fixture
-def job(plan_of, data, tmp_path: Path) -> Job:
-    plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
-    return Job(**{
-        "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
-        "fingerprint": data.fingerprint(),
-        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
-        "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
-        "hang_timeout": 1800.0,
-    })  # fmt: skip
-
-
 def rows_of(job: Job, name: str, shared: int = 2, **changes: Any) -> list[dict[str, Any]]:
     config = Config.from_dict(job.config).replace(**changes)
     storage = str(Path(job.storage).with_name(name))

@@ -31,18 +31,6 @@ _CLOCKS = (
 )
 
 
-@pytest.fixture
-def job(plan_of, data, tmp_path: Path) -> Job:
-    plan = plan_of("--first-epochs", "1", "--later-epochs", "1", "--height", "32", "--width", "16")
-    return Job(**{
-        "trial": 0, "config": plan.base, "root": None, "cache": str(tmp_path / "cache"),
-        "fingerprint": data.fingerprint(),
-        "storage": str(tmp_path / "trial"), "recorded": -1, "cpus": 1.0, "gpus": 0.0, "processes": 1,
-        "hang_timeout": 1800.0,
-        "stages": str(tmp_path / "stages"), "checkpoint_activations": False, "shared_stages": 0,
-    })  # fmt: skip
-
-
 def results(rows: Any) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in _CLOCKS} for row in rows]
 
