@@ -2,7 +2,8 @@
 
 Optuna's study, the results table and what the console shows are made from it. Four events make a trial:
 `trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` record
-crashes and warnings on the way. A line that was cut by a crash is passed over; all others count.
+crashes and warnings on the way, and `again` takes a trial up that had ended. A line that was cut by a
+crash is passed over; all others count.
 Every `session` carries the schema's version (`study/record/schema.py`). Configurations are completed as they
 are read: fields that they did not have yet get their defaults.
 """
@@ -205,7 +206,7 @@ class Ledger:
                 created=entry["time"],
                 reused=entry.get("reused"),
             )
-        elif event in ("start", "step", "end", "retry", "note"):
+        elif event in ("start", "step", "end", "retry", "note", "again"):
             self._apply_to_trial(self.trials[entry["trial"]], event, entry)
         if self.sessions:
             self.sessions[-1]["last"] = entry["time"]  # a session that was killed has no end
@@ -222,6 +223,9 @@ class Ledger:
             trial.retries.append(entry["reason"])
         elif event == "note":
             trial.notes.append(entry["text"])
+        elif event == "again":
+            trial.state, trial.reason, trial.value, trial.ended = "running", None, None, None
+            trial.notes.append(entry["reason"])
         else:
             trial.state, trial.reason = entry["state"], entry.get("reason")
             trial.value, trial.ended = entry.get("value"), entry["time"]

@@ -74,6 +74,15 @@ def test_memory_and_file_tell_the_same(tmp_path: Path):
     assert trial.value is None and trial.retries == ["its node died"] and trial.notes == ["a damaged frame"]
 
 
+def test_a_trial_that_is_taken_up_again_runs_and_keeps_its_steps(path: Path):
+    ledger = Ledger(path)
+    ledger.append("end", trial=0, state="failed", reason="its node died", value=None)
+    ledger.append("again", trial=0, reason="taken up again: its node died")
+    trial = ledger.trials[0]
+    assert (trial.state, trial.reason, trial.value, trial.ended) == ("running", None, None, None)
+    assert sorted(trial.steps) == [0, 1, 2] and trial.notes == ["taken up again: its node died"]
+
+
 def test_half_a_line_is_passed_over_and_kept_apart_from_the_next(path: Path):
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
