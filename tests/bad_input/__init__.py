@@ -1,0 +1,1 @@
+"""Inputs that a user can get wrong, tried through the real commands."""

@@ -1,0 +1,8 @@
+"""All cases."""
+
+from __future__ import annotations
+
+from bad_input import cases_files, cases_options
+from bad_input.case import Case
+
+CASES: tuple[Case, ...] = (*cases_options.CASES, *cases_files.CASES)
