@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
 
-from bad_input.case import Answer, Case, fallen_short
 from mutation.forked import HEAVY, Outcome, Program, Work, forked, import_heavy
+
+from bad_input.case import Answer, Case, fallen_short
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Beside what they import from elsewhere: modules of the commands.

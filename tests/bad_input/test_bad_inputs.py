@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from bad_input.case import Answer, Case, fallen_short
 from bad_input.cases import CASES
 from bad_input.run import as_commands
