@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from dcreid.config import ConfigError, fields
+from dcreid.paths import user_path
 from search_spaces.prior import Prior, check_field
 from search_spaces.space import Space
 
@@ -113,7 +114,7 @@ def load_space(name_or_path: str | Path) -> Space:
     name = str(name_or_path)
     if name in SPACES:
         return SPACES[name]
-    path = Path(name_or_path)
+    path = user_path("--space", name)
     if not path.is_file():
         near = difflib.get_close_matches(name, SPACES, n=1)
         hint = f"did you mean {near[0]}? " if near else ""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dcreid.checked import ConfigError
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             serve(given.study, given.studies, given.host, given.port)
         else:
             _status(given)
-    except StudyError as error:
+    except (StudyError, ConfigError) as error:
         print(f"python -m study: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dcreid.config import Config, fields
 from dcreid.data.readers.layout import LAYOUTS
+from dcreid.paths import user_path
 from dcreid.presets import preset
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space
@@ -33,11 +34,12 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     base = preset(dataset).replace(**chosen)
     weights = base.model.weights
     if weights not in ("imagenet", "none"):
-        if not Path(weights).expanduser().is_file():
+        path = user_path("--weights", weights)
+        if not path.is_file():
             raise OptionError(
                 f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)"
             )
-        base = base.replace(**{"model.weights": str(Path(weights).expanduser().resolve())})
+        base = base.replace(**{"model.weights": str(path.resolve())})
     root = _data_root(given, dataset)
     space = None
     if given.plan is None:
@@ -110,9 +112,9 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
             raise OptionError("--data-root: the synthetic data set is drawn, not read; add --dataset mars, …")
         return None
     if given.data_root is not None:
-        return Path(given.data_root).expanduser().resolve()
+        return user_path("--data-root", given.data_root).resolve()
     everywhere, here = os.environ.get("DCREID_DATA"), Path("data", dataset)
-    places = [Path(everywhere, dataset).expanduser()] if everywhere else []
+    places = [user_path("DCREID_DATA", everywhere) / dataset] if everywhere else []
     for place in (*places, here):
         if place.is_dir():
             return place.resolve()
@@ -125,7 +127,7 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
 
 def _lasting(option: str, given: str) -> str:
     """The absolute path of a folder that outlives a job of Ray's. Raises OptionError."""
-    folder = Path(given).expanduser().resolve()
+    folder = user_path(option, given).resolve()
     if "runtime_resources" in folder.parts:
         raise OptionError(f"{option} {given}: {folder} is deleted with the job; give a folder that stays")
     return str(folder)

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 
 from dcreid.config import Config, ConfigError
 from dcreid.data.tracklets import TrackletDataset
+from dcreid.paths import user_path
 from study.errors import StudyError
 from study.plan import StudyPlan
 from study.record.schema import SCHEMA, check_schema
@@ -189,12 +190,12 @@ def read_plan(name: str, studies: str, option: str = "--resume") -> StudyPlan:
 
 def read_description(name: str, studies: str, option: str) -> tuple[StudyPlan, dict[str, Any]]:
     """A study's plan and its study.json, by name or by path. Raises StudyError, naming `option`."""
-    folder = Path(name).expanduser()
+    folder, everything = user_path(option, name), user_path("--studies", studies)
     if not (folder / "study.json").is_file():
-        folder = Path(studies).expanduser() / name
+        folder = everything / name
     path = folder.resolve() / "study.json"
     if not path.is_file():
-        known = sorted(entry.parent.name for entry in Path(studies).expanduser().glob("*/study.json"))
+        known = sorted(entry.parent.name for entry in everything.glob("*/study.json"))
         raise StudyError(
             f"{option} {name}: no study.json in {path.parent}; "
             f"studies in {studies}: {', '.join(known) or 'none'}"

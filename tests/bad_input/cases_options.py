@@ -25,12 +25,39 @@ NAMES = cases_of(
     ("another folder", "--name ../x", "--name", {"fast": True}),
     ("empty", ("--name", ""), "--name"),
 )
+
+
+def _with_data(option: str, value: str) -> tuple[str, ...]:
+    """An option's value as one word, and a data set that is read where the option says where it is."""
+    return (*(("--dataset", "folder") if option == "--data-root" else ()), f"{option}={value}")
+
+
+_PATHS = (
+    *("--data-root", "--cache", "--studies", "--storage", "--weights", "--space", "--resume", "--reuse"),
+)
 PATHS = cases_of(
     "paths",
     "study",
     ("no such study", "status nosuch", "nosuch", {"fast": True}),
     ("a study that is a file", "status s", "s", {"prepare": made.file("studies/s", "x"), "fast": True}),
-)
+    ("a study in a home that is not", "status ~nosuch/s", "STUDY ~nosuch/s: ~nosuch is no home"),
+    ("studies in a home that is not", "status s --studies ~nosuch/s", "--studies ~nosuch/s", {"fast": True}),
+    ("an empty study", ("status", ""), "STUDY '': an empty path", {"fast": True}),
+) + [
+    case
+    for option in _PATHS
+    for case in cases_of(
+        "paths",
+        RUN,
+        (
+            f"{option} in a home that is not",
+            _with_data(option, "~nosuch/x"),
+            f"{option} ~nosuch/x: ~nosuch is",
+        ),
+        (f"{option} empty", _with_data(option, ""), f"{option} '': an empty path", {"fast": True}),
+        (f"{option} too long", _with_data(option, "x" * 300), f"{option} xxx"),
+    )
+]
 NUMBERS = cases_of(
     "numbers",
     RUN,
