@@ -1,10 +1,12 @@
-"""Standard input as a sign of life: it closes when the process at its other end has ended, however that was.
+"""What tells a process to stop: signals, and standard input, which closes when the process at its other end
+has ended, however that was.
 
 Nothing but the standard library is imported here (study/remote/relay.py says why).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -14,12 +16,19 @@ from collections.abc import Callable
 STOP_AT_EOF = "DCREID_STOP_AT_EOF"
 
 
+def stopping_signals() -> list[signal.Signals]:
+    """Signals at which a study stops in good order; SIGHUP (no terminal any more) unless nohup ignores it."""
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
+    return [signal.SIGINT, signal.SIGTERM, *hangup]
+
+
 def when_input_ends(then: Callable[[], object]) -> None:
     """Calls `then`, on a thread of its own, once standard input is closed; what comes before is dropped."""
 
     def wait() -> None:
-        while os.read(0, 4096):
-            pass
+        with contextlib.suppress(OSError):  # of a terminal that is gone
+            while os.read(0, 4096):
+                pass
         then()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
@@ -18,13 +19,14 @@ from dcreid.config import ConfigError
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.network.backbone import BackboneError, build_backbone
+from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
 from study.command.resolve import command_line, overrides, resolve, settings_left_out
 from study.decide.session import Session
 from study.errors import OptionError, StorageError, StudyError
 from study.plan import StudyPlan
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
-from study.record.ledger import Ledger
+from study.record.ledger import Ledger, TrialRecord
 from study.record.results import write_results
 from study.record.storage import Storage
 from study.search.build import open_optuna_study
@@ -38,7 +40,8 @@ _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell give
 
 def run(given: argparse.Namespace, argv: Sequence[str]) -> int:
     """The command: 0 = complete, 1 = trials are missing, 2 = wrong options or data, 130 = stopped."""
-    console = Console(file=sys.stdout, highlight=False, markup=False)
+    output, errors = Output(sys.stdout), Output(sys.stderr)
+    console = Console(file=cast("IO[str]", output), highlight=False, markup=False)
     try:
         if given.address is not None and given.address.startswith("ray://"):
             from study.remote.client import run_there
@@ -48,15 +51,16 @@ def run(given: argparse.Namespace, argv: Sequence[str]) -> int:
         if given.dry_run:
             dry_run(prepared, console)
             return 0
+        output.kept = errors.kept = prepared.plan.folder / CONSOLE_LOG
         outcome = drive(prepared, console)
     except (OptionError, ConfigError, DataError, BackboneError, StudyError, StorageError) as error:
-        print(f"study/run.py: error: {error}", file=sys.stderr)
+        print(f"study/run.py: error: {error}", file=errors)
         return 2
     except OSError as error:
-        print(f"study/run.py: error: {error}", file=sys.stderr)
+        print(f"study/run.py: error: {error}", file=errors)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command again goes on", file=sys.stderr)
+        print("stopped; the same command again goes on", file=errors)
         return _INTERRUPTED
     if outcome.interrupted:
         return _INTERRUPTED
@@ -136,7 +140,8 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
         session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
-        _print_start(session, prepared, console)
+        taken = session.queue.take_over()
+        session.aside("the display", _print_start, session, taken, prepared, console)
         try:
             if not session.queue.complete:
                 if plan.storage is not None:
@@ -148,15 +153,17 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         finally:
             with contextlib.suppress(OSError):  # a full disk is reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
-                write_results(plan.folder, ledger, plan.objective)
+            session.aside("the results table", write_results, plan.folder, ledger, plan.objective)
             ledger.close()
-        summary(session, console)
+        session.aside("the summary", summary, session, console)
         if session.error is not None:
             raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
     return Outcome(session.queue.complete, session.interrupted)
 
 
-def _print_start(session: Session, prepared: Prepared, console: Console) -> None:
+def _print_start(
+    session: Session, taken: Sequence[TrialRecord], prepared: Prepared, console: Console
+) -> None:
     data, ledger = prepared.data, session.ledger
     test = "no labelled test split" if data.test is None else f"{len(data.query):,} queries, {data.protocol}"
     console.print(f"study {prepared.plan.name} in {prepared.plan.folder}", soft_wrap=True)
@@ -176,7 +183,6 @@ def _print_start(session: Session, prepared: Prepared, console: Console) -> None
             style="yellow",
             soft_wrap=True,
         )
-    taken = session.queue.take_over()
     for note in session.queue.known.library.notes:
         console.print(note, soft_wrap=True)
     for trial in taken:
@@ -190,7 +196,10 @@ def _warnings_on(console: Console) -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.print(record.getMessage(), style="yellow", soft_wrap=True)
+            try:
+                console.print(record.getMessage(), style="yellow", soft_wrap=True)
+            except Exception:  # it is logged wherever something happens: nothing of it may end that
+                self.handleError(record)
 
     log, handler = logging.getLogger("dcreid"), Handler(logging.WARNING)
     log.addHandler(handler)

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
+from study.aside import DRIVER_LOG, Aside
 from study.decide.queue import NothingLeft, Queue
 from study.job import Job
 from study.plan import StudyPlan
@@ -76,9 +77,10 @@ class Session:
         self.error: BaseException | None = None  # of the driver itself, which stopped the session
         self.began = time.time()
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
+        self.aside = Aside(plan.folder / DRIVER_LOG)
         self._end_what_is_over()
         self.queue = Queue(plan, data.fingerprint(), ledger, optuna_study)
-        self.queue.on_taken_over = lambda trial: self.on_change("taken over", trial)
+        self.queue.on_taken_over = lambda trial: self._tell("taken over", trial)
 
     def _end_what_is_over(self) -> None:
         """A crash may have come between the last step of a trial and its end."""
@@ -113,7 +115,7 @@ class Session:
         if running is not None:
             running.started, running.heard = time.time(), time.monotonic()
             self.ledger.append("start", trial=running.number, gpus=self.gpus_per_trial)
-            self.on_change("started", self.ledger.trials[running.number])
+            self._tell("started", self.ledger.trials[running.number])
 
     def hear(self, tune_id: str, row: Row) -> bool:
         """Records a report and decides on it; returns whether the trial goes on."""
@@ -142,7 +144,7 @@ class Session:
         if running is not None:
             self.ledger.append("retry", trial=running.number, reason=running.hung or reason)
             running.hung = None
-            self.on_change("retried", self.ledger.trials[running.number])
+            self._tell("retried", self.ledger.trials[running.number])
 
     def failed(self, tune_id: str, reason: str) -> None:
         """Tune has given a trial up. What fails while the session is stopping is resumed by the next."""
@@ -159,12 +161,15 @@ class Session:
         """No new trials; those under way stop at their next merge step."""
         if self.stopping is None:
             self.stopping = why
-            self.on_change("stopping", None)
+            self._tell("stopping", None)
 
     @property
     def idle(self) -> bool:
         """Whether a session that is stopping has nothing under way any more."""
         return self.stopping is not None and not any(trial.started for trial in self.running.values())
+
+    def _tell(self, event: str, trial: TrialRecord | None) -> None:
+        self.aside("the display", self.on_change, event, trial)
 
     # --- decide
 
@@ -216,7 +221,7 @@ class Session:
 
     def _record_step(self, trial: TrialRecord, row: Row) -> None:
         self.ledger.append("step", trial=trial.number, row=row)
-        self.on_change("step", trial)
+        self._tell("step", trial)
 
     def _record_end(self, tune_id: str, ending: Ending) -> None:
         running = self.running.pop(tune_id)
@@ -228,7 +233,7 @@ class Session:
         self.ledger.append_all(*step, ("end", end))
         self.queue.latest.append(trial)
         self._with_optuna(lambda study: study.tell(trial))
-        self.on_change(ending.state, trial)
+        self._tell(ending.state, trial)
 
     def _value(self, trial: TrialRecord, ending: Ending) -> float | None:
         """The objective with which a trial ends."""

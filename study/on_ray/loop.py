@@ -17,6 +17,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from study.aside import DRIVER_LOG
 from study.decide.session import Session
 from study.errors import StudyError, first_line
 from study.on_ray.hangs import Watchdog
@@ -26,11 +27,10 @@ from study.plan import StudyPlan
 from study.record.results import write_results
 from study.show.console import Display
 from study.source import PACKAGES, REPOSITORY
+from study.stdin import stopping_signals
 from study.worker.trainable import run_trial
 
 _TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
-
-_LOG = Path("ray", "driver.log")  # what Ray prints, in the study's folder
 
 Trainable: TypeAlias = Callable[[dict[str, Any]], None]
 
@@ -53,7 +53,7 @@ def run_session(session: Session, display: Display, trainable: Trainable = run_t
     folder = session.plan.folder
     started_here = not ray.is_initialized()
     _quiet_ray()
-    with _inside(folder), _signals(session) as watch_signals, display, _ray_output(folder / _LOG):
+    with _inside(folder), _signals(session) as watch_signals, display, _ray_output(folder / DRIVER_LOG):
         try:
             _connect(session.plan)
             watch_signals()  # Ray has put its own handler of SIGTERM in place
@@ -63,7 +63,7 @@ def run_session(session: Session, display: Display, trainable: Trainable = run_t
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
             raise StudyError(
-                f"Ray gave up: {first} (see {folder / _LOG}); the same command goes on"
+                f"Ray gave up: {first} (see {folder / DRIVER_LOG}); the same command goes on"
             ) from None
         finally:
             if started_here:
@@ -112,14 +112,15 @@ def _connect(plan: StudyPlan) -> None:
         if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
             os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
     try:
-        ray.init(
-            address=plan.address or "local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-            **remote,
-        )
+        with _without_hangup():
+            ray.init(
+                address=plan.address or "local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+                **remote,
+            )
     except ConnectionError as error:
         raise StudyError(f"--address {plan.address}: no Ray cluster there ({error})") from None
     except ray.exceptions.AuthenticationError:
@@ -127,6 +128,16 @@ def _connect(plan: StudyPlan) -> None:
             f"--address {plan.address}: the cluster wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
             "or ~/.ray/auth_token as on its head"
         ) from None
+
+
+@contextmanager
+def _without_hangup() -> Iterator[None]:
+    """Processes that Ray starts here do not hear of a lost terminal: its SIGHUP is the driver's to answer."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_cluster(session: Session) -> Nodes | None:
@@ -147,17 +158,24 @@ def _check_cluster(session: Session) -> Nodes | None:
 
 
 def _callback(session: Session, display: Display, nodes: Nodes | None) -> SessionCallback:
-    """Passes on starts and crashes, and at each turn sees to the display, the table, hangs and nodes."""
-    results, watchdog = ResultsWriter(session), Watchdog(session)
+    """Passes on starts and crashes, and at each turn sees to the display, the table, hangs and nodes.
+
+    None of these can end the study.
+    """
+    results, watchdog, aside = ResultsWriter(session), Watchdog(session), session.aside
 
     def each_turn(trials: list[Trial]) -> None:
-        display.poll()
-        results.poll()
-        watchdog.poll(trials)
+        aside("the display", display.poll)
+        aside("the results table", results.poll)
+        aside("the search for workers that hang", watchdog.poll, trials)
         if nodes is not None:
-            nodes.poll()
+            aside("the look at the nodes", nodes.poll)
 
-    return SessionCallback(session, each_turn, nodes.suspect if nodes is not None else lambda: None)
+    def on_crash() -> None:
+        if nodes is not None:
+            aside("the look at the nodes", nodes.suspect)
+
+    return SessionCallback(session, each_turn, on_crash)
 
 
 def _tuner(session: Session, trainable: Trainable, callback: SessionCallback) -> tune.Tuner:
@@ -208,9 +226,10 @@ class ResultsWriter:
 
 @contextmanager
 def _signals(session: Session) -> Iterator[Callable[[], None]]:
-    """Ctrl-C and SIGTERM (Slurm, Kubernetes) end the session at once; trials go on from their checkpoints.
+    """Ctrl-C, SIGTERM (Slurm, Kubernetes) and SIGHUP (a terminal that is gone) end the session at once.
 
-    Tune leaves its loop at SIGUSR1, which is sent to it here. A second Ctrl-C does not wait for Ray.
+    Trials go on from their checkpoints. Tune leaves its loop at SIGUSR1, which is sent to it here. A second
+    signal does not wait for Ray.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -225,10 +244,11 @@ def _signals(session: Session) -> Iterator[Callable[[], None]]:
             os.kill(os.getpid(), signal.SIGUSR1)
 
     def watch() -> None:
-        signal.signal(signal.SIGINT, handle)
-        signal.signal(signal.SIGTERM, handle)
+        for number in stopping:
+            signal.signal(number, handle)
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    stopping = stopping_signals()
+    before = {number: signal.getsignal(number) for number in (*stopping, signal.SIGUSR1)}
     watch()
     try:
         yield watch

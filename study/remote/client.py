@@ -13,6 +13,7 @@ import logging
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from study.aside import Output
 from study.errors import StudyError, first_line
 from study.private import HEAD_RESOURCE
 from study.remote.relay import Relay
 from study.source import PACKAGES, REPOSITORY
+from study.stdin import stopping_signals
 
 SCHEME = "ray://"
 _PORT = 10001  # of Ray Client's server
@@ -85,7 +88,7 @@ def _watch(argv: Sequence[str]) -> int:
     """Starts the driver and follows it to its end. Raises KeyboardInterrupt when asked to stop twice."""
     on_head = ray.remote(Relay).options(num_cpus=0, resources={HEAD_RESOURCE: 0.001})
     driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
-    status = None
+    status, output = None, Output(sys.stdout)
     with _signals() as asked:
         passed_on = 0
         while status is None:
@@ -95,15 +98,15 @@ def _watch(argv: Sequence[str]) -> int:
                     raise KeyboardInterrupt
                 ray.get(driver.stop.remote())
             text, status = ray.get(driver.news.remote())
-            print(text, end="", flush=True)
+            print(text, end="", file=output, flush=True)
     return int(status)
 
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collects Ctrl-C and SIGTERM: they must not cut a message to the cluster in two."""
+    """Collects Ctrl-C, SIGTERM and SIGHUP: they must not cut a message to the cluster in two."""
     asked: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in stopping_signals()}
     for number in before:
         signal.signal(number, lambda number, frame: asked.append(number))
     try:

@@ -21,7 +21,10 @@ _ENDS = ("complete", "pruned", "diverged", "failed")
 
 
 class Display:
-    """Shows a session. Use as a context manager; `poll` is called often and draws rarely."""
+    """Shows a session. Use as a context manager; `poll` is called often and draws rarely.
+
+    A terminal that is gone gets no table any more: lines are written instead, to what stands in its place.
+    """
 
     def __init__(self, session: Session, console: Console):
         self.session, self.console = session, console
@@ -39,15 +42,18 @@ class Display:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start(refresh=True)
+            self.session.aside("the display", self._live.start, True)
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._live is not None:
-            self._live.stop()
+            self.session.aside("the display", self._live.stop)
 
     def poll(self) -> None:
         """Redraws the table if it is time; without a terminal, writes a line now and then."""
+        if self._live is not None and not self.console.is_terminal:
+            self._live.stop()
+            self._live, self.console.no_color = None, True
         now = time.time()
         if now - self._drawn < (_REDRAW if self._live is not None else _LINE_EVERY):
             return

@@ -63,6 +63,34 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "aside",
+        "study/aside.py",
+        "tests/study/test_aside.py::test_what_fails_is_said_once_with_its_traceback_in_a_file",
+        (
+            "said every time",
+            "if (what, type(error)) not in self._told:",
+            "if (what, error) not in self._told:",
+        ),
+        (
+            "what a closed pipe did not take is lost",
+            "if not self.lost:",
+            "if self.lost:",
+            "tests/study/test_aside.py::test_what_a_closed_pipe_does_not_take_goes_to_a_file",
+        ),
+    ),
+    *of(
+        "aside",
+        "study/stdin.py",
+        "tests/study/on_ray/test_loop.py::test_a_hangup_stops_the_session_unless_nohup_ignores_it",
+        ("nohup does not help", "is signal.SIG_IGN else", "is None else"),
+    ),
+    *of(
+        "aside",
+        "study/show/console.py",
+        "tests/study/show/test_console.py::test_a_terminal_that_is_gone_gets_lines_instead_of_a_table",
+        ("a table for a terminal that is gone", "not self.console.is_terminal:", "not self.console.file:"),
+    ),
+    *of(
         "searcher",
         "study/on_ray/hooks.py",
         "tests/study/on_ray/test_hooks.py",
@@ -147,8 +175,8 @@ STUDY: list[Mutant] = [
         ("the table is written at every turn", "if ended != self._ended:", "if ended >= 0:"),
         (
             "a crash makes no node suspect",
-            "nodes.suspect if nodes is not None else",
-            "nodes.poll if nodes is not None else",
+            'aside("the look at the nodes", nodes.suspect)',
+            'aside("the look at the nodes", nodes.poll)',
         ),
     ),
     *of(

@@ -36,3 +36,13 @@ def test_the_end_of_standard_input(asked: bool, seconds: str, status: int):
     process.stdin.close()
     assert process.wait(timeout=50) == status
     process.stdout.close()
+
+
+def test_standard_input_that_cannot_be_read_has_ended():
+    process = subprocess.run(
+        ["bash", "-c", 'exec "$0" -c "$1" <&-', sys.executable, PROGRAM],
+        env=os.environ | {"SECONDS": "60", STOP_AT_EOF: "yes"},
+        capture_output=True,
+        timeout=50,
+    )
+    assert process.returncode == -signal.SIGTERM

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from study.errors import OptionError
-from study.on_ray.loop import ResultsWriter, _callback, _check_cluster
+from study.on_ray.loop import ResultsWriter, _callback, _check_cluster, _signals, _without_hangup
 
 
 def test_gpu_hours_where_trials_get_no_gpu_are_refused(plan_of, open_session, monkeypatch):
@@ -43,3 +47,43 @@ def test_one_turn_looks_at_everything(plan_of, open_session):
     assert looked == ["display", "nodes"]
     callback.on_trial_error(1, [], SimpleNamespace(trial_id="t1", pickled_error_file=None))
     assert looked[2:] == ["suspected"] and session.error is None
+
+
+def test_what_only_watches_does_not_end_the_study(plan_of, open_session, caplog):
+    session, looked = open_session(plan_of("--samples", "1")), []
+
+    def broken():
+        looked.append("broken")
+        raise OSError("no terminal")
+
+    nodes = SimpleNamespace(poll=lambda: looked.append("nodes"), suspect=broken)
+    callback = _callback(session, SimpleNamespace(poll=broken), nodes)
+    for _ in range(2):
+        callback.on_step_end(1, [])
+        callback.on_trial_recover(1, [], SimpleNamespace(trial_id="t1", pickled_error_file=None))
+    assert looked == ["broken", "nodes", "broken"] * 2
+    assert session.error is None and session.stopping is None
+    said = [line.split("; ")[0] for line in caplog.messages]
+    assert said == ["the display: OSError: no terminal", "the look at the nodes: OSError: no terminal"]
+    assert (session.plan.folder / "ray" / "driver.log").read_text().count("OSError: no terminal") == 2
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_hangup_stops_the_session_unless_nohup_ignores_it(plan_of, open_session, ignored):
+    session = open_session(plan_of("--samples", "1"))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with _signals(session):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (session.interrupted, session.stopping) == ((False, None) if ignored else (True, "signal SIGHUP"))
+
+
+def test_what_ray_starts_here_does_not_hear_of_a_hangup():
+    asked = "import signal; print(signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    with _without_hangup():
+        inside = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    assert inside.stdout == "True\n"
+    assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ import pytest
 from kills import events
 from ray_nodes import Cluster, descendants, until
 
-from study.remote.client import _without_address
+from study.remote.client import _signals, _without_address
 from study.run import main
 
 RUN = str(Path(__file__).resolve().parents[3] / "study" / "run.py")
@@ -38,6 +39,17 @@ def test_an_address_where_nothing_listens_is_refused(capsys: pytest.CaptureFixtu
         address = f"ray://127.0.0.1:{taken.getsockname()[1]}"
         assert main(["--address", address]) == 2
     assert re.search(f"error: --address {address}: Ray Client's server does not", capsys.readouterr().err)
+
+
+def test_a_lost_terminal_is_passed_on_like_ctrl_c():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with _signals() as asked:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == [signal.SIGHUP, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 # --- on a cluster

@@ -73,3 +73,24 @@ def test_a_pipe_gets_a_line_now_and_then(halfway):
     display.poll()
     (line,) = text(console).splitlines()
     assert "/6 done" in line and "running: trial" in line and "\x1b" not in line
+
+
+def test_a_terminal_that_is_gone_gets_lines_instead_of_a_table(halfway):
+    console = screen(120, terminal=True)
+    with Display(halfway, console) as display:
+        assert display._live is not None
+        console._force_terminal = False  # what `Output.isatty` then says
+        before = len(text(console))
+        display._drawn = 0.0
+        display.poll()
+        assert display._live is None and console.no_color
+        assert "running: trial 4 step 0/5; " in text(console)[before:] and text(console).endswith("\n")
+
+
+def test_a_display_that_is_broken_does_not_end_the_session(plan_of, open_session, fake_tune, caplog):
+    session = open_session(plan_of("--samples", "2"))
+    with Display(session, screen(80)) as display:
+        display._end_of = None
+        fake_tune(session).run()
+    assert session.error is None and session.queue.complete
+    assert [line for line in caplog.messages if line.startswith("the display: TypeError")]
