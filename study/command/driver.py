@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import logging
 import os
+import secrets
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -138,7 +140,14 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
             console.print(note, style="yellow", soft_wrap=True)
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
-        ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
+        ledger.append(
+            "session",
+            command=prepared.command,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            token=secrets.token_hex(8),
+            forced=plan.force,
+        )
         session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
         taken = session.queue.take_over()
         session.aside("the display", _print_start, session, taken, prepared, console)
@@ -151,7 +160,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
 
                 run_session(session, Display(session, console))
         finally:
-            with contextlib.suppress(OSError):  # a full disk is reported below
+            with contextlib.suppress(OSError, StudyError):  # a full disk, another driver: reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
             session.aside("the results table", write_results, plan.folder, ledger, plan.objective)
             ledger.close()
@@ -176,13 +185,8 @@ def _print_start(
             style="yellow",
             soft_wrap=True,
         )
-    if ledger.damaged_lines:
-        console.print(
-            f"{ledger.path}: {ledger.damaged_lines} damaged line(s) passed over; "
-            "what they held is computed again",
-            style="yellow",
-            soft_wrap=True,
-        )
+    for problem in ledger.problems():
+        console.print(problem, style="yellow", soft_wrap=True)
     for note in session.queue.known.library.notes:
         console.print(note, soft_wrap=True)
     for trial in taken:

@@ -81,7 +81,8 @@ class Queue:
     @property
     def complete(self) -> bool:
         """Whether every trial that was asked for is finished."""
-        return self.done() >= self.target and not self.resumable
+        lost = any(trial.gaps for trial in self.ledger.trials.values())  # rows, to be computed again
+        return self.done() >= self.target and not self.resumable and not lost
 
     def outlook(self) -> str:
         """`32 done, 2 resumed, 16 new`"""

@@ -78,16 +78,26 @@ class Session:
         self.began = time.time()
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
         self.aside = Aside(plan.folder / DRIVER_LOG)
-        self._end_what_is_over()
+        self._settle()
         self.queue = Queue(plan, data.fingerprint(), ledger, optuna_study)
         self.queue.on_taken_over = lambda trial: self._tell("taken over", trial)
 
-    def _end_what_is_over(self) -> None:
-        """A crash may have come between the last step of a trial and its end."""
-        for trial in self.ledger.trials.values():
-            if trial.state == "running" and trial.last_step >= (trial.total_steps or 1):
-                value = trial.objective_value(self.plan.objective)
-                self.ledger.append("end", trial=trial.number, state="complete", value=value)
+    def _settle(self) -> None:
+        """Ends what is over, a crash having come before its end, and takes up what has lost rows."""
+        for trial in list(self.ledger.trials.values()):
+            if trial.gaps:
+                self.ledger.append(
+                    "again",
+                    trial=trial.number,
+                    reason=f"a row after merge step {trial.recorded} is damaged in the ledger",
+                    ends_as={"state": trial.state, "reason": trial.reason},
+                )
+            elif trial.state == "running" and trial.recorded == trial.last_step >= 0:
+                over = trial.last_step >= (trial.total_steps or 1)
+                end = trial.ends_as or ({"state": "complete"} if over else None)
+                if end is not None:
+                    value = self._value(trial, Ending(**end))
+                    self.ledger.append("end", trial=trial.number, value=value, after=trial.last_step, **end)
 
     # --- a turn of the loop: ask, start, hear, record, decide
 
@@ -114,8 +124,11 @@ class Session:
         running = self.running.get(tune_id)
         if running is not None:
             running.started, running.heard = time.time(), time.monotonic()
-            self.ledger.append("start", trial=running.number, gpus=self.gpus_per_trial)
-            self._tell("started", self.ledger.trials[running.number])
+            trial = self.ledger.trials[running.number]
+            self.ledger.append(
+                "start", trial=trial.number, gpus=self.gpus_per_trial, definition=trial.definition()
+            )
+            self._tell("started", trial)
 
     def hear(self, tune_id: str, row: Row) -> bool:
         """Records a report and decides on it; returns whether the trial goes on."""
@@ -180,9 +193,14 @@ class Session:
                 return Ending(state, str(row[state]))
         step, value = int(row["step"]), _measured(row)
         prune = value is not None and self._with_optuna(lambda study: study.report(trial, step, value))
-        if step >= row["total_steps"]:
+        known = trial.steps.keys() | {step}
+        missing = len(known) <= max(known)  # rows that a damaged ledger has lost, and that are reported next
+        if not missing and trial.ends_as is not None:
+            return Ending(**trial.ends_as, row=row)
+        if not missing and max(known) >= row["total_steps"]:
             return Ending("complete", row=row)
-        if prune and trial.origin == "search":  # the paper's own configuration always runs to its end
+        # The paper's own configuration always runs to its end.
+        if prune and step == max(known) and trial.origin == "search":
             return Ending("pruned", f"by {self.plan.pruner} after merge step {step}", row)
         return None
 
@@ -202,7 +220,7 @@ class Session:
             fingerprint=self.queue.fingerprint,
             cache=self.plan.cache,
             storage=self.plan.trial_storage(trial.number),
-            recorded=trial.last_step,
+            recorded=trial.recorded,
             stages=self.plan.stage_storage,
             shared_stages=self.queue.sharing.stages(Config.from_dict(trial.config)),
             hang_timeout=self.plan.hang_timeout,
@@ -228,9 +246,12 @@ class Session:
         trial = self.ledger.trials[running.number]
         end = {"trial": trial.number, "state": ending.state, "reason": ending.reason}
         if ending.state in FINISHED:
-            end["value"] = self._value(trial, ending)
-        step = [] if ending.row is None else [("step", {"trial": trial.number, "row": ending.row})]
-        self.ledger.append_all(*step, ("end", end))
+            end |= {"value": self._value(trial, ending), "after": _last_step(trial, ending)}
+        events = [("end", end)]
+        if ending.row is not None:  # which says how it ends as well: one of the two lines may be damaged
+            ends_as = {"state": ending.state, "reason": ending.reason}
+            events.insert(0, ("step", {"trial": trial.number, "row": ending.row, "ends_as": ends_as}))
+        self.ledger.append_all(*events)
         self.queue.latest.append(trial)
         self._with_optuna(lambda study: study.tell(trial))
         self._tell(ending.state, trial)
@@ -250,6 +271,10 @@ class Session:
         except Exception as error:
             _log.warning("Optuna's storage: %s: %s; the ledger has it", type(error).__name__, error)
             return None
+
+
+def _last_step(trial: TrialRecord, ending: Ending) -> int:
+    return max(trial.last_step, -1 if ending.row is None else int(ending.row["step"]))
 
 
 def _measured(row: Row) -> float | None:

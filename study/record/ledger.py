@@ -2,8 +2,12 @@
 
 Optuna's study, the results table and what the console shows are made from it. Four events make a trial:
 `trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` record
-crashes and warnings on the way, and `again` takes a trial up that had ended. A line that was cut by a
-crash is passed over; all others count.
+crashes and warnings on the way, and `again` takes a trial up that had ended.
+
+Every line has a checksum and the number of its session. A line that a crash has cut, or a disk has
+damaged, is passed over, and so is one of a driver that went on after another had taken its place; all
+others count, and what is missing is computed again. There is one writer: it holds a lock on the file,
+and looks before each line whether the file is as it has left it.
 Every `session` carries the schema's version (`study/record/schema.py`). Configurations are completed as they
 are read: fields that they did not have yet get their defaults.
 """
@@ -11,7 +15,7 @@ are read: fields that they did not have yet get their defaults.
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import math
 import os
 import time
@@ -21,12 +25,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dcreid.config import completed
+from study.errors import StudyError
+from study.record.lines import DamagedLine, read_line, sealed
 from study.record.schema import SCHEMA, check_schema
+
+try:
+    import fcntl
+except ImportError:  # Windows: a lock beside the ledger has to do
+    fcntl = None  # type: ignore[assignment]
 
 # A training that diverges is a result of its configuration; a failure is one of the machine or the code.
 FINISHED = ("complete", "pruned", "diverged")
 # What a training that diverged is worth: there is no network left to rank anybody with.
 DIVERGED_VALUE = 0.0
+_OF_TRIALS = ("start", "step", "end", "retry", "note", "again")
+_DEFINITION = ("number", "config", "digest", "origin", "params", "distributions")
 
 
 @dataclass
@@ -53,6 +66,9 @@ class TrialRecord:
     notes: list[str] = field(default_factory=list)  # warnings of its worker
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: float | None = None
+    ended_after: int | None = None  # the merge step that was its last
+    # State and reason of an end whose line is missing, or that waits for rows that are.
+    ends_as: dict[str, Any] | None = None
 
     @property
     def seed(self) -> int:
@@ -65,9 +81,24 @@ class TrialRecord:
         return max(self.steps, default=-1)
 
     @property
+    def recorded(self) -> int:
+        """Newest merge step up to which no row is missing; -1 = not even the untrained network's."""
+        return next(step for step in itertools.count() if step not in self.steps) - 1
+
+    @property
+    def gaps(self) -> bool:
+        """Whether rows are missing of a trial that has finished: their lines are damaged."""
+        last = self.total_steps or 0 if self.state == "complete" else self.last_step
+        return self.state in FINISHED and self.recorded < max(last, self.ended_after or -1)
+
+    @property
     def total_steps(self) -> int | None:
         """Merge steps the trial has when it is complete; None before its first report."""
         return next((row["total_steps"] for row in self.steps.values()), None)
+
+    def definition(self) -> dict[str, Any]:
+        """What makes it this trial; repeated where it starts, for when its own line is damaged."""
+        return {name: getattr(self, name) for name in (*_DEFINITION, "labels", "created")}
 
     @property
     def measured(self) -> bool:
@@ -116,22 +147,25 @@ class Ledger:
     """Events in memory and on disk; `append` returns when they are on disk.
 
     read_only: for looking at a study, also while its driver writes. Raises StudyError for a ledger of a
-    newer schema.
+    newer schema, one that another driver holds, or what is no file.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False):
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
-        self.damaged_lines = 0
-        self._size = 0  # bytes of the whole lines read
+        self.damage: list[str] = []  # lines that are passed over: which, and why
+        self._size = 0  # bytes that count as read
+        self._lines = 0
+        self._sealed = False  # whether lines of the session that is read have checksums
+        self._numbers: set[int] = set()  # of trials that any line speaks of
+        if path.exists() and not path.is_file():
+            raise StudyError(f"{path}: not a file; put the study's ledger there")
+        self._file: BinaryIO | None = None if read_only else _opened(path)
         cut = self.refresh()
-        self._file: BinaryIO | None = None
-        if not read_only:
-            self._file = path.open("ab", buffering=0)
-            if cut:  # the driver died in the middle of it
-                self.damaged_lines += 1
-                self._file.write(b"\n")
+        if cut and self._file is not None:  # the driver died in the middle of it
+            self._file.write(b"\n")
+            self.refresh()
 
     def refresh(self) -> bool:
         """Reads the lines that a driver has added since; returns whether the last is not whole (yet)."""
@@ -142,20 +176,25 @@ class Ledger:
             lines = file.read().split(b"\n")
         cut = lines.pop()
         for line in lines:
-            self._read(line)
             self._size += len(line) + 1
+            self._lines += 1
+            self._read(line)
         return bool(cut)
 
     def append(self, event: str, **content: Any) -> None:
-        """Writes one event and applies it. Raises OSError where the disk refuses."""
+        """Writes one event and applies it. Raises OSError where the disk refuses.
+
+        Raises StudyError where this driver is not the only one (any more).
+        """
         self.append_all((event, content))
 
     def append_all(self, *events: tuple[str, dict[str, Any]]) -> None:
         """Writes events that belong together in one go: after a crash all of them are there, or none."""
         if self._file is None:
             raise ValueError(f"{self.path} was opened for reading")
-        entries = [_plain(_stamped(event) | content) for event, content in events]
-        text = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+        self.check_alone()
+        entries = [self._stamped(event) | content for event, content in events]
+        text = b"".join(map(sealed, entries))
         written = 0
         try:
             while written < len(text):
@@ -164,10 +203,47 @@ class Ledger:
         except OSError:
             if written:  # cut by a full disk: keep it apart from the next
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self._file.fileno(), os.fstat(self._file.fileno()).st_size - written)
+                    os.ftruncate(self._file.fileno(), self._size)
             raise
-        for entry in entries:
-            self._apply(entry)
+        self.refresh()
+
+    def check_alone(self) -> None:
+        """Raises StudyError where somebody else has written to the ledger, or put another in its place.
+
+        Locks do not hold everywhere (other machines, network file systems): before anything is written
+        the file must be as this driver has left it.
+        """
+        if self._file is None:
+            return
+        try:
+            with self.path.open("rb") as there:  # opened anew: network file systems then look at the server
+                now, mine = os.fstat(there.fileno()), os.fstat(self._file.fileno())
+        except FileNotFoundError:
+            raise StudyError(
+                f"{self.path} is gone: moved or removed under this driver, which stops"
+            ) from None
+        if (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino):
+            raise StudyError(f"{self.path} is another file than before: this driver stops")
+        if now.st_size != self._size:
+            raise StudyError(
+                f"{self.path}: another driver has written to it{self._by_whom()}; this one stops, and leaves "
+                "the study to that"
+            )
+
+    def _by_whom(self) -> str:
+        other = Ledger(self.path, read_only=True)
+        last = other.sessions[-1] if len(other.sessions) > len(self.sessions) else {}
+        return f" (process {last['pid']} on {last['host']})" if {"pid", "host"} <= last.keys() else ""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the file, in words."""
+        if not self.damage:
+            return []
+        more = f" and {len(self.damage) - 3} more" if len(self.damage) > 3 else ""
+        return [
+            f"{self.path}: passed over {', '.join(self.damage[:3])}{more}; what is missing for it is "
+            "computed again when the study goes on"
+        ]
 
     def close(self) -> None:
         """Closes the file; the trials stay readable."""
@@ -175,41 +251,71 @@ class Ledger:
             self._file.close()
 
     def next_number(self) -> int:
-        """The number of the next new trial."""
-        return max(self.trials, default=-1) + 1
+        """The number of the next new trial; one whose lines are damaged keeps its own."""
+        return max(self._numbers, default=-1) + 1
+
+    # --- reading
 
     def _read(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
-            self._apply(json.loads(line))
-        # Not JSON, or of a trial whose first line is damaged.
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.damaged_lines += 1
+            entry, self._sealed = read_line(line, sealed_ones=self._sealed and not _begins_old_session(line))
+            self._apply(entry)
+        except DamagedLine as reason:
+            self.damage.append(f"line {self._lines} ({reason})")
 
     def _apply(self, entry: dict[str, Any]) -> None:
         event = entry["event"]
         if event == "session":
-            check_schema(entry.get("schema", 1), self.path)
-            self.sessions.append(entry)
-        elif event == "session_end" and self.sessions:
+            self._begin(entry)
+        else:
+            self._check_session(entry)
+        if event == "session_end" and self.sessions:
             self.sessions[-1] |= {
                 "ended": entry["time"],
                 "why": entry.get("why"),
                 "complete": entry.get("complete", False),
             }
         elif event == "trial":
-            names = ("number", "config", "digest", "origin", "params", "distributions")
-            self.trials[entry["number"]] = TrialRecord(
-                **{name: entry[name] for name in names} | {"config": completed(entry["config"])},
-                labels=tuple(entry["labels"]),
-                created=entry["time"],
-                reused=entry.get("reused"),
-            )
-        elif event in ("start", "step", "end", "retry", "note", "again"):
+            self._define(entry, entry["time"])
+        elif event in _OF_TRIALS:
+            self._numbers.add(entry["trial"])
+            if entry["trial"] not in self.trials and "definition" in entry:  # its own line is damaged
+                self._define(entry["definition"], entry["definition"]["created"])
+            if entry["trial"] not in self.trials:
+                raise DamagedLine(f"of trial {entry['trial']}, whose own line is damaged")
             self._apply_to_trial(self.trials[entry["trial"]], event, entry)
         if self.sessions:
             self.sessions[-1]["last"] = entry["time"]  # a session that was killed has no end
+
+    def _begin(self, entry: dict[str, Any]) -> None:
+        check_schema(entry.get("schema", 1), self.path)
+        number = entry.get("session", len(self.sessions) + 1)
+        if number <= len(self.sessions):
+            raise DamagedLine(f"of a driver that had been replaced by that of session {len(self.sessions)}")
+        self._catch_up(number - 1, entry["time"])
+        self.sessions.append(entry)
+
+    def _check_session(self, entry: dict[str, Any]) -> None:
+        number = entry.get("session", len(self.sessions))
+        if number < len(self.sessions):
+            raise DamagedLine(f"of a driver that had been replaced by that of session {len(self.sessions)}")
+        self._catch_up(number, entry["time"])
+
+    def _catch_up(self, number: int, when: float) -> None:
+        """Sessions whose own lines are damaged."""
+        while len(self.sessions) < number:
+            self.sessions.append({"time": when, "last": when})
+
+    def _define(self, entry: dict[str, Any], created: float) -> None:
+        self._numbers.add(entry["number"])
+        self.trials[entry["number"]] = TrialRecord(
+            **{name: entry[name] for name in _DEFINITION} | {"config": completed(entry["config"])},
+            labels=tuple(entry["labels"]),
+            created=created,
+            reused=entry.get("reused"),
+        )
 
     def _apply_to_trial(self, trial: TrialRecord, event: str, entry: dict[str, Any]) -> None:
         if event == "start":
@@ -219,29 +325,43 @@ class Ledger:
             if entry["row"]["step"] not in trial.steps:  # a repeated step changes nothing
                 trial.steps[entry["row"]["step"]] = entry["row"]
                 trial.gpu_seconds += trial.gpus * row_seconds(entry["row"])
+            trial.ends_as = entry.get("ends_as", trial.ends_as)
         elif event == "retry":
             trial.retries.append(entry["reason"])
         elif event == "note":
             trial.notes.append(entry["text"])
         elif event == "again":
             trial.state, trial.reason, trial.value, trial.ended = "running", None, None, None
+            trial.reused, trial.ends_as = None, entry.get("ends_as")
             trial.notes.append(entry["reason"])
         else:
             trial.state, trial.reason = entry["state"], entry.get("reason")
             trial.value, trial.ended = entry.get("value"), entry["time"]
+            trial.ended_after, trial.ends_as = entry.get("after"), None
+
+    # --- writing
+
+    def _stamped(self, event: str) -> dict[str, Any]:
+        stamp = {"event": event, "time": time.time()}
+        if event != "session":
+            return stamp | {"session": len(self.sessions)}
+        return stamp | {"session": len(self.sessions) + 1, "schema": SCHEMA}
 
 
-def _stamped(event: str) -> dict[str, Any]:
-    stamp = {"event": event, "time": time.time()}
-    return stamp | {"schema": SCHEMA} if event == "session" else stamp
+def _opened(path: Path) -> BinaryIO:
+    """The file, for its one writer. Raises StudyError where another process of this machine has it."""
+    file = path.open("ab", buffering=0)
+    if fcntl is None:
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StudyError(f"{path} is being written by another driver; wait for it, or stop it") from None
+    except OSError:  # a file system without locks: `check_alone` has to do
+        pass
+    return file
 
 
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: it becomes null, as in the results table."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _begins_old_session(line: bytes) -> bool:
+    return line.startswith(b'{"event": "session", ')

@@ -71,7 +71,8 @@ def _column_types() -> dict[str, str]:
 
 
 def write_results(folder: Path, ledger: Ledger, objective: str) -> None:
-    """Projects the ledger into results.parquet, atomically."""
+    """Projects the ledger into results.parquet, atomically. Raises StudyError where it is another driver's."""
+    ledger.check_alone()
     table = results_table(folder.name, list(ledger.trials.values()), objective)
     if len(table):
         Storage(str(folder)).write("results.parquet", table.to_parquet())

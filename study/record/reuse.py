@@ -33,7 +33,10 @@ class Found:
         """The events of the ledger by which trial `number` comes to the same."""
         trial = self.trial
         value = trial.objective_value(objective)
-        end = {"trial": number, "state": trial.state, "reason": trial.reason, "value": value}
+        end = {
+            "trial": number, "state": trial.state, "reason": trial.reason, "value": value,
+            "after": trial.last_step,
+        }  # fmt: skip
         steps = [("step", {"trial": number, "row": trial.steps[step]}) for step in sorted(trial.steps)]
         return [*steps, ("end", end)]
 

@@ -49,6 +49,7 @@ def _heading(status: Status) -> Iterator[str]:
         yield f"driver: {status.driver}"
     else:
         yield f"driver: none is running; the study is {'complete' if view.queue.complete else 'not complete'}"
+    yield from status.ledger.problems()
 
 
 def _print_trials(view: StudyView, console: Console) -> None:

@@ -92,8 +92,8 @@ RECORDS: list[Mutant] = [
         ),
         (
             "sessions without a number",
-            'stamp | {"schema": SCHEMA} if event == "session" else stamp',
-            'stamp | {"schema": 1} if event == "session" else stamp',
+            'len(self.sessions) + 1, "schema": SCHEMA}',
+            'len(self.sessions) + 1, "schema": 1}',
         ),
     ),
     *of(

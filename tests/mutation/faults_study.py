@@ -105,7 +105,23 @@ STUDY: list[Mutant] = [
         "searcher",
         "study/decide/session.py",
         "tests/study/decide/test_session.py::test_of_two_bad_trials_the_draw_is_pruned_and_the_paper_goes_on",
-        ("the paper's configuration is pruned too", 'if prune and trial.origin == "search":', "if prune:"),
+        (
+            "the paper's configuration is pruned too",
+            'if prune and step == max(known) and trial.origin == "search":',
+            "if prune:",
+        ),
+        (
+            "a row that was missing ends nothing",
+            "if not missing and trial.ends_as is not None:",
+            "if missing and trial.ends_as is not None:",
+            "tests/study/decide/test_damaged_ledger.py",
+        ),
+        (
+            "the end of what was lost is forgotten",
+            'end = trial.ends_as or ({"state"',
+            'end = None or ({"state"',
+            "tests/study/decide/test_damaged_ledger.py",
+        ),
         (
             "the last step has no part in the value",
             "steps=trial.steps | new)",
@@ -120,8 +136,8 @@ STUDY: list[Mutant] = [
         ),
         (
             "the untrained network is not asked for",
-            "recorded=trial.last_step,",
-            "recorded=max(0, trial.last_step),",
+            "recorded=trial.recorded,",
+            "recorded=max(0, trial.recorded),",
             "tests/study/decide/test_session.py::test_a_trial_has_a_row_of_every_step_and_of_the_untrained_network",
         ),
     ),
@@ -346,7 +362,7 @@ STUDY: list[Mutant] = [
             'if entry["row"]["step"] not in trial.steps:',
             'if entry["row"]["step"] >= 0:',
         ),
-        ("a line's end is not read", "self._size += len(line) + 1", "self._size += len(line)"),
+        ("lines are counted in twos", "self._lines += 1", "self._lines += 2"),
         (
             "the worst so far for the best",
             "accumulate(curve.values(), max)",
@@ -361,13 +377,64 @@ STUDY: list[Mutant] = [
         ),
         (
             "half a line is left on a full disk",
-            "os.fstat(self._file.fileno()).st_size - written)",
-            "os.fstat(self._file.fileno()).st_size)",
+            "os.ftruncate(self._file.fileno(), self._size)",
+            "os.ftruncate(self._file.fileno(), self._size + written)",
+        ),
+        ("two writers", "        if now.st_size != self._size:", "        if now.st_size < self._size:"),
+        ("no lock", "fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB"),
+        (
+            "an exchanged ledger is written",
+            "(now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)",
+            "(now.st_dev, now.st_dev) != (mine.st_dev, mine.st_dev)",
+        ),
+        (
+            "lines of a replaced driver count",
+            "        if number < len(self.sessions):",
+            "        if number < 0:",
+        ),
+        (
+            "a replaced driver's session counts",
+            "        if number <= len(self.sessions):",
+            "        if number <= 0:",
+        ),
+        (
+            "the number of a lost trial is given again",
+            "return max(self._numbers, default=-1) + 1",
+            "return max(self.trials, default=-1) + 1",
+        ),
+        (
+            "single lines need no checksum",
+            "sealed_ones=self._sealed and not",
+            "sealed_ones=False and not",
+        ),
+        (
+            "rows that are missing do not matter",
+            "return self.state in FINISHED and self.recorded < max",
+            "return self.state in FINISHED and self.last_step < max",
+            "tests/study/decide/test_damaged_ledger.py",
+        ),
+        (
+            "a pruned trial's last row may be lost",
+            'trial.ended_after, trial.ends_as = entry.get("after"), None',
+            "trial.ended_after, trial.ends_as = None, None",
+            "tests/study/decide/test_damaged_ledger.py",
         ),
         (
             "work of others counts as spent",
             "return 0.0 if self.reused else",
             "return 0.0 if not self.steps else",
+        ),
+    ),
+    *of(
+        "ledger",
+        "study/record/lines.py",
+        "tests/study/record/test_ledger.py",
+        ("checksums are not compared", "zlib.crc32(match[1]) != int(match[2], 16)", "not match[1]"),
+        ("True is a number", "    if isinstance(value, bool):", "    if value is None:"),
+        (
+            "a row's measures are anything",
+            '_is(row.get(name), kind):\n            raise DamagedLine(f"{name} in its row is wrong',
+            '_is(name, str):\n            raise DamagedLine(f"{name} in its row is wrong',
         ),
     ),
     *of(

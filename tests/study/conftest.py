@@ -113,11 +113,15 @@ def plan_of(tmp_path: Path) -> Callable[..., StudyPlan]:
 
 @pytest.fixture
 def open_session(data: TrackletDataset) -> Callable[[StudyPlan], Session]:
-    """A session on the plan's folder: what the driver opens after its lock."""
+    """A session on the plan's folder: what the driver opens after its lock. One before it has died."""
+    opened: dict[Path, Ledger] = {}
 
     def make(plan: StudyPlan) -> Session:
         plan.folder.mkdir(parents=True, exist_ok=True)
-        ledger = Ledger(plan.folder / "ledger.jsonl")
+        path = plan.folder / "ledger.jsonl"
+        if path in opened:
+            opened[path].close()
+        ledger = opened[path] = Ledger(path)
         ledger.append("session", command="python study/run.py", pid=1, forced=plan.force)
         return Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ledgers import rewrite
 
 from dcreid.config import Config
 from study.__main__ import main
@@ -86,13 +87,12 @@ def test_the_objective_is_this_studys(plan_of, play, data, open_session):
 
 
 def test_what_another_pruner_ended_or_what_failed_is_not_taken_over(finished, plan_of, open_session):
-    path = finished.ledger.path
-    states = {"pruned": 0, "failed": 1}
-    lines = path.read_text().splitlines()
-    for state, number in states.items():
-        mark = f'"trial": {number}, "state": "complete"'
-        lines = [line.replace(mark, f'"trial": {number}, "state": "{state}"') for line in lines]
-    path.write_text("\n".join(lines) + "\n")
+    for state, number in {"pruned": 0, "failed": 1}.items():
+        mark = f'"trial": {number}, "state": '
+        rewrite(
+            finished.ledger.path,
+            lambda text, m=mark, s=state: text.replace(f'{m}"complete"', f'{m}"{s}"'),
+        )
     session = open_session(plan_of("--plan", "table1", "--reuse", "table1"))
     assert len(session.queue.take_over()) == len(finished.ledger.trials) - 2
 
@@ -164,8 +164,7 @@ def test_status_tells_what_was_taken_over(finished, plan_of, open_session, data,
 
 def test_a_given_run_takes_over_what_this_study_has_computed(plan_of, play, open_session):
     session = play(plan_of("--samples", "2", "--pruner", "none"))
-    path = session.ledger.path
-    path.write_text(path.read_text().replace('"origin": "paper"', '"origin": "search"'))
+    rewrite(session.ledger.path, lambda text: text.replace('"origin": "paper"', '"origin": "search"'))
     again = open_session(plan_of("--samples", "2", "--pruner", "none"))
     (paper,) = again.queue.take_over()
     assert paper.reused == "trial 0 of this study" and paper.steps == again.ledger.trials[0].steps

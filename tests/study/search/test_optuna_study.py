@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from ledgers import rewrite
 from optuna.trial import TrialState
 
 from study.search.optuna_study import journal
@@ -71,7 +72,7 @@ def test_a_ledger_ahead_of_the_storage(plan_of, play, options, open_session, mon
     monkeypatch.setattr(session.optuna, "report", lambda *_: False)
     monkeypatch.setattr(session.optuna, "tell", lambda *_: None)
     job = session.ask("t")
-    for step in range(1, 6):
+    for step in range(6):
         session.hear("t", {"step": step, "mAP": 0.1 * step, "total_steps": 5})
     assert job.trial == 0 and content(session)[0][0] == TrialState.RUNNING
     state, value, *_, curve = content(open_session(plan_of(*options)))[0]
@@ -104,12 +105,10 @@ def test_a_storage_that_says_something_else_is_made_again(plan_of, play, open_se
 def test_running_trials_of_other_parameters_are_made_again(plan_of, open_session, options, cut):
     (number,) = (n for n, t in cut.ledger.trials.items() if t.state == "running")
     cut.optuna.discard(cut.optuna.ask(999))  # behind it in the storage
-    path = cut.ledger.path
     drawn = cut.ledger.trials[number].params
     name = next(name for name, value in drawn.items() if isinstance(value, float))
-    path.write_text(
-        path.read_text().replace(f'"{name}": {drawn[name]!r}', f'"{name}": {drawn[name] * 0.99!r}')
-    )
+    before, after = f'"{name}": {drawn[name]!r}', f'"{name}": {drawn[name] * 0.99!r}'
+    rewrite(cut.ledger.path, lambda text: text.replace(before, after))
     again = open_session(plan_of(*options))
     assert content(again)[number][2] == again.ledger.trials[number].params != drawn
 

@@ -15,6 +15,7 @@ import pytest
 
 from study.__main__ import main
 from study.record.folder import describe, driver_of, locked, write_description
+from study.record.lines import sealed
 from study.show.status import Status, as_dict
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -126,15 +127,16 @@ def test_by_name_and_after_a_move(halfway, capsys, tmp_path):
 def test_reading_on_and_while_a_line_is_written(halfway):
     status = Status.read(str(halfway.plan.folder), "studies")
     before = as_dict(status)["trials"][3]["step"]
-    line = json.dumps({"event": "step", "time": 0, "trial": 3, "row": {"step": 3, "total_steps": 5}}) + "\n"
-    with halfway.ledger.path.open("a") as file:
+    row = {"step": 3, "total_steps": 5}
+    line = sealed({"event": "step", "time": 0, "session": 1, "trial": 3, "row": row})
+    with halfway.ledger.path.open("ab") as file:
         file.write(line[:30])
         file.flush()
         status.refresh()
         assert status.ledger.trials[3].last_step == before == 2
         file.write(line[30:])
     status.refresh()
-    assert status.ledger.trials[3].last_step == 3 and status.ledger.damaged_lines == 0
+    assert status.ledger.trials[3].last_step == 3 and not status.ledger.damage
 
 
 def test_nothing_is_written(halfway, capsys):
