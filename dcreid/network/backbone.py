@@ -121,4 +121,6 @@ def _feature_width(name: str, network: nn.Module, height: int, width: int) -> in
         raise BackboneError(
             f"backbone {name!r}: gives features of shape {tuple(output.shape)}, not a vector per frame"
         )
+    if not bool(output.isfinite().all()):
+        raise BackboneError(f"backbone {name!r}: its weights give features that are NaN or infinite")
     return int(output.shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def load_weights(network: nn.Module, path: Path, classifier: str) -> None:
         given = {f"features.{key}": value for key, value in given.items()}
     given = _without(classifier, given)
     _check_match(path, given, wanted)
+    _check_values(path, given, wanted)
     network.load_state_dict(given, strict=False)
 
 
@@ -49,11 +51,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise BackboneError(f"weights {path}: no such file (imagenet, none, or the path of a state dict)")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch says how to run what is in the file all the same: nobody should
         raise BackboneError(
-            f"weights {path}: not a PyTorch state dict ({type(error).__name__}: {error})"
-        ) from error
+            f"weights {path}: not a PyTorch state dict, or one that would run code when it is read; "
+            "make one with torch.save(network.state_dict(), FILE)"
+        ) from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
@@ -75,3 +79,25 @@ def _check_match(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, T
     found = [f"{len(keys)} keys {kind}: {', '.join(keys[:3])}" for kind, keys in problems.items() if keys]
     if found:
         raise BackboneError(f"weights {path}: do not fit this backbone; " + "; ".join(found))
+
+
+def _check_values(path: Path, given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Refuses what would be loaded and give NaN features, or none at all."""
+    for key, value in given.items():
+        wrong = _wrong_with(value, wanted[key].is_floating_point())
+        if wrong is None and key.endswith("running_var") and bool((value < 0).any()):
+            wrong = "holds negative variances"
+        if wrong is not None:
+            raise BackboneError(f"weights {path}: tensor {key} {wrong}; save the network's weights again")
+
+
+def _wrong_with(value: Tensor, real: bool) -> str | None:
+    if value.device.type == "meta":
+        return "has a shape and no values (a meta tensor)"
+    if value.layout != torch.strided or value.is_nested:
+        return f"is stored as {value.layout}, not as plain numbers"
+    if real and not value.is_floating_point():
+        return f"holds {value.dtype} values, not real numbers"
+    if real and not bool(value.float().isfinite().all()):
+        return "holds NaN or infinite values"
+    return None

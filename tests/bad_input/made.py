@@ -52,3 +52,36 @@ def described(change: Callable[[dict[str, Any]], object]) -> Make:
         path.write_text(json.dumps(content))
 
     return make
+
+
+# --- weights
+
+
+class Harmful:
+    """Unpickling it makes the file `harmed`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("harmed"),)
+
+
+def saved(content: object) -> Make:
+    """What torch.save makes of an object, in `w.pt`."""
+
+    def make(here: Path) -> None:
+        import torch  # here: most cases need none
+
+        torch.save(content, here / "w.pt")
+
+    return make
+
+
+def weights(change: Callable[[Any], Any]) -> Make:
+    """Weights of the embedded data's network in `w.pt`, the first tensor changed."""
+
+    def make(here: Path) -> None:
+        import torchvision
+
+        state = torchvision.models.shufflenet_v2_x0_5().state_dict()
+        saved(state | {"conv1.0.weight": change(state["conv1.0.weight"])})(here)
+
+    return make

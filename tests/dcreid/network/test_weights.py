@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 from pathlib import Path
 from urllib.error import URLError
 
@@ -144,3 +146,82 @@ def test_untrained_features_score_what_is_known_of_them(
     mars_mini: Path, mobilenet_weights: Path, height: int, width: int, rank1: float, mean_ap: float
 ):
     assert untrained(mars_mini, mobilenet_weights, height, width) == pytest.approx((rank1, mean_ap), abs=1)
+
+
+class Harmful:
+    """Unpickling it makes a file."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("harmed"),)
+
+
+def _file(content: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<!DOCTYPE html>\n<html>\n<body>404\n" * 20,
+        bytes(range(256)) * 40,
+        _file({"conv1.weight": torch.zeros(2)})[:-100],
+        pickle.dumps({"conv1.weight": Harmful()}),
+        _file({"conv1.weight": Harmful()}),
+        _file(torch.nn.Linear(2, 2)),
+        (16).to_bytes(8, "little") + b'{"a":{"dtype":}}' + bytes(64),
+    ],
+    ids=["empty", "html", "noise", "cut", "pickle", "harmful", "module", "safetensors"],
+)
+def test_files_that_are_no_state_dict_are_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(BackboneError) as error:
+        build("resnet18", tmp_path / "w.pt")
+    message = str(error.value)
+    assert (
+        message.startswith(f"weights {tmp_path / 'w.pt'}: not a PyTorch state dict") and "\n" not in message
+    )
+    assert "torch.save(network.state_dict(), FILE)" in message and "weights_only" not in message
+    assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("conv1.weight", lambda t: t.index_fill(0, torch.tensor([3]), float("nan")), "NaN or infinite"),
+        ("bn1.running_mean", lambda t: t - float("inf"), "NaN or infinite"),
+        ("conv1.weight", lambda t: t.double() + 1e300, "NaN or infinite"),  # in 32 bits
+        ("conv1.weight", lambda t: t.to(torch.int8), "torch.int8 values"),
+        ("bn1.bias", lambda t: t.to(torch.complex64), "torch.complex64 values"),
+        ("conv1.weight", lambda t: t.to_sparse(), "stored as torch.sparse_coo"),
+        ("conv1.weight", lambda t: t.to("meta"), "no values (a meta tensor)"),
+        ("bn1.running_var", lambda t: t - 1.5, "negative variances"),
+    ],
+    ids=["nan", "inf", "too large", "int8", "complex", "sparse", "meta", "variance"],
+)
+def test_tensors_that_would_give_no_features_are_named(tmp_path: Path, name: str, change, said: str):
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state | {name: change(state[name])}, tmp_path / "w.pt")
+    with pytest.raises(BackboneError) as error:
+        build("resnet18", tmp_path / "w.pt")
+    message = str(error.value)
+    assert f"weights {tmp_path / 'w.pt'}: tensor {name} " in message and said in message
+    assert "\n" not in message
+
+
+def test_weights_of_other_precisions_are_taken(tmp_path: Path):
+    state = torchvision.models.resnet18().state_dict()
+    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, tmp_path / "w.pt")
+    assert build("resnet18", tmp_path / "w.pt").dim == 512
+
+
+def test_finite_weights_whose_features_are_not_are_refused(tmp_path: Path):
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state | {"bn1.bias": torch.full((64,), 3e38)}, tmp_path / "w.pt")
+    with pytest.raises(BackboneError, match="NaN or infinite"):
+        build("resnet18", tmp_path / "w.pt")
