@@ -21,6 +21,21 @@ TUNE_KEYS = {
     "checkpoint_dir_name", "config", "training_iteration",
 }  # fmt: skip
 
+# Ray waits for half a minute this often for a cluster to answer.
+FEW_CONNECTIONS = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
+
+
+def cluster_address(address: str) -> str:
+    """HOST:PORT of the cluster that Ray means by `auto`; any other address as it is.
+
+    Raises ConnectionError where this machine knows of no cluster.
+    """
+    if address != "auto":
+        return address
+    from ray._private.services import canonicalize_bootstrap_address
+
+    return str(canonicalize_bootstrap_address(address))
+
 
 def worker_of(trial: Trial) -> Any:
     """The actor in which a trial of Tune's runs; None where it has none."""

@@ -26,6 +26,7 @@ from study.command.dry_run import print_plan
 from study.command.resolve import command_line, overrides, resolve, settings_left_out
 from study.decide.session import Session
 from study.errors import OptionError, StorageError, StudyError
+from study.on_ray.address import check_address
 from study.plan import StudyPlan
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
 from study.record.ledger import Ledger, TrialRecord
@@ -108,6 +109,8 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     plan.fixed_items()  # refuses plans that do not fit the base
     if plan.storage is not None:
         Storage(plan.storage)
+    if not given.dry_run and not plan.folder.exists():
+        _check_places(plan)
     if plan.optuna_storage is not None:
         check_database(plan.optuna_storage)
     return Prepared(plan, data, command_line(argv), notes)
@@ -153,8 +156,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         session.aside("the display", _print_start, session, taken, prepared, console)
         try:
             if not session.queue.complete:
-                if plan.storage is not None:
-                    Storage(plan.storage).check()
+                _check_places(plan)
                 # Here, so that Ray starts only where there is work.
                 from study.on_ray.loop import run_session
 
@@ -168,6 +170,14 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
         if session.error is not None:
             raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
     return Outcome(session.queue.complete, session.interrupted)
+
+
+def _check_places(plan: StudyPlan) -> None:
+    """Looks whether the cluster answers and the storage can be written. Raises StudyError or StorageError."""
+    if plan.address is not None:
+        check_address(plan.address)
+    if plan.storage is not None:
+        Storage(plan.storage).check()
 
 
 def _print_start(

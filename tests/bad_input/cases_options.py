@@ -64,6 +64,25 @@ NUMBERS = cases_of(
     ("no trials", "--samples 0", "--samples", {"fast": True}),
     ("not whole", "--samples 1.5", "--samples"),
 )
-URLS = cases_of("urls", RUN, ("address", "--address x", "--address", {"fast": True}))
+_NOBODY = {"RAY_ADDRESS": "127.0.0.1:1"}
+URLS = cases_of(
+    "urls",
+    RUN,
+    ("address", "--address x", "--address", {"fast": True}),
+    (
+        "an address without a cluster",
+        "--address 127.0.0.1:1",
+        "--address 127.0.0.1:1: no Ray cluster",
+        {"fast": True},
+    ),
+    ("an address of no machine", "--address nosuch.invalid:6379", "--address nosuch.invalid:6379: no Ray"),
+    (
+        "no cluster here",
+        "--address auto",
+        "--address auto: no Ray cluster",
+        {"environment": _NOBODY, "fast": True},
+    ),
+    ("Ray Client without a server", "--address ray://127.0.0.1:1", "--address ray://127.0.0.1:1: "),
+)
 
 CASES = [*OPTIONS, *NAMES, *PATHS, *NUMBERS, *URLS]

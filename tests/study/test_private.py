@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,16 @@ from ray.exceptions import ActorDiedError
 from ray.tune.experiment import Trial
 from ray.tune.result import AUTO_RESULT_KEYS
 
-from study.private import HEAD_RESOURCE, TUNE_KEYS, StoredTrials, StudyForSamplers, error_of, worker_of
+from study.private import (
+    FEW_CONNECTIONS,
+    HEAD_RESOURCE,
+    TUNE_KEYS,
+    StoredTrials,
+    StudyForSamplers,
+    cluster_address,
+    error_of,
+    worker_of,
+)
 
 
 @pytest.fixture
@@ -46,6 +57,23 @@ def test_the_heads_resource_and_the_keys_of_reports_go_by_tunes_names():
     assert HEAD_RESOURCE == HEAD_NODE_RESOURCE_NAME
     made_by_runs_of_steps = {"episodes_total", "timesteps_total", "timesteps_since_restore"}
     assert set(AUTO_RESULT_KEYS) - made_by_runs_of_steps <= TUNE_KEYS
+
+
+def test_the_address_is_the_one_that_ray_connects_to(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.7:6379")
+    assert cluster_address("auto") == "192.0.2.7:6379" and cluster_address("head:1") == "head:1"
+
+
+def test_ray_reads_how_often_it_is_to_connect():
+    code = "import ray._private.ray_constants as c; print(c.NUM_REDIS_GET_RETRIES)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | FEW_CONNECTIONS,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
