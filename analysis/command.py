@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis.data.folder import ResultsError
-from dcreid.config import ConfigError
-from dcreid.data.tracklets import DataError
-from dcreid.network.backbone import BackboneError
+from dcreid import commandline
+from dcreid.commandline import Parser
 
 
 def parser(script: str, about: str | None, *, several: bool = True) -> argparse.ArgumentParser:
     """A parser with the study folders and --out. `script`: `analysis/tables.py`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog=f"python {script}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     if several:
@@ -47,14 +45,10 @@ def run(
     work: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Parses, works, and turns what a user can mend into one line on stderr. Returns the exit status."""
-    given = made.parse_args(argv)
-    try:
-        work(given)
-    except (ResultsError, ConfigError, DataError, BackboneError) as error:
-        print(f"{script}: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"{script}: error: {error.filename or ''}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+    """Parses and works; what a user can mend becomes one line on stderr. Returns the exit status."""
+
+    def parse_and_work() -> int:
+        work(made.parse_args(argv))
+        return 0
+
+    return commandline.run(script, parse_and_work)

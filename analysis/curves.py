@@ -31,6 +31,7 @@ from analysis.figures.series import NO_FINAL_RUN, Series, over_parameter, over_s
 from analysis.figures.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled, whole_numbers
 from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.tables import file_name
+from dcreid.commandline import say
 from search_spaces.paper import FINAL
 from study.record.intervals import estimate
 
@@ -155,10 +156,10 @@ def _write(given: argparse.Namespace) -> None:
         with styled():
             for name, caption, figure in figures(group):
                 if isinstance(figure, str):
-                    print(f"{group.name}, {name}: {figure}")
+                    say(f"{group.name}, {name}: {figure}")
                     continue
                 paths = save(figure, folder, file_name(group, groups, name))
-                print(f"{paths[0]} and .png: {caption}")
+                say(f"{paths[0]} and .png: {caption}")
 
 
 if __name__ == "__main__":

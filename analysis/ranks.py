@@ -33,6 +33,7 @@ from analysis.people.pictures import class_sheet, rank_sheet
 from analysis.people.rank_lists import by_difficulty, rank_lists
 from analysis.stats.joins import with_causes
 from dcreid.clustering.distances import cross_distances
+from dcreid.commandline import say
 from dcreid.data.tracklets import Ints, Split
 from study.record.trial_tables import joins_table
 
@@ -151,12 +152,12 @@ def _write(given: argparse.Namespace) -> None:
     with styled():
         for name, made in pictures(rebuilt):
             if isinstance(made, str):
-                print(f"{name}: {made}")
+                say(f"{name}: {made}")
             elif isinstance(made, Figure):
-                print(*save(made, folder, name))
+                say(" ".join(map(str, save(made, folder, name))))
             else:
                 made.save(folder / f"{name}.png")
-                print(folder / f"{name}.png")
+                say(str(folder / f"{name}.png"))
 
 
 if __name__ == "__main__":

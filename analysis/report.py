@@ -34,6 +34,7 @@ from analysis.stats.claims import CLAIMS, judge
 from analysis.stats.confirmed import verdict
 from analysis.stats.measures import HEADINGS, MEASURES
 from analysis.tables import tables
+from dcreid.commandline import READABLE, say
 from dcreid.config import Config
 from search_spaces.paper import FINAL
 from study.record.intervals import MISSING, estimate
@@ -229,8 +230,8 @@ def _write(given: argparse.Namespace) -> None:
     results = load(given.studies, finished=False)
     folder = command.out_folder(given)
     path = folder / "report.html"
-    path.write_text(report(results, [folder]), encoding="utf-8")
-    print(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    path.write_text(report(results, [folder]), encoding="utf-8", errors=READABLE)
+    say(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 
 if __name__ == "__main__":

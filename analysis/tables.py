@@ -28,6 +28,7 @@ from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
 from analysis.stats.variants import choices_table, leak_table
+from dcreid.commandline import READABLE, show, visible
 
 
 def tables(group: Group) -> Iterator[Table]:
@@ -52,11 +53,11 @@ def tables(group: Group) -> Iterator[Table]:
 
 def heading(group: Group) -> str:
     """What the tables of a group are made of, in two lines."""
-    named = ", ".join(study.name for study in group.studies)
+    named = ", ".join(visible(study.name) for study in group.studies)
     finished = sum(sum(trial.state == "complete" for trial in study.trials) for study in group.studies)
     total = sum(len(study.trials) for study in group.studies)
     return (
-        f"{group.name}: {group.train_tracklets:,} training tracklets; studies {named}; "
+        f"{visible(group.name)}: {group.train_tracklets:,} training tracklets; studies {named}; "
         f"{finished} of {total} trials complete\n"
         f"changed from the preset {group.dataset}: {changed_in_preset(group)}"
     )
@@ -82,14 +83,14 @@ def _write(given: argparse.Namespace) -> None:
     for group in groups:
         comment = "%" if given.format == "latex" else "#"
         if given.format == "markdown":
-            print(f"## {heading(group)}\n")
+            show(f"## {heading(group)}\n")
         elif given.out is None:
-            print(f"{comment} {heading(group)}".replace("\n", f"\n{comment} "))
+            show(f"{comment} {heading(group)}".replace("\n", f"\n{comment} "))
         for table in tables(group):
-            print(f"# {table.title}\n{render(table)}" if given.format == "csv" else render(table))
+            show(f"# {table.title}\n{render(table)}" if given.format == "csv" else render(table))
             if given.out is not None:
                 path = command.out_folder(given) / f"{file_name(group, groups, table.name)}{suffix}"
-                path.write_text(render(table), encoding="utf-8")
+                path.write_text(render(table), encoding="utf-8", errors=READABLE)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,12 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from dcreid.errors import InputError
+
 Group = TypeVar("Group")
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError, ValueError):
     """A configuration value that cannot be used; the message names field, value and allowed range."""
 
 

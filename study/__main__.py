@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dcreid.checked import ConfigError
+from dcreid.commandline import Parser, run
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """The two commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="status|dashboard")
@@ -64,6 +64,10 @@ def _port(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """0 = shown, 1 = the disk or network refused, 2 = no such study or trial, or no optuna-dashboard."""
+    return run("python -m study", lambda: _look(argv))
+
+
+def _look(argv: Sequence[str] | None) -> int:
     given = parser().parse_args(argv)
     try:
         if given.command == "dashboard":
@@ -72,23 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             serve(given.study, given.studies, given.host, given.port)
         else:
             _status(given)
-    except (StudyError, ConfigError) as error:
-        print(f"python -m study: error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"python -m study: error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print(file=sys.stderr)
     return 0
 
 
 def _status(given: argparse.Namespace) -> None:
-    from rich.console import Console  # here, so that --help answers at once
+    from study.show.status import Status  # here, so that --help answers at once
+    from study.show.terminal import Terminal
 
-    from study.show.status import Status
-
-    console = Console(file=sys.stdout, highlight=False, markup=False)
+    console = Terminal()
     status = Status.read(given.study, given.studies)
     _show(status, given, console)
     while given.watch is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from dcreid.commandline import encodable
 from study.errors import first_line
 
 DRIVER_LOG = Path("ray", "driver.log")  # in the study's folder: what Ray prints, and tracebacks
@@ -70,8 +71,8 @@ class Output(io.TextIOBase):
         return self._file.fileno()
 
     def write(self, text: str) -> int:
-        """Writes all of it, with `?` for what the file cannot encode."""
-        shown = text.encode(self.encoding, "replace").decode(self.encoding)
+        """Writes all of it, spelling out what the file cannot encode."""
+        shown = encodable(text, self.encoding)
         try:
             self._file.write(shown)
         except (OSError, ValueError) as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dcreid.errors import InputError
 
-class StudyError(Exception):
+
+class StudyError(InputError):
     """A study that cannot be run or read; the message says what to do."""
 
 
-class StorageError(Exception):
+class StorageError(InputError):
     """A storage or database that cannot be used; the message names the option and what is wrong."""
 
 
-class OptionError(Exception):
+class OptionError(InputError):
     """Options that do not go together; the message says which and what to do."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from dcreid import commandline
 from study.command.parser import parser
 from study.stdin import stop_at_eof_if_asked
 
@@ -21,7 +22,11 @@ from study.stdin import stop_at_eof_if_asked
 def main(argv: Sequence[str] | None = None) -> int:
     """0 = the study is complete, 1 = trials are missing, 2 = wrong options or data, 130 = stopped."""
     stop_at_eof_if_asked()
-    argv = list(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    return commandline.run("study/run.py", lambda: _run(words))
+
+
+def _run(argv: list[str]) -> int:
     given = parser().parse_args(argv)
     # Here, so that --help answers before PyTorch, Ray and Optuna are imported.
     from study.command.driver import run

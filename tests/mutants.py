@@ -21,13 +21,14 @@ from pathlib import Path
 from mutation.check import check
 from mutation.faults_analysis import ANALYSIS
 from mutation.faults_clustering import CLUSTERING
+from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
 from mutation.faults_records import RECORDS
 from mutation.faults_study import STUDY
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
 
-MUTANTS: tuple[Mutant, ...] = (*METHOD, *CLUSTERING, *STUDY, *RECORDS, *ANALYSIS)
+MUTANTS: tuple[Mutant, ...] = (*METHOD, *CLUSTERING, *STUDY, *RECORDS, *ANALYSIS, *INPUT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dcreid.config import Config
+from dcreid.errors import InputError
 from study.record.ledger import Ledger, TrialRecord
 
 # Columns of results.parquet that do not belong to a merge step.
@@ -18,7 +19,7 @@ _OF_TRIAL = (
 )
 
 
-class ResultsError(Exception):
+class ResultsError(InputError):
     """A study that cannot be read; the message names the folder and what to do."""
 
 

@@ -5,7 +5,7 @@
     python -m dcreid.data inspect --dataset synthetic       # the embedded data set
     python -m dcreid.data sheet --dataset synthetic --out people.png   # what its people look like
 
-Exit status: 0 when the data can be used, 1 when not (the reason is on stderr).
+Exit status: 0 when the data can be used, 2 when not (the reason is on stderr).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dcreid.commandline import Parser, run, say, show
 from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
 from dcreid.data.inspection import check_frames, report
@@ -24,6 +25,7 @@ from dcreid.data.readers.walk import check_root, first_few
 from dcreid.data.sheet import write_sheet
 from dcreid.data.tracklets import GALLERIES
 
+_PROGRAM = "python -m dcreid.data"
 _READ_AS = {
     "mars": "read as MARS, for the folders in it",
     "duke": "read as DukeMTMC-VideoReID, for the folders in it",
@@ -34,25 +36,21 @@ _READ_AS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        if options.command == "sheet":
-            _sheet(options)
-        else:
-            _inspect(options.root, options.dataset, options.gallery, options.frames)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    return run(_PROGRAM, lambda: _look(_parser().parse_args(arguments)))
+
+
+def _look(options: argparse.Namespace) -> int:
+    if options.command == "sheet":
+        _sheet(options)
+    else:
+        _inspect(options.root, options.dataset, options.gallery, options.frames)
     return 0
 
 
 def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) -> None:
     data = _load(root, dataset, gallery)
     check = check_frames(data, frames, _show_progress if sys.stderr.isatty() else None)
-    print(report(data, check), end="")
+    show(report(data, check))
     if check.lost:
         raise DataError(
             f"{len(check.lost):,} tracklet(s) without a single readable frame: {first_few(check.lost)}; "
@@ -67,7 +65,7 @@ def _sheet(options: argparse.Namespace) -> None:
         raise DataError("--split test: the data set has no test split")
     write_sheet(options.out, split, options.people, options.height, options.width)
     private = "" if data.name == "synthetic" else "; it shows people: keep it as private as the frames"
-    print(f"{options.out}: {split.name} split{private}")
+    say(f"{options.out}: {split.name} split{private}")
 
 
 def _load(root: Path | None, dataset: str, gallery: str) -> TrackletDataset:
@@ -95,9 +93,7 @@ def _show_progress(done: int, total: int) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m dcreid.data", description="Data sets of video tracklets."
-    )
+    parser = Parser(prog=_PROGRAM, description="Data sets of video tracklets.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     inspect = _command(commands, "inspect", "count, check and decode a data set")
     inspect.add_argument(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcreid.commandline import visible
 from dcreid.data.jpeg import explain, explain_all
 from dcreid.data.readers.walk import first_few
 from dcreid.data.tracklets import DISTRACTOR, JUNK, Ints, JpegFrames, Split, TrackletDataset
@@ -133,7 +134,7 @@ def report(dataset: TrackletDataset, check: FrameCheck) -> str:
         _paragraph("decoding", _decoding_lines(check)),
         _paragraph("problems", list(dataset.problems) or ["none in folders, names and tables"]),
     ]
-    return f"{dataset.name}, fingerprint {dataset.fingerprint()}\n\n" + "\n".join(parts)
+    return f"{visible(dataset.name)}, fingerprint {dataset.fingerprint()}\n\n" + "\n".join(parts).rstrip()
 
 
 def _table(rows: Sequence[Summary]) -> str:
@@ -197,4 +198,4 @@ def _decoding_lines(check: FrameCheck) -> list[str]:
 
 
 def _paragraph(title: str, lines: Sequence[str]) -> str:
-    return "".join(f"{title if not place else '':<10}{line}\n" for place, line in enumerate(lines))
+    return "".join(f"{title if not place else '':<10}{visible(line)}\n" for place, line in enumerate(lines))

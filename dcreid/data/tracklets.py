@@ -17,6 +17,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from dcreid.errors import InputError
+
 JUNK = -1  # identity of tracklets that evaluation ignores (MARS)
 DISTRACTOR = 0  # identity of gallery tracklets that match no query (MARS)
 GALLERIES = ("official", "no_junk", "no_queries", "neither")
@@ -24,7 +26,7 @@ GALLERIES = ("official", "no_junk", "no_queries", "neither")
 Ints = NDArray[np.int64]
 
 
-class DataError(Exception):
+class DataError(InputError):
     """A data set that cannot be used; the message names the file or folder and the mend."""
 
 

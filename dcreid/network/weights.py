@@ -10,8 +10,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from dcreid.errors import InputError
 
-class BackboneError(Exception):
+
+class BackboneError(InputError):
     """A backbone or its weights cannot be used; the message says what to do."""
 
 

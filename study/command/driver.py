@@ -13,19 +13,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
 
 from rich.console import Console
 
-from dcreid.config import ConfigError
+from dcreid.commandline import standard_output
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
-from dcreid.network.backbone import BackboneError, build_backbone
+from dcreid.network.backbone import build_backbone
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
 from study.command.resolve import command_line, overrides, resolve, settings_left_out
 from study.decide.session import Session
-from study.errors import OptionError, StorageError, StudyError
+from study.errors import StudyError
 from study.on_ray.address import check_address
 from study.plan import StudyPlan
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
@@ -36,6 +35,7 @@ from study.search.build import open_optuna_study
 from study.search.database import check_database
 from study.show.console import Display
 from study.show.summary import summary
+from study.show.terminal import Terminal
 from study.show.wording import taken_over
 
 _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell gives SIGINT
@@ -43,8 +43,7 @@ _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell give
 
 def run(given: argparse.Namespace, argv: Sequence[str]) -> int:
     """The command: 0 = complete, 1 = trials are missing, 2 = wrong options or data, 130 = stopped."""
-    output, errors = Output(sys.stdout), Output(sys.stderr)
-    console = Console(file=cast("IO[str]", output), highlight=False, markup=False)
+    errors = Output(sys.stderr)
     try:
         if given.address is not None and given.address.startswith("ray://"):
             from study.remote.client import run_there
@@ -52,16 +51,10 @@ def run(given: argparse.Namespace, argv: Sequence[str]) -> int:
             return run_there(given.address, argv)
         prepared = prepare(given, argv)
         if given.dry_run:
-            dry_run(prepared, console)
+            dry_run(prepared, Terminal())
             return 0
-        output.kept = errors.kept = prepared.plan.folder / CONSOLE_LOG
-        outcome = drive(prepared, console)
-    except (OptionError, ConfigError, DataError, BackboneError, StudyError, StorageError) as error:
-        print(f"study/run.py: error: {error}", file=errors)
-        return 2
-    except OSError as error:
-        print(f"study/run.py: error: {error}", file=errors)
-        return 1
+        errors.kept = prepared.plan.folder / CONSOLE_LOG
+        outcome = drive(prepared, Terminal(Output(standard_output(), errors.kept)))
     except KeyboardInterrupt:
         print("stopped; the same command again goes on", file=errors)
         return _INTERRUPTED

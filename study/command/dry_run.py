@@ -164,15 +164,15 @@ def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
     if plan.space is not None:  # what is given, and trial 0, count as samples
         trials += max(0, plan.samples - 1 - len(plan.given)) + runs_to_confirm(plan)
     saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
-    console.print(
+    for line in (
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
-        f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}\n"
+        f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}",
         f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
-        f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}\n"
+        f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}",
         f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
         f"{3 * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
-        soft_wrap=True,
-    )
+    ):
+        console.print(line, soft_wrap=True)
 
 
 def _hours(seconds: float) -> str:

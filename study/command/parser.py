@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from dcreid.commandline import Parser
 from study.command.method_options import add_method_options
 from study.command.study_options import add_study_options
 
@@ -27,7 +28,7 @@ MARS first."""
 
 def parser() -> argparse.ArgumentParser:
     """All options, grouped; config options carry no default, so that what was given is known."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python study/run.py",
         usage="%(prog)s [OPTION ...]",
         description=_ABOUT,

@@ -121,7 +121,7 @@ def _data_root(given: argparse.Namespace, dataset: str) -> Path | None:
     first = str(places[0]) if places else f"$DCREID_DATA/{dataset} (DCREID_DATA is not set)"
     raise OptionError(
         f"--dataset {dataset}: not found in {first}, nor in {here.resolve()}; put or link it there, or say "
-        f"where it is: --data-root FOLDER\n  below it: {LAYOUTS[dataset]}"
+        f"where it is: --data-root FOLDER, with {LAYOUTS[dataset]} below it"
     )
 
 

@@ -13,7 +13,6 @@ import logging
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from dcreid.commandline import standard_output
 from study.aside import Output
 from study.errors import StudyError, first_line
 from study.private import HEAD_RESOURCE
@@ -88,7 +88,7 @@ def _watch(argv: Sequence[str]) -> int:
     """Starts the driver and follows it to its end. Raises KeyboardInterrupt when asked to stop twice."""
     on_head = ray.remote(Relay).options(num_cpus=0, resources={HEAD_RESOURCE: 0.001})
     driver: Any = on_head.remote(list(argv), shutil.get_terminal_size().columns)
-    status, output = None, Output(sys.stdout)
+    status, output = None, Output(standard_output())
     with _signals() as asked:
         passed_on = 0
         while status is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import threading
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -25,6 +26,7 @@ from optuna.distributions import (
 )
 from optuna.storages import InMemoryStorage
 
+from dcreid.commandline import say
 from dcreid.config import Config
 from study.errors import StudyError
 from study.plan import StudyPlan
@@ -117,7 +119,8 @@ def serve(name: str, studies: str, host: str, port: int) -> None:
     thread = threading.Thread(target=mirror.follow, args=(stop,), daemon=True)
     thread.start()
     address = f"http://{host}:{server.server_port}/dashboard/"
-    print(f"{address} shows {mirror.plan.folder}; Ctrl-C ends it", flush=True)
+    say(f"{address} shows {mirror.plan.folder}; Ctrl-C ends it")
+    sys.stdout.flush()
     try:
         server.serve_forever()
     finally:

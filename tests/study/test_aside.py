@@ -116,7 +116,7 @@ def test_letters_that_a_terminal_does_not_have(tmp_path: Path):
         output = Output(file)
         print("λ1 0.06", file=output, flush=True)
         assert not output.lost
-    assert (tmp_path / "file").read_text() == "?1 0.06\n"
+    assert (tmp_path / "file").read_text() == "lambda1 0.06\n"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -110,15 +110,15 @@ def test_unusable_data_is_one_line_on_stderr(
         ([str(Path(__file__).parent)], "MARS would have bbox_train/ or train_split/ here"),
         ([str(official_mars), "--dataset", "duke"], "holds mars, not duke"),
     ):
-        assert main(["inspect", *arguments]) == 1
+        assert main(["inspect", *arguments]) == 2
         captured = capsys.readouterr()
-        assert captured.err.startswith("error: ") and message in captured.err
+        assert captured.err.startswith("python -m dcreid.data: error: ") and message in captured.err
         assert captured.err.count("\n") == 1
 
 
-def test_lost_tracklet_ends_with_status_1(official_mars: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_tracklet_ends_with_status_2(official_mars: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (official_mars / "bbox_test/00-1/00-1C1T0001F001.jpg").write_bytes(b"not a picture")
-    assert main(["inspect", str(official_mars)]) == 1
+    assert main(["inspect", str(official_mars)]) == 2
     captured = capsys.readouterr()
     assert "1 neither JPEG nor PNG: " in captured.out
     assert "1 tracklet(s) without a single readable frame: test 00-1C1T0001; restore" in captured.err

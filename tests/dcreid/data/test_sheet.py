@@ -38,5 +38,5 @@ def test_unlabelled_tracklets_are_rows(tmp_path: Path, user_folder: Path) -> Non
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys) -> None:
     path = tmp_path / "nowhere" / "people.png"
-    assert main(["sheet", "--dataset", "synthetic", "--out", str(path)]) == 1
+    assert main(["sheet", "--dataset", "synthetic", "--out", str(path)]) == 2
     assert f"--out {path}" in capsys.readouterr().err

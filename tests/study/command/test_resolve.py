@@ -80,7 +80,7 @@ def test_values_that_cannot_be_used(argv: list[str], said: str, capsys: pytest.C
     with pytest.raises(SystemExit) as stopped:
         run.main(argv)
     error = capsys.readouterr().err
-    assert stopped.value.code == 2 and said in error and len(error.splitlines()) == 2
+    assert stopped.value.code == 2 and said in error and len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ class TestWhereTheDataAreFound:
         assert run.main(["--dataset", "duke"]) == 2
         error = capsys.readouterr().err
         assert "not found in /nowhere/duke" in error and "gallery/<identity>/<tracklet>/" in error
-        assert len(error.splitlines()) == 2 and not list(self.here.iterdir())
+        assert len(error.splitlines()) == 1 and not list(self.here.iterdir())
 
 
 class TestTheSettingsOfThePapersTables:
