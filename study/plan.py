@@ -28,6 +28,8 @@ PER_SESSION = (
     "optuna_storage",  # made from the ledger, wherever it is wanted
 )
 
+OUTPUT = "output.log"  # what a trial's workers have printed, in its storage
+
 
 @dataclass(frozen=True)
 class StudyPlan:
@@ -75,6 +77,10 @@ class StudyPlan:
         """Folder or URI in which a trial keeps its checkpoints."""
         storage = self.storage or str(self.folder / "trials")
         return below(storage, f"{number:04d}")
+
+    def trial_output(self, number: int) -> str:
+        """File or URI of what a trial's workers have printed."""
+        return below(self.trial_storage(number), OUTPUT)
 
     @property
     def stage_storage(self) -> str:

@@ -41,6 +41,10 @@ class Storage:
         """The storage of a folder below this one."""
         return Storage(below(self.root, folder))
 
+    def local(self, name: str) -> Path | None:
+        """The file of a name where the storage is a disk; None where it is an object store."""
+        return Path(self._base, name) if isinstance(self._fs, fs.LocalFileSystem) else None
+
     def check(self) -> None:
         """Writes, reads and deletes a file. Raises StorageError: no such bucket, no credentials, full, …"""
         name = f"check-{socket.gethostname()}-{os.getpid()}"

@@ -89,8 +89,11 @@ class Display:
         reason = f" {trial.reason}" if trial.state == "pruned" else ""
         if trial.state in ("failed", "diverged"):
             result = str(trial.reason)
-        configuration = parameters(trial, self.session.plan)
-        return f"{trial_name(trial)} {trial.state}{reason}: {result} · {configuration}"
+        plan = self.session.plan
+        line = f"{trial_name(trial)} {trial.state}{reason}: {result} · {parameters(trial, plan)}"
+        if trial.state == "failed":
+            line += f" · what its workers printed: {plan.trial_output(trial.number)}"
+        return line
 
     def _table(self, view: StudyView) -> Group:
         table = Table(box=None, pad_edge=False)

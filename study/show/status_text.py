@@ -153,6 +153,7 @@ def print_trial(status: Status, number: int, console: Console) -> None:
         _print_steps(trial, console)
     _print_problems([trial], console)
     console.print(f"checkpoints: {plan.trial_storage(number)}", soft_wrap=True)
+    console.print(f"what its workers printed: {plan.trial_output(number)}", soft_wrap=True)
     for path in sorted((plan.folder / "ray").glob(f"session-*/{number:04d}-*")):
         console.print(f"TensorBoard logs: {path}", soft_wrap=True)
 

@@ -6,6 +6,7 @@ The first line of standard input is the order; its end is the end of the first r
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -22,7 +23,11 @@ from study.worker.rows import trial_rows
 
 def main() -> None:
     """Keeps in step with the first rank; an error is the last line of standard output, and status 1."""
-    output, sys.stdout = sys.stdout, sys.stderr
+    # The pipe to the first rank is for the last words alone: what else is printed, in native code too, goes
+    # where the first rank's output goes.
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    faulthandler.enable()
     order = json.loads(sys.stdin.readline())
     when_input_ends(lambda: os._exit(1))
     try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import traceback
 from typing import Any
 
 import torch
@@ -15,6 +13,7 @@ from study.errors import StorageError
 from study.job import Job
 from study.record.storage import Storage
 from study.worker.heartbeat import Heartbeat
+from study.worker.output import WorkerOutput, worker_output
 from study.worker.ranks import trial_ranks
 from study.worker.rows import trial_rows
 
@@ -23,15 +22,21 @@ def run_trial(config: dict[str, Any]) -> None:
     """Runs the trial of a `Job`, given as a dictionary, and reports rows of results to Tune.
 
     Errors that a second try may mend (disks, devices) are raised, for Tune to try again; all others
-    end the trial with the reason they are reported with, and leave their traceback in its storage.
-    What is logged on the way goes with the rows.
+    end the trial with the reason they are reported with. Tracebacks, and what else is printed, are kept in
+    its storage; what is logged on the way goes with the rows.
     """
     job = Job(**config)
+    with worker_output(job) as output:
+        _run(job, output)
+
+
+def _run(job: Job, output: WorkerOutput) -> None:
     log, notes = logging.getLogger("dcreid"), _Notes()
     log.addHandler(notes)
     try:
         with Heartbeat(Storage(job.storage), job.hang_timeout) as heartbeat, trial_ranks(job) as ranks:
             for row in trial_rows(job, heartbeat.epoch, ranks):
+                output.keep()
                 tune.report(row | notes.take())
     except DivergedError as error:
         tune.report({"diverged": str(error)} | notes.take())
@@ -41,8 +46,7 @@ def run_trial(config: dict[str, Any]) -> None:
         # In words: an exception whose class the driver cannot import would arrive as another.
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
     except Exception as error:
-        with contextlib.suppress(OSError):
-            Storage(job.storage).write("error.txt", traceback.format_exc().encode())
+        output.tell(error)
         tune.report({"failed": f"{type(error).__name__}: {error}"} | notes.take())
     finally:
         log.removeHandler(notes)

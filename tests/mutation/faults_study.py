@@ -79,6 +79,20 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "workers' output",
+        "study/worker/output.py",
+        "tests/study/worker/test_output.py",
+        ("standard error alone is kept", "for standard in (1, 2):\n", "for standard in (2,):\n"),
+        ("every attempt is the first", "1 + max((int(number)", "1 + min((0 * int(number)"),
+        ("the oldest half is kept", "content[-_LIMIT // 2 :]", "content[: _LIMIT // 2]"),
+        ("the newest leftovers go", "st_mtime > _LEFT", "st_mtime < _LEFT"),
+        (
+            "what a killed worker left stands twice",
+            "            attempts[known[0]] = whole",
+            "            attempts.append(whole)",
+        ),
+    ),
+    *of(
         "aside",
         "study/stdin.py",
         "tests/study/on_ray/test_loop.py::test_a_hangup_stops_the_session_unless_nohup_ignores_it",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +113,29 @@ def test_a_trial_whose_disk_is_full_fails_with_the_reason_and_the_study_goes_on(
     failed = Ledger(ledger, read_only=True).trials[1]
     assert NO_SPACE in str(failed.reason) and NO_SPACE in failed.retries[0]
     assert "trial 1 failed: OSError: " in out and "trial 3 complete" in out
+
+
+def test_what_a_worker_printed_is_kept_when_it_crashes_in_native_code(tmp_path: Path):
+    printed = tmp_path / "studies" / "study" / "trials" / "0001" / "output.log"
+    driver = start(tmp_path, *DRAWN)
+    try:
+        when((printed.parent / "step-001.pt").is_file, driver)
+        pid = int(printed.read_text().split("process ")[1].split()[0])
+        assert b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        os.kill(pid, signal.SIGSEGV)
+        out, err = driver.communicate(timeout=300)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, out + err
+    first = printed.read_text().partition("--- attempt 2 at trial 1, ")[0]
+    assert first.startswith("--- attempt 1 at trial 1, ")
+    assert "SIGSEGV" in first or "Segmentation fault" in first
+    assert "worker/rows.py" in first  # where it was, in Python
+    told = subprocess.run(
+        [sys.executable, "-m", "study", "status", "study", "--trial", "1"],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])},
+    )  # fmt: skip
+    assert f"what its workers printed: {printed}" in told.stdout
 
 
 @pytest.fixture

@@ -94,3 +94,13 @@ def test_a_display_that_is_broken_does_not_end_the_session(plan_of, open_session
         fake_tune(session).run()
     assert session.error is None and session.queue.complete
     assert [line for line in caplog.messages if line.startswith("the display: TypeError")]
+
+
+def test_a_failed_trial_is_told_with_the_place_of_its_output(plan_of, open_session):
+    session, console = open_session(plan_of("--samples", "1", "--storage", "s3://b/s?region=x")), screen(300)
+    with Display(session, console):
+        session.ask("t")
+        session.failed("t", "its worker process died")
+    (line,) = text(console).splitlines()
+    assert "trial 0 [paper] failed: its worker process died · " in line
+    assert line.endswith(" · what its workers printed: s3://b/s/0000/output.log?region=x")

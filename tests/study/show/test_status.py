@@ -102,6 +102,8 @@ def test_the_epoch_under_way(halfway):
 
 def test_one_trial(halfway, capsys):
     text = shown(capsys, str(halfway.plan.folder), "--trial", "3")
+    trials = halfway.plan.folder / "trials"
+    assert f"what its workers printed: {trials}/0003/output.log\n" in text
     assert text.startswith("trial 3 of study (search): ") and "interrupted; step 2/5" in text
     assert "┤" in text and "classes" in text and "its worker process died" in text
     assert halfway.plan.trial_storage(3) in text

@@ -142,7 +142,7 @@ def test_an_error_in_the_code_ends_the_trial_and_leaves_its_traceback(job, outpu
     raising(monkeypatch, KeyError("left_out"))
     run_trial(vars(job))
     assert output[-1] == {"failed": "KeyError: 'left_out'"}
-    assert "Traceback" in (Path(job.storage) / "error.txt").read_text()
+    assert "Traceback" in (Path(job.storage) / "output.log").read_text()
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("CUDA error"), MemoryError()])
