@@ -71,7 +71,7 @@ def _column_types() -> dict[str, str]:
 
 
 def write_results(folder: Path, ledger: Ledger, objective: str) -> None:
-    """Projects the ledger into results.parquet, atomically. Raises StudyError where it is another driver's."""
+    """Projects the ledger into results.parquet, atomically. Raises StudyError where another driver has it."""
     ledger.check_alone()
     table = results_table(folder.name, list(ledger.trials.values()), objective)
     if len(table):
