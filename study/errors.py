@@ -13,6 +13,14 @@ class StorageError(InputError):
     """A storage or database that cannot be used; the message names the option and what is wrong."""
 
 
+class NodeError(RuntimeError):
+    """A node cannot run the study's trials; another may."""
+
+
+class GPUError(RuntimeError):
+    """A GPU does not work; another may."""
+
+
 class OptionError(InputError):
     """Options that do not go together; the message says which and what to do."""
 

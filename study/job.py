@@ -20,6 +20,7 @@ class Job:
     stages: str  # folder or URI of the stages that trials share
     shared_stages: int  # leading stages that others may have, or want
     hang_timeout: float  # seconds without a sign of life that the driver allows
+    patience: float  # seconds that an outage of the storage is waited for
     cpus: float
     gpus: float
     processes: int

@@ -25,6 +25,7 @@ PER_SESSION = (
     *("name", "studies", "cache", "root", "address", "samples", "seeds", "confirm", "given", "pruner"),
     *("grace", "time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout"),
     *("concurrency", "cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
+    *("patience", "retry_failed"),
     "optuna_storage",  # made from the ledger, wherever it is wanted
 )
 
@@ -58,7 +59,9 @@ class StudyPlan:
     share: bool = True  # stages between trials
     gpu_hours: float | None = None  # that all sessions together may spend
     hang_timeout: float = 1800.0  # seconds without a sign of life after which a worker is killed
+    patience: float = 900.0  # seconds that what fails for a while is waited for
     force: bool = False  # compute again what has been computed
+    retry_failed: bool = False  # take failed trials up again
     reuse: list[str] = dataclasses.field(default_factory=list)  # folders of studies to take results over from
     confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with the paper's
     optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder

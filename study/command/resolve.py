@@ -187,7 +187,9 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
             f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"
         )
     # These belong to one session: the one before has spent its time, and computed again what it was to.
-    plan = dataclasses.replace(plan, **({"time_budget": None, "force": False} | changes))
+    plan = dataclasses.replace(
+        plan, **({"time_budget": None, "force": False, "retry_failed": False} | changes)
+    )
     _check_budget(plan)
     _check_confirm(plan)
     _check_processes(plan)

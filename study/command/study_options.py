@@ -65,6 +65,11 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compute again what has been computed (shared stages as well: with --no-share)",
     )
+    study.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="take failed trials up again, from their checkpoints, instead of replacing them",
+    )
     study.add_argument("--studies", default="studies", metavar="DIR", help="folder of all studies [studies]")
     study.add_argument(
         "--storage",
@@ -171,7 +176,15 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         type=_number(int, 0),
         default=3,
         metavar="N",
-        help="times a trial that crashed is tried again from its checkpoint [3]",
+        help="crashes in a row, no merge step between them, after which a trial is still tried again [3]",
+    )
+    where.add_argument(
+        "--patience",
+        type=_duration,
+        default=900.0,
+        metavar="TIME",
+        help="how long trials wait for a storage that does not answer, and a study on one machine for a "
+        "place to run on [15m]",
     )
     where.add_argument(
         "--hang-timeout",

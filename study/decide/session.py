@@ -3,7 +3,8 @@
     ask         a trial may start: which one?                        a job, or none
     started     its worker has been started
     hear        it has reported: record it and decide                goes on, or has ended
-    retried     its worker has crashed and is started again
+    waits       it waits for its storage, or does so no longer
+    crashed     its worker has crashed: is it tried again?           a job, or none: it has ended
     failed      Tune has given it up
     left        Tune has put it down
 
@@ -19,13 +20,14 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from dcreid.config import Config
 from dcreid.data.tracklets import TrackletDataset
 from study.aside import DRIVER_LOG, Aside
 from study.decide.queue import NothingLeft, Queue
+from study.failures import Failure
 from study.job import Job
 from study.plan import StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
@@ -33,6 +35,9 @@ from study.search.optuna_study import OptunaStudy
 
 # The answer to `ask` when no trial is going to start any more in this session.
 NO_MORE: Final = "no more"
+# A trial that meets failing GPUs or nodes moves on, until so many places have failed it, or it has moved so
+# often; a merge step that is recorded wipes the slate.
+_PLACES, _MOVES = 5, 20
 Row: TypeAlias = dict[str, Any]
 Result = TypeVar("Result")
 _log = logging.getLogger("dcreid.study")
@@ -48,6 +53,9 @@ class RunningTrial:
     heard: float = 0.0  # when its worker last reported, by the monotonic clock
     hung: str | None = None  # why its worker was killed by us
     reported: float | None = None  # when its newest merge step came in; None = not in this session
+    crashes: int = 0  # since the newest merge step recorded
+    places: list[tuple[str, ...]] = field(default_factory=list)  # that have failed it since; () = unknown
+    waiting: float | None = None  # since when it waits for its storage
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ class Ending:
 class Session:
     """Decides for one driver; everything is called from Tune's loop, in one thread.
 
-    `on_change(event, trial)` is called with everything that happens: started, step, retried, stopping,
-    taken over, or the state in which a trial ended.
+    `on_change(event, trial)` is called with everything that happens: started, step, retried, moved,
+    stopping, taken over, or the state in which a trial ended.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class Session:
         self.on_change: Callable[[str, TrialRecord | None], None] = lambda event, trial: None
         self.aside = Aside(plan.folder / DRIVER_LOG)
         self._settle()
+        self._take_up_failed()
         self.queue = Queue(plan, data.fingerprint(), ledger, optuna_study)
         self.queue.on_taken_over = lambda trial: self._tell("taken over", trial)
 
@@ -98,6 +107,15 @@ class Session:
                 if end is not None:
                     value = self._value(trial, Ending(**end))
                     self.ledger.append("end", trial=trial.number, value=value, after=trial.last_step, **end)
+
+    def _take_up_failed(self) -> None:
+        """With --retry-failed trials that failed go on, unless another run has taken over."""
+        trials = self.ledger.trials.values()
+        replaced = [(t.origin, t.config) for t in trials if t.state != "failed"]
+        for trial in trials if self.plan.retry_failed else ():
+            if trial.state == "failed" and (trial.origin, trial.config) not in replaced:
+                reason = f"taken up again, having failed: {trial.reason}"
+                self.ledger.append("again", trial=trial.number, reason=reason)
 
     # --- a turn of the loop: ask, start, hear, record, decide
 
@@ -148,23 +166,66 @@ class Session:
             self._record_end(tune_id, ending)
             return False
         self._record_step(trial, row)
+        running.crashes, running.places = 0, []
         self._check_budget()
         return self.stopping is None
 
-    def retried(self, tune_id: str, reason: str) -> None:
-        """Tune starts a trial again after a failure."""
+    def waits(self, tune_id: str, error: str) -> bool:
+        """Notes that a trial waits for its storage, once, and that the wait is over ("").
+
+        Returns whether the trial goes on.
+        """
         running = self.running.get(tune_id)
-        if running is not None:
-            self.ledger.append("retry", trial=running.number, reason=running.hung or reason)
-            running.hung = None
-            self._tell("retried", self.ledger.trials[running.number])
+        if running is None:
+            return False
+        trial, running.heard = self.ledger.trials[running.number], time.monotonic()
+        if error and running.waiting is None:
+            running.waiting = time.monotonic()
+            self._record_notes(trial, [f"waits for its storage: {error}"])
+        elif not error and running.waiting is not None:
+            minutes, seconds = divmod(int(time.monotonic() - running.waiting), 60)
+            running.waiting = None
+            self._record_notes(trial, [f"its storage is back after {minutes}:{seconds:02d}"])
+        return self.stopping is None
+
+    def crashed(self, tune_id: str, failure: Failure) -> Job | None:
+        """The job with which a crashed trial is tried again; None = not any more in this session.
+
+        What fails while the session is stopping is resumed by the next.
+        """
+        running = self.running.get(tune_id)
+        if running is None or self.stopping is not None:
+            self.running.pop(tune_id, None)
+            return None
+        if running.hung is not None:
+            failure = Failure("trial", running.hung)
+        running.hung = running.started = running.waiting = None
+        trial = self.ledger.trials[running.number]
+        why = self._gives_up(running, trial, failure)
+        if why is not None:
+            self._record_end(tune_id, Ending("failed", why))
+            return None
+        reason = failure.reason
+        if failure.kind == "memory":
+            reason = f"GPU out of memory: again with --checkpoint-activations ({reason})"
+        self.ledger.append("retry", trial=trial.number, reason=reason, kind=failure.kind)
+        self._tell("moved" if failure.kind == "node" else "retried", trial)
+        return self.job(trial)
 
     def failed(self, tune_id: str, reason: str) -> None:
-        """Tune has given a trial up. What fails while the session is stopping is resumed by the next."""
+        """Tune has given a trial up, whatever was decided."""
         running = self.running.get(tune_id)
         if running is not None and self.stopping is None:
             self._record_end(tune_id, Ending("failed", running.hung or reason))
         self.running.pop(tune_id, None)
+
+    def set_aside(self, place: str, problem: str | None) -> None:
+        """A node or GPU gets no trials any more, for this reason; or it does again (None)."""
+        self.ledger.append("place", place=place, problem=problem)
+        if problem is None:
+            _log.warning("%s can run trials again", place)
+        else:
+            _log.warning("%s is set aside: %s; no trial starts there until that is mended", place, problem)
 
     def left(self, tune_id: str) -> None:
         """Tune has put a trial down; one that has not ended is resumed by the next session."""
@@ -185,6 +246,24 @@ class Session:
         self.aside("the display", self.on_change, event, trial)
 
     # --- decide
+
+    def _gives_up(self, running: RunningTrial, trial: TrialRecord, failure: Failure) -> str | None:
+        """Why a trial that has crashed is not tried again; None where it is."""
+        if failure.kind == "node":
+            running.places.append((failure.node, *failure.gpus) if failure.node else ())
+            places = len({place for place in running.places if place})
+            if places < _PLACES and len(running.places) < _MOVES:
+                return None
+            return f"at {max(places, 1)} places, {len(running.places)} times in a row: {failure.reason}"
+        if failure.kind == "memory":
+            if self._saves_memory(trial):
+                return f"{failure.reason} (with --checkpoint-activations)"
+            return failure.reason if Config.from_dict(trial.config).train.compile else None
+        running.crashes += 1
+        return failure.reason if running.crashes > self.plan.max_failures else None
+
+    def _saves_memory(self, trial: TrialRecord) -> bool:
+        return self.plan.checkpoint_activations or trial.frugal
 
     def _decide(self, trial: TrialRecord, row: Row) -> Ending | None:
         """How the trial ends with this report; None where it goes on."""
@@ -224,10 +303,11 @@ class Session:
             stages=self.plan.stage_storage,
             shared_stages=self.queue.sharing.stages(Config.from_dict(trial.config)),
             hang_timeout=self.plan.hang_timeout,
+            patience=self.plan.patience,
             cpus=self.plan.cpus_per_trial,
             gpus=self.gpus_per_trial,
             processes=self.processes_per_trial,
-            checkpoint_activations=self.plan.checkpoint_activations,
+            checkpoint_activations=self._saves_memory(trial),
         )
 
     # --- record

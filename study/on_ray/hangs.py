@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import ray
 from ray.tune.experiment import Trial
@@ -20,6 +21,8 @@ from study.record.storage import Storage
 from study.show.wording import clock
 from study.worker.heartbeat import NAME
 
+_UNREADABLE: Final = "unreadable"  # a heartbeat, because the storage does not answer
+
 
 @dataclass
 class _Seen:
@@ -28,7 +31,7 @@ class _Seen:
     started: float  # the attempt that this is about
     alive: float  # when it last gave a sign
     looked: float  # when its heartbeat was last read
-    beat: bytes | None
+    beat: bytes | str | None
 
 
 class Watchdog:
@@ -68,15 +71,15 @@ class Watchdog:
             seen.alive = max(seen.alive, trial.heard)
             if now - seen.alive > self.timeout / 2 and now - seen.looked > self.timeout / 10:
                 seen.looked, beat = now, self._read(trial)
-                if beat != seen.beat:
+                if beat != seen.beat or beat is _UNREADABLE:  # where we cannot read, it cannot write
                     seen.beat, seen.alive = beat, now
             if now - seen.alive > self.timeout:
                 seen.alive = now
                 silent.append(trial)
         return silent
 
-    def _read(self, trial: RunningTrial) -> bytes | None:
+    def _read(self, trial: RunningTrial) -> bytes | str | None:
         try:
             return Storage(self.session.plan.trial_storage(trial.number)).read(NAME)
         except OSError:
-            return None
+            return _UNREADABLE

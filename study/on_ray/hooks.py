@@ -23,10 +23,11 @@ from ray.tune.search import Searcher
 
 from study.decide.session import NO_MORE, Session
 from study.errors import first_line
+from study.failures import Failure
 from study.private import TUNE_KEYS, error_of
 
 _LONGEST = 500  # characters of a reason
-_UNPICKLED = ("session", "each_turn", "on_crash")  # what leads to the study
+_UNPICKLED = ("session", "each_turn", "on_crash", "_ended")  # what leads to the study
 
 
 class _Hook:
@@ -75,19 +76,41 @@ class SessionSearcher(_Hook, Searcher):
 
 
 class SessionScheduler(_Hook, FIFOScheduler):
-    """Passes on results, and ends the trials that do not go on."""
+    """Passes on results and crashes, and ends the trials that do not go on.
 
-    def __init__(self, session: Session):
+    Tune itself would try any trial again, for ever. on_crash: called when a trial has crashed.
+    """
+
+    def __init__(self, session: Session, on_crash: Callable[[Failure], None] = lambda failure: None):
         super().__init__()  # type: ignore[no-untyped-call]
-        self.session = session
+        self.session, self.on_crash = session, on_crash
+        self._ended: set[str] = set()  # ids of trials that have crashed and are not tried again
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Records the report; STOP when the trial has ended or the session is stopping."""
         row = {name: value for name, value in result.items() if name not in TUNE_KEYS and "/" not in name}
-        if not row.keys() & {"step", "failed", "diverged"}:
-            return str(TrialScheduler.CONTINUE)  # Tune's own closing report
-        goes_on = self._safely(self.session.hear, trial.trial_id, row)
+        if "waiting" in row:
+            goes_on = self._safely(self.session.waits, trial.trial_id, row["waiting"])
+        elif row.keys() & {"step", "failed", "diverged"}:
+            goes_on = self._safely(self.session.hear, trial.trial_id, row)
+        else:
+            goes_on = True  # Tune's own closing report
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial has crashed: its next attempt has the job of then."""
+        failure = failure_of_trial(trial)
+        job = self._safely(self.session.crashed, trial.trial_id, failure)
+        if job is None:
+            self._ended.add(trial.trial_id)
+        else:
+            trial.set_config(dataclasses.asdict(job))  # type: ignore[no-untyped-call]
+        self._safely(self.on_crash, failure)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Takes trials that are not tried again out of Tune's queue, where every crash puts them."""
+        if trial.trial_id in self._ended:
+            tune_controller.stop_trial(trial)
 
 
 class SessionStopper(_Hook, Stopper):
@@ -106,19 +129,13 @@ class SessionStopper(_Hook, Stopper):
 
 
 class SessionCallback(_Hook, Callback):
-    """Passes on starts and crashes, and does what else there is to do at each turn of the loop.
+    """Passes on starts, and does what else there is to do at each turn of the loop.
 
-    each_turn: called with Tune's trials after every event, and a few times a second. on_crash: called
-    when a trial has crashed.
+    each_turn: called with Tune's trials after every event, and a few times a second.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        each_turn: Callable[[list[Trial]], None] = lambda trials: None,
-        on_crash: Callable[[], None] = lambda: None,
-    ):
-        self.session, self.each_turn, self.on_crash = session, each_turn, on_crash
+    def __init__(self, session: Session, each_turn: Callable[[list[Trial]], None] = lambda trials: None):
+        self.session, self.each_turn = session, each_turn
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._safely(self.each_turn, trials)
@@ -126,35 +143,33 @@ class SessionCallback(_Hook, Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._safely(self.session.started, trial.trial_id)
 
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._safely(self.session.retried, trial.trial_id, failure_reason(trial))
-        self._safely(self.on_crash)
-
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._safely(self.session.failed, trial.trial_id, failure_reason(trial))
-        self._safely(self.on_crash)
+        """Only where Tune itself gives a trial up."""
+        self._safely(self.session.failed, trial.trial_id, failure_of_trial(trial).reason)
 
 
-def failure_reason(trial: Trial) -> str:
-    """Why a trial of Tune's crashed, in one line without Ray's wrapping."""
+def failure_of_trial(trial: Trial) -> Failure:
+    """Why a trial of Tune's crashed, without Ray's wrapping."""
     error = error_of(trial)
-    return "unknown" if error is None else reason_of(error)
+    return Failure("trial", "unknown") if error is None else failure_in(error)
 
 
-def reason_of(error: BaseException) -> str:
-    """An exception of Ray's in one line: what happened to the worker, or what it raised."""
+def failure_in(error: BaseException) -> Failure:
+    """What an exception of Ray's tells: what happened to the worker, or what it raised.
+
+    A worker whose node ran out of memory counts as its own fault: most of it was its own, as a rule.
+    """
     if isinstance(error, RayTaskError):
         cause = error.cause
         if isinstance(cause, RayActorError | OutOfMemoryError):
-            return reason_of(cause)
-        # `run_trial` raises RuntimeErrors that begin with the name of the error they stand for.
-        name = "" if type(cause) is RuntimeError else f"{type(cause).__name__}: "
-        return (name + first_line(cause, "no message"))[:_LONGEST]
+            return failure_in(cause)
+        told = first_line(cause, "no message")
+        return Failure.heard(told) or Failure("trial", f"{type(cause).__name__}: {told}"[:_LONGEST])
     text = str(error)
     if isinstance(error, OutOfMemoryError) or "memory monitor" in text or "running low on memory" in text:
-        return "its node ran out of memory and Ray killed the worker"
+        return Failure("trial", "its node ran out of memory and Ray killed the worker")
     if isinstance(error, RayActorError):
         if "node" in text and ("died" in text or "dead" in text) and "its node" in text:
-            return "its node died"
-        return "its worker process died (killed, or crashed in native code)"
-    return f"{type(error).__name__}: {first_line(text, 'no message')}"[:_LONGEST]
+            return Failure("node", "its node died")
+        return Failure("trial", "its worker process died (killed, or crashed in native code)")
+    return Failure("trial", f"{type(error).__name__}: {first_line(text, 'no message')}"[:_LONGEST])

@@ -20,14 +20,17 @@ from ray.tune.experiment import Trial
 from study.aside import DRIVER_LOG
 from study.decide.session import Session
 from study.errors import StudyError, first_line
+from study.on_ray.gpus import Probe
 from study.on_ray.hangs import Watchdog
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
-from study.on_ray.nodes import Nodes, wait_for_resources
+from study.on_ray.nodes import wait_for_resources
+from study.on_ray.places import Places
 from study.plan import StudyPlan
 from study.record.results import write_results
 from study.show.console import Display
 from study.source import PACKAGES, REPOSITORY
 from study.stdin import stopping_signals
+from study.worker.cuda import problems_of
 from study.worker.trainable import run_trial
 
 _TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
@@ -45,10 +48,13 @@ _QUIET = {
 }
 
 
-def run_session(session: Session, display: Display, trainable: Trainable = run_trial) -> None:
+def run_session(
+    session: Session, display: Display, trainable: Trainable = run_trial, probe: Probe = problems_of
+) -> None:
     """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
 
     trainable: what a worker runs of a `Job`, given as a dictionary, reporting rows as `run_trial` does.
+    probe: looks at GPUs of the machine that it runs on.
     """
     folder = session.plan.folder
     started_here = not ray.is_initialized()
@@ -57,9 +63,9 @@ def run_session(session: Session, display: Display, trainable: Trainable = run_t
         try:
             _connect(session.plan)
             watch_signals()  # Ray has put its own handler of SIGTERM in place
-            nodes = _check_cluster(session)
+            places = _check_cluster(session, probe)
             if session.stopping is None:
-                _tuner(session, trainable, _callback(session, display, nodes)).fit()
+                _tuner(session, trainable, _callback(session, display, places), places).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
             raise StudyError(
@@ -140,8 +146,8 @@ def _without_hangup() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _check_cluster(session: Session) -> Nodes | None:
-    """Settles what a trial gets, and checks a cluster's nodes, which are then to be watched."""
+def _check_cluster(session: Session, probe: Probe) -> Places:
+    """Settles what a trial gets, and checks the nodes and GPUs, which are then to be watched."""
     plan = session.plan
 
     def stopping() -> bool:
@@ -150,15 +156,13 @@ def _check_cluster(session: Session) -> Nodes | None:
     session.gpus_per_trial = wait_for_resources(plan, stopping)
     session.processes_per_trial = plan.processes(session.gpus_per_trial)
     plan.check_gpu_hours(session.gpus_per_trial)
-    if plan.address is None:
-        return None
-    nodes = Nodes(plan, session.queue.fingerprint, session.gpus_per_trial)
-    nodes.check(stopping)
-    return nodes
+    places = Places(session, probe)
+    places.check(stopping)
+    return places
 
 
-def _callback(session: Session, display: Display, nodes: Nodes | None) -> SessionCallback:
-    """Passes on starts and crashes, and at each turn sees to the display, the table, hangs and nodes.
+def _callback(session: Session, display: Display, places: Places) -> SessionCallback:
+    """Passes on starts, and at each turn sees to the display, the table, hangs and places.
 
     None of these can end the study.
     """
@@ -168,24 +172,19 @@ def _callback(session: Session, display: Display, nodes: Nodes | None) -> Sessio
         aside("the display", display.poll)
         aside("the results table", results.poll)
         aside("the search for workers that hang", watchdog.poll, trials)
-        if nodes is not None:
-            aside("the look at the nodes", nodes.poll)
+        aside("the look at nodes and GPUs", places.poll)
 
-    def on_crash() -> None:
-        if nodes is not None:
-            aside("the look at the nodes", nodes.suspect)
-
-    return SessionCallback(session, each_turn, on_crash)
+    return SessionCallback(session, each_turn)
 
 
-def _tuner(session: Session, trainable: Trainable, callback: SessionCallback) -> tune.Tuner:
+def _tuner(session: Session, trainable: Trainable, callback: SessionCallback, places: Places) -> tune.Tuner:
     plan, gpus = session.plan, session.gpus_per_trial
     resources = {"cpu": plan.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
     return tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
-            scheduler=SessionScheduler(session),
+            scheduler=SessionScheduler(session, places.suspect),
             num_samples=-1,  # the searcher says when it is enough
             trial_dirname_creator=lambda trial: f"{trial.config['trial']:04d}-{trial.trial_id}",
             trial_name_creator=lambda trial: f"trial-{trial.config['trial']:04d}",
@@ -196,7 +195,7 @@ def _tuner(session: Session, trainable: Trainable, callback: SessionCallback) ->
             verbose=0,
             stop=SessionStopper(session),
             callbacks=[callback],
-            failure_config=tune.FailureConfig(max_failures=plan.max_failures),
+            failure_config=tune.FailureConfig(max_failures=-1),  # the session says how often
         ),
     )
 

@@ -2,8 +2,9 @@
 
 Each is looked at before the first trial starts: it must find the data set under the study's path, with
 the fingerprint that the driver has found, the weights, and the trials' storage, which it must be able to
-write. Nodes that come later are looked at when they come, and all of them again when a trial has
-crashed. One that fails then is filled up, so that trials go elsewhere until it has been mended.
+write. Nodes that come later are looked at when they come, and those again where a trial has crashed.
+One that fails then is filled up, so that trials go elsewhere until it has been mended. A study on one
+machine looks at that only when a trial has crashed.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def wait_for_resources(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
         _log.warning("no node has room for a trial (%s); waiting for one", wanted_text)
         request_resources(bundles=[wanted])
         try:
-            _wait(lambda: bool(nodes_that_fit(cpus, gpus)) or stopping())
+            wait_for(lambda: bool(nodes_that_fit(cpus, gpus)) or stopping())
         finally:
             request_resources(bundles=[])  # or the autoscaler would keep such a node for ever
     if not nodes_that_fit(cpus, gpus) and not stopping():
@@ -82,7 +83,8 @@ def _slots(node: dict[str, Any], cpus: float, gpus: float) -> int:
     return int(min(shares) + 1e-9)
 
 
-def _wait(until: Callable[[], bool]) -> None:
+def wait_for(until: Callable[[], bool]) -> None:
+    """Waits until it is so, for as long as a machine may take to come up."""
     deadline = time.monotonic() + _PATIENCE
     while not until() and time.monotonic() < deadline:
         time.sleep(0.5)
@@ -98,6 +100,7 @@ class _Node:
     asked: Any = None  # reference to the answer that is awaited
     due: float = 0.0  # when it is looked at next
     held: tuple[Any, ...] = ()  # references to tasks that keep trials out
+    problem: str = ""  # why
 
 
 def _on(node: _Node, function: Callable[..., Any], **options: Any) -> Any:
@@ -107,23 +110,28 @@ def _on(node: _Node, function: Callable[..., Any], **options: Any) -> Any:
 
 
 class Nodes:
-    """Looks at the nodes of a cluster for one session."""
+    """Looks at the nodes of a cluster for one session.
 
-    def __init__(self, plan: StudyPlan, fingerprint: str, gpus: float):
-        self.plan, self.fingerprint, self.gpus = plan, fingerprint, gpus
+    tell: hears which node is set aside, and why, or that it is given back (None).
+    """
+
+    def __init__(
+        self, plan: StudyPlan, fingerprint: str, gpus: float, tell: Callable[[str, str | None], None]
+    ):
+        self.plan, self.fingerprint, self.gpus, self._tell = plan, fingerprint, gpus, tell
         self._nodes: dict[str, _Node] = {}
         self._polled = 0.0
-        self._token = f"{os.getpid()} {time.time()}"
+        self._token = None if plan.address is None else f"{os.getpid()} {time.time()}"
         self._place = plan.storage or str(plan.folder / "trials")
 
     def check(self, stopping: Callable[[], bool]) -> None:
         """Looks at all. Raises StudyError naming those that cannot run trials; OSError (storage)."""
-        Storage(self._place).write(_TOKEN, self._token.encode())
+        Storage(self._place).write(_TOKEN, str(self._token).encode())
         self._meet()
         nodes = list(self._nodes.values())
         for node in nodes:
             self._look(node)
-        _wait(lambda: not self._awaited() or stopping())
+        wait_for(lambda: not self._awaited() or stopping())
         problems = [f"{node.address} {problem}" for node, problem in self._answers() if problem]
         problems += [f"{node.address} does not answer" for node in nodes if node.asked is not None]
         if problems and not stopping():
@@ -147,10 +155,24 @@ class Nodes:
             if node.asked is None and node.due <= now:
                 self._look(node)
 
-    def suspect(self) -> None:
-        """All are looked at again: a trial has crashed, perhaps for want of its data."""
+    def suspect(self, key: str) -> None:
+        """A trial has crashed on this node, perhaps for want of its data: it is looked at again.
+
+        key: Ray's name for it; "" = not known which it was.
+        """
         for node in self._nodes.values():
-            node.due = 0.0
+            if key in ("", node.key):
+                node.due = 0.0
+        self._polled = 0.0
+
+    def room(self) -> bool:
+        """Whether some node is not set aside."""
+        return any(not node.held for node in self._nodes.values())
+
+    @property
+    def problems(self) -> list[str]:
+        """`10.0.0.5 has other data`, for each that is set aside."""
+        return [f"{node.address} {node.problem}" for node in self._nodes.values() if node.held]
 
     def _meet(self) -> None:
         """Keeps the list of nodes, which come and go."""
@@ -160,7 +182,8 @@ class Nodes:
             self._free(self._nodes.pop(gone))
         for key in here.keys() - self._nodes.keys():
             slots = _slots(here[key], cpus, self.gpus)
-            self._nodes[key] = _Node(key, here[key]["NodeManagerAddress"], slots)
+            due = float("inf") if self.plan.address is None else 0.0
+            self._nodes[key] = _Node(key, here[key]["NodeManagerAddress"], slots, due=due)
 
     def _look(self, node: _Node) -> None:
         plan, task = self.plan, _on(node, look, num_cpus=0)
@@ -189,12 +212,13 @@ class Nodes:
     def _judge(self, node: _Node, problem: str | None) -> None:
         if problem is not None:
             node.due = time.monotonic() + _AGAIN
+            node.problem = problem
             if not node.held:
-                _log.warning("%s %s; no trial starts there until that is mended", node.address, problem)
                 self._fill(node)
+                self._tell(node.address, problem)
         elif node.held:
-            _log.warning("%s can run trials again", node.address)
             self._free(node)
+            self._tell(node.address, None)
 
     def _fill(self, node: _Node) -> None:
         """Takes the node's slots, each when it is free.
@@ -212,9 +236,12 @@ class Nodes:
 
 
 def look(
-    base: dict[str, Any], root: str | None, fingerprint: str, code: str, storage: str, token: str
+    base: dict[str, Any], root: str | None, fingerprint: str, code: str, storage: str, token: str | None
 ) -> tuple[str, str | None]:
-    """Runs on a node: its version of torch, and why it cannot run trials (None: it can)."""
+    """Runs on a node: its version of torch, and why it cannot run trials (None: it can).
+
+    token: what the driver has written to the storage; None = nothing.
+    """
     config = Config.from_dict(base)
     problem = _data_problem(config, root, fingerprint)
     if code_version() != code:
@@ -235,10 +262,10 @@ def _data_problem(config: Config, root: str | None, fingerprint: str) -> str | N
     return None
 
 
-def _storage_problem(storage: str, token: str) -> str | None:
+def _storage_problem(storage: str, token: str | None) -> str | None:
     try:
         place = Storage(storage)
-        if place.read(_TOKEN) != token.encode():
+        if token is not None and place.read(_TOKEN) != token.encode():
             return f"does not see the driver's {storage}: it must be on a shared mount, or --storage a URI"
         place.check()
     except (StorageError, OSError) as error:

@@ -2,7 +2,8 @@
 
 Optuna's study, the results table and what the console shows are made from it. Four events make a trial:
 `trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` record
-crashes and warnings on the way, and `again` takes a trial up that had ended.
+crashes and warnings on the way, and `again` takes a trial up that had ended. `place` records that a
+node or GPU is set aside, or given back.
 
 Every line has a checksum and the number of its session. A line that a crash has cut, or a disk has
 damaged, is passed over, and so is one of a driver that went on after another had taken its place; all
@@ -63,6 +64,8 @@ class TrialRecord:
     gpus: float = 0.0  # that it was last started with
     gpu_seconds: float = 0.0  # of the merge steps recorded
     retries: list[str] = field(default_factory=list)  # why it was started again within a session
+    moves: list[str] = field(default_factory=list)  # the same, where a node or GPU was to blame
+    frugal: bool = False  # it has run out of GPU memory, and saves it since
     notes: list[str] = field(default_factory=list)  # warnings of its worker
     steps: dict[int, dict[str, Any]] = field(default_factory=dict)
     ended: float | None = None
@@ -154,6 +157,7 @@ class Ledger:
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
+        self.set_aside: dict[str, str] = {}  # nodes and GPUs that get no trials in this session, and why
         self.damage: list[str] = []  # lines that are passed over: which, and why
         self._size = 0  # bytes that count as read
         self._lines = 0
@@ -279,6 +283,10 @@ class Ledger:
             }
         elif event == "trial":
             self._define(entry, entry["time"])
+        elif event == "place" and entry["problem"] is not None:
+            self.set_aside[entry["place"]] = entry["problem"]
+        elif event == "place":
+            self.set_aside.pop(entry["place"], None)
         elif event in _OF_TRIALS:
             self._numbers.add(entry["trial"])
             if entry["trial"] not in self.trials and "definition" in entry:  # its own line is damaged
@@ -296,6 +304,7 @@ class Ledger:
             raise DamagedLine(f"of a driver that had been replaced by that of session {len(self.sessions)}")
         self._catch_up(number - 1, entry["time"])
         self.sessions.append(entry)
+        self.set_aside = {}
 
     def _check_session(self, entry: dict[str, Any]) -> None:
         number = entry.get("session", len(self.sessions))
@@ -327,7 +336,8 @@ class Ledger:
                 trial.gpu_seconds += trial.gpus * row_seconds(entry["row"])
             trial.ends_as = entry.get("ends_as", trial.ends_as)
         elif event == "retry":
-            trial.retries.append(entry["reason"])
+            (trial.moves if entry.get("kind") == "node" else trial.retries).append(entry["reason"])
+            trial.frugal = trial.frugal or entry.get("kind") == "memory"
         elif event == "note":
             trial.notes.append(entry["text"])
         elif event == "again":

@@ -72,6 +72,8 @@ class Display:
         elif event == "retried" and trial is not None:
             where = f"merge step {trial.last_step}" if trial.last_step > 0 else "the start"
             self._print(f"trial {trial.number} goes on from {where}: {trial.retries[-1]}", "yellow")
+        elif event == "moved" and trial is not None:
+            self._print(f"trial {trial.number} goes on elsewhere: {trial.moves[-1]}", "yellow")
         elif event == "taken over" and trial is not None:
             self._print(taken_over(trial), "")
         elif event in _ENDS and trial is not None:

@@ -107,6 +107,7 @@ def _trial_dict(view: StudyView, trial: TrialRecord) -> dict[str, Any]:
         "config": Config.from_dict(trial.config).flat(),
         "attempts": trial.attempts,
         "retries": trial.retries,
+        "moves": trial.moves,
         "notes": trial.notes,
         "seconds": trial.seconds,
         "gpu_seconds": trial.gpu_seconds,

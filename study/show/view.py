@@ -169,11 +169,12 @@ def is_papers(trial: TrialRecord) -> bool:
 
 
 def problems(trials: Iterable[TrialRecord]) -> Reasons:
-    """Failures, crashes survived and warnings, each reason once with the trials that had it."""
+    """Failures, crashes survived, moves and warnings, each reason once with the trials that had it."""
     found: Reasons = {}
     for trial in trials:
         events = [(trial.state, trial.reason or "unknown")] if trial.state in ("failed", "diverged") else []
         events += [("tried again", reason) for reason in trial.retries]
+        events += [("moved elsewhere", reason) for reason in trial.moves]
         events += [("warned", text) for text in trial.notes]
         for event in dict.fromkeys(events):
             found.setdefault(event, []).append(trial.number)

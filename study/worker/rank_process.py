@@ -17,7 +17,8 @@ from dcreid.parallel import process_group
 from dcreid.training import DivergedError
 from study.job import Job
 from study.stdin import when_input_ends
-from study.worker.ranks import READY, device_of
+from study.worker.cuda import check_device, device_of
+from study.worker.ranks import READY
 from study.worker.rows import trial_rows
 
 
@@ -41,9 +42,9 @@ def main() -> None:
 
 
 def _run_rank(job: Job, rank: int, meeting: str, output: TextIO) -> None:
-    device = device_of(job, rank)
+    check_device(job, rank)
     print(READY, file=output, flush=True)
-    with process_group(device, meeting, rank, job.processes) as ranks:
+    with process_group(device_of(job, rank), meeting, rank, job.processes) as ranks:
         for _ in trial_rows(job, ranks=ranks):
             pass
 

@@ -22,12 +22,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import torch
 from torch import distributed
 
 from dcreid.parallel import ONE_PROCESS, Ranks, process_group
 from study.job import Job
+from study.record.patience import Patience, PatientStorage
 from study.record.storage import Storage
+from study.worker.cuda import device_of
 
 READY = "ready"
 _GRACE = 10.0  # seconds in which the worker may leave a trial whose other ranks have died
@@ -39,20 +40,17 @@ class RankError(RuntimeError):
     """Another rank of the trial has failed; the message says which and why."""
 
 
-def device_of(job: Job, rank: int) -> torch.device:
-    """Where this rank of a trial computes."""
-    if not job.gpus or not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", rank) if job.processes > 1 else torch.device("cuda")
-
-
 @contextlib.contextmanager
-def trial_ranks(job: Job) -> Iterator[Ranks]:
-    """The ranks of a trial, this process being the first. Raises RankError, inside as well."""
-    storage, size = Storage(job.storage), job.processes
+def trial_ranks(job: Job, patience: Patience | None = None) -> Iterator[Ranks]:
+    """The ranks of a trial, this process being the first. Raises RankError, inside as well.
+
+    patience: with the trial's storage, as in `trial_rows`.
+    """
+    size = job.processes
     if size == 1:
         yield ONE_PROCESS
         return
+    storage = PatientStorage(job.storage, patience or Patience(job.patience))
     before = storage.read(_DEATH)
     if before is not None:
         _log.warning("the attempt before ended: %s", before.decode())
@@ -60,7 +58,7 @@ def trial_ranks(job: Job) -> Iterator[Ranks]:
     with tempfile.TemporaryDirectory(prefix="dcreid-ranks-") as folder:
         meeting = Path(folder, "meeting").as_uri()
         with (
-            _Others(job, meeting, storage),
+            _Others(job, meeting),
             process_group(device_of(job, 0), meeting, 0, size) as ranks,
         ):
             yield ranks
@@ -69,8 +67,8 @@ def trial_ranks(job: Job) -> Iterator[Ranks]:
 class _Others:
     """Ranks 1, 2, … as child processes, none of which outlives the context."""
 
-    def __init__(self, job: Job, meeting: str, storage: Storage):
-        self._job, self._meeting, self._storage = job, meeting, storage
+    def __init__(self, job: Job, meeting: str):
+        self._job, self._meeting = job, meeting
         self._children: list[subprocess.Popen[str]] = []
         self._deaths: list[str] = []
         self._died, self._over = threading.Event(), threading.Event()
@@ -110,7 +108,7 @@ class _Others:
         self._died.set()
         if not self._over.wait(_GRACE):
             with contextlib.suppress(OSError):
-                self._storage.write(_DEATH, self._deaths[0].encode())
+                Storage(self._job.storage).write(_DEATH, self._deaths[0].encode())
             os._exit(1)
 
     def _death(self, rank: int, child: subprocess.Popen[str], output: str) -> str:

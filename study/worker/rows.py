@@ -23,27 +23,28 @@ from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.evaluation.partitions import partition_name
 from dcreid.evaluation.retrieval import RetrievalMetrics
 from dcreid.parallel import ONE_PROCESS, Ranks
+from study.errors import NodeError
 from study.job import Job
-from study.record.storage import Storage
+from study.record.patience import Patience, PatientStorage
 from study.record.trial_tables import save_joins, save_queries
 from study.worker.checkpoints import load_newest, save_checkpoint
-from study.worker.ranks import device_of
+from study.worker.cuda import device_of
 from study.worker.shared_stages import SharedStages
 
 
-class NodeError(RuntimeError):
-    """The node cannot run the study's trials; another may."""
-
-
 def trial_rows(
-    job: Job, on_epoch: Callable[[int, int, int], None] | None = None, ranks: Ranks = ONE_PROCESS
+    job: Job,
+    on_epoch: Callable[[int, int, int], None] | None = None,
+    ranks: Ranks = ONE_PROCESS,
+    patience: Patience | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rows of the trial that the driver has not recorded: step 0 is the untrained network.
 
-    Of several ranks the first reads and writes the trial's storage.
+    Of several ranks the first reads and writes the trial's storage. patience: with that storage; None = as
+    long as the job says, and in silence.
     """
     config = Config.from_dict(job.config)
-    storage = Storage(job.storage)
+    storage = PatientStorage(job.storage, patience or Patience(job.patience))
     if ranks.rank == 0:
         storage.clean()
     if job.cpus:

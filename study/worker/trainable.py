@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
-import torch
+import ray
 from ray import tune
 
+from dcreid.network.backbone import BackboneError
 from dcreid.training import DivergedError
 from study.errors import StorageError
+from study.failures import Failure, failure_of
 from study.job import Job
+from study.record.patience import Patience
 from study.record.storage import Storage
+from study.worker.cuda import check_device
 from study.worker.heartbeat import Heartbeat
 from study.worker.output import WorkerOutput, worker_output
 from study.worker.ranks import trial_ranks
@@ -21,9 +26,10 @@ from study.worker.rows import trial_rows
 def run_trial(config: dict[str, Any]) -> None:
     """Runs the trial of a `Job`, given as a dictionary, and reports rows of results to Tune.
 
-    Errors that a second try may mend (disks, devices) are raised, for Tune to try again; all others
-    end the trial with the reason they are reported with. Tracebacks, and what else is printed, are kept in
-    its storage; what is logged on the way goes with the rows.
+    What a second try may mend, here or elsewhere, is raised as a `Failure` in words, for the driver to judge;
+    all other errors end the trial with the reason they are reported with. Tracebacks, and what else is
+    printed, are kept in its storage; what is logged on the way goes with the rows; that the storage is waited
+    for is reported at once.
     """
     job = Job(**config)
     with worker_output(job) as output:
@@ -34,22 +40,36 @@ def _run(job: Job, output: WorkerOutput) -> None:
     log, notes = logging.getLogger("dcreid"), _Notes()
     log.addHandler(notes)
     try:
-        with Heartbeat(Storage(job.storage), job.hang_timeout) as heartbeat, trial_ranks(job) as ranks:
-            for row in trial_rows(job, heartbeat.epoch, ranks):
+        patience = Patience(job.patience, _report_waiting)
+        heart = Heartbeat(patience(lambda: Storage(job.storage)), job.hang_timeout)
+        check_device(job, 0)
+        with heart as heartbeat, trial_ranks(job, patience) as ranks:
+            for row in trial_rows(job, heartbeat.epoch, ranks, patience):
                 output.keep()
                 tune.report(row | notes.take())
     except DivergedError as error:
         tune.report({"diverged": str(error)} | notes.take())
-    except torch.cuda.OutOfMemoryError as error:
-        tune.report({"failed": f"GPU out of memory (smaller --batch-size, or fewer trials a GPU): {error}"})
-    except (OSError, RuntimeError, MemoryError, StorageError) as error:
-        # In words: an exception whose class the driver cannot import would arrive as another.
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+    except (OSError, RuntimeError, MemoryError, StorageError, BackboneError) as error:
+        raise RuntimeError(_located(failure_of(error)).told()) from error
     except Exception as error:
         output.tell(error)
         tune.report({"failed": f"{type(error).__name__}: {error}"} | notes.take())
     finally:
         log.removeHandler(notes)
+
+
+def _report_waiting(error: str | None) -> None:
+    """Reports what the storage says while it is waited for, also as a sign of life; None = it is back."""
+    tune.report({"waiting": error or ""})
+
+
+def _located(failure: Failure) -> Failure:
+    """The failure with the place where this worker is."""
+    if not ray.is_initialized():
+        return failure
+    context = ray.get_runtime_context()
+    gpus = tuple(map(str, context.get_accelerator_ids().get("GPU", [])))
+    return dataclasses.replace(failure, node=context.get_node_id(), gpus=gpus)
 
 
 class _Notes(logging.Handler):
