@@ -15,6 +15,7 @@ from dcreid.data.tracklets import TrackletDataset
 from study.command.parser import parser
 from study.command.resolve import resolve
 from study.decide.session import NO_MORE, Session
+from study.failures import Failure
 from study.job import Job
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
@@ -24,7 +25,10 @@ TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3",
 
 
 class Crash(Exception):
-    """A trial's worker dies."""
+    """A trial's worker dies, of this failure or for no reason that is known."""
+
+    def __init__(self, why: str | Failure):
+        self.failure = why if isinstance(why, Failure) else Failure("trial", why)
 
 
 def quality(config: dict[str, Any], step: int) -> float:
@@ -41,7 +45,8 @@ def row_of(config: dict[str, Any], step: int, total: int, value: float | None = 
 class FakeTune:
     """Runs `slots` trials at a time, one report of each in turn.
 
-    `rows(job)` yields a trial's reports and may raise Crash. `cut` ends everything after so many
+    `rows(job)` yields a trial's reports and may raise Crash, after which the trial is started again if the
+    session says so. `cut` ends everything after so many
     reports, as a killed driver would: nothing is closed or told.
     """
 
@@ -74,7 +79,15 @@ class FakeTune:
             for tune_id, rows in list(running.items()):
                 if cut is not None and self.reports >= cut:
                     return
-                if not self._one_report(tune_id, rows):
+                try:
+                    goes_on = self._one_report(tune_id, rows)
+                except Crash as error:
+                    job = self.session.crashed(tune_id, error.failure)
+                    goes_on = job is not None
+                    if job is not None:
+                        self.session.started(tune_id)
+                        running[tune_id] = self.rows(job)
+                if not goes_on:
                     del running[tune_id]
 
     def _one_report(self, tune_id: str, rows: Iterator[dict[str, Any]]) -> bool:
@@ -82,9 +95,6 @@ class FakeTune:
             row = next(rows)
         except StopIteration:
             self.session.left(tune_id)
-            return False
-        except Crash as error:
-            self.session.failed(tune_id, str(error))
             return False
         self.reports += 1
         goes_on = self.session.hear(tune_id, row)

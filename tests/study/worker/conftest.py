@@ -29,6 +29,7 @@ def job_of(tmp_path: Path) -> Callable[..., Job]:
             "stages": str(tmp_path / "stages"),
             "shared_stages": 0,
             "hang_timeout": 1800.0,
+            "patience": 0.0,
             "cpus": 1.0,
             "gpus": 0.0,
             "processes": 1,
