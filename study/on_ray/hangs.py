@@ -71,7 +71,9 @@ class Watchdog:
             seen.alive = max(seen.alive, trial.heard)
             if now - seen.alive > self.timeout / 2 and now - seen.looked > self.timeout / 10:
                 seen.looked, beat = now, self._read(trial)
-                if beat != seen.beat or beat is _UNREADABLE:  # where we cannot read, it cannot write
+                if beat is _UNREADABLE:  # and so cannot be written either
+                    seen.alive = now
+                elif beat != seen.beat:
                     seen.beat, seen.alive = beat, now
             if now - seen.alive > self.timeout:
                 seen.alive = now

@@ -177,6 +177,12 @@ def _callback(session: Session, display: Display, places: Places) -> SessionCall
     return SessionCallback(session, each_turn)
 
 
+def _scheduler(session: Session, places: Places) -> SessionScheduler:
+    """Passes on reports and crashes; places that may be to blame for these are looked at."""
+    aside = session.aside
+    return SessionScheduler(session, lambda crash: aside("the look at nodes and GPUs", places.suspect, crash))
+
+
 def _tuner(session: Session, trainable: Trainable, callback: SessionCallback, places: Places) -> tune.Tuner:
     plan, gpus = session.plan, session.gpus_per_trial
     resources = {"cpu": plan.cpus_per_trial} | ({"gpu": gpus} if gpus else {})
@@ -184,7 +190,7 @@ def _tuner(session: Session, trainable: Trainable, callback: SessionCallback, pl
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
-            scheduler=SessionScheduler(session, places.suspect),
+            scheduler=_scheduler(session, places),
             num_samples=-1,  # the searcher says when it is enough
             trial_dirname_creator=lambda trial: f"{trial.config['trial']:04d}-{trial.trial_id}",
             trial_name_creator=lambda trial: f"trial-{trial.config['trial']:04d}",

@@ -9,6 +9,8 @@ import pytest
 from optuna.trial import TrialState
 from sessions import check_optuna, crash_of, crashing, in_optuna
 
+from study.failures import Failure
+
 
 def test_failed_trials_are_replaced(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "5", "--pruner", "none"))
@@ -138,7 +140,7 @@ def test_retries_and_notes_are_kept_with_the_trial(plan_of, open_session, fake_t
     session = open_session(plan_of("--samples", "2"))
     job = session.ask("t")
     session.started("t")
-    session.retried("t", "its worker process died")
+    session.crashed("t", Failure("trial", "its worker process died"))
     row = next(fake_tune(session).rows(job)) | {"notes": ["step-003.pt is damaged"]}
     assert session.hear("t", row)
     trial = session.ledger.trials[0]
@@ -151,7 +153,7 @@ def test_what_fails_while_stopping_is_resumed(plan_of, open_session):
     session.ask("t")
     session.started("t")
     session.stop("signal SIGTERM")
-    session.failed("t", "its worker process died")
+    assert session.crashed("t", Failure("trial", "its worker process died")) is None
     assert session.ledger.trials[0].state == "running" and session.idle
     assert open_session(plan_of("--samples", "2")).queue.outlook() == "0 done, 1 resumed, 1 new"
 
@@ -168,3 +170,175 @@ def test_optunas_storage_may_fail(plan_of, open_session, fake_tune, monkeypatch,
         fake_tune(session).run()
     assert session.queue.complete and "Optuna's storage: OSError: disk full" in caplog.text
     check_optuna(open_session(plan_of("--samples", "3")))
+
+
+# --- whose fault it is
+
+CRASH = Failure("trial", "its worker process died")
+
+
+def broken_gpu(number: int) -> Failure:
+    return Failure("node", "GPUError: CUDA does not start", "1a2b", (str(number),))
+
+
+@pytest.fixture
+def under_way(plan_of, open_session):
+    """A session with trial 0 under way as `t`, which is tried again once."""
+
+    def make(*options: str):
+        session = open_session(plan_of("--samples", "3", "--max-failures", "1", *options))
+        session.ask("t")
+        session.started("t")
+        return session
+
+    return make
+
+
+def test_crashes_count_anew_after_each_recorded_step(under_way):
+    session = under_way()
+    for step in range(4):
+        assert session.crashed("t", CRASH) is not None
+        session.started("t")
+        assert session.hear("t", {"step": step, "mAP": 0.5, "total_steps": 5})
+        assert session.hear("t", {"step": step, "mAP": 0.5, "total_steps": 5})  # told again: counts once
+    assert session.crashed("t", CRASH).recorded == 3
+    assert session.crashed("t", CRASH) is None
+    trial = session.ledger.trials[0]
+    assert (trial.state, trial.reason, len(trial.retries)) == ("failed", CRASH.reason, 5)
+
+
+def test_a_step_that_was_told_before_wipes_nothing(under_way):
+    session = under_way()
+    row = {"step": 0, "mAP": 0.5, "total_steps": 5}
+    assert session.hear("t", row) and session.crashed("t", CRASH) is not None
+    assert session.hear("t", row) and session.crashed("t", CRASH) is None
+
+
+def test_failures_of_places_do_not_count_against_the_trial(under_way):
+    session = under_way()
+    for number in (0, 1, 2, 3):
+        assert session.crashed("t", broken_gpu(number)) is not None
+    assert session.crashed("t", CRASH) is not None  # its own first
+    trial = session.ledger.trials[0]
+    assert trial.moves == [broken_gpu(0).reason] * 4 and trial.retries == [CRASH.reason]
+
+
+def test_a_trial_that_five_places_fail_has_failed_by_name(under_way):
+    session = under_way()
+    for number in (0, 1, 2, 3):
+        assert session.crashed("t", broken_gpu(number)) is not None
+    assert session.crashed("t", broken_gpu(4)) is None
+    trial = session.ledger.trials[0]
+    assert trial.state == "failed"
+    assert trial.reason == "at 5 places, 5 times in a row: GPUError: CUDA does not start"
+
+
+def test_moving_on_ends_where_no_place_will_have_it_but_not_while_steps_come(under_way):
+    session = under_way()
+    for _ in range(19):
+        assert session.crashed("t", Failure("node", "its node died")) is not None
+    session.hear("t", {"step": 0, "mAP": 0.5, "total_steps": 5})
+    for _ in range(19):
+        assert session.crashed("t", Failure("node", "its node died")) is not None
+    assert session.crashed("t", Failure("node", "its node died")) is None
+    assert session.ledger.trials[0].reason == "at 1 places, 20 times in a row: its node died"
+
+
+MEMORY = Failure("memory", "GPU out of memory (smaller --batch-size): OutOfMemoryError: 2 GiB")
+
+
+def test_memory_is_saved_once_and_in_later_sessions(under_way, plan_of, open_session):
+    session = under_way()
+    job = session.crashed("t", MEMORY)
+    assert job.checkpoint_activations
+    again = "GPU out of memory: again with --checkpoint-activations"
+    assert session.ledger.trials[0].retries[0].startswith(again)
+    session.ledger.close()
+    later = open_session(plan_of("--samples", "3"))
+    assert later.ask("u").checkpoint_activations
+    later.started("u")
+    assert not later.ask("v").checkpoint_activations  # another trial
+    assert later.crashed("u", MEMORY) is None
+    trial = later.ledger.trials[0]
+    assert trial.state == "failed" and trial.reason == f"{MEMORY.reason} (with --checkpoint-activations)"
+
+
+@pytest.mark.parametrize("options", [["--checkpoint-activations"], ["--compile"]])
+def test_where_memory_cannot_be_saved_the_trial_fails_at_once(options, under_way):
+    session = under_way(*options)
+    assert session.crashed("t", MEMORY) is None
+    assert str(session.ledger.trials[0].reason).startswith(MEMORY.reason)
+
+
+def test_a_trial_that_waits_is_noted_once_and_is_alive(under_way, monkeypatch):
+    session = under_way()
+    now = [1000.0]
+    monkeypatch.setattr("study.decide.session.time.monotonic", lambda: now[0])
+    for _ in range(3):
+        now[0] += 60.0
+        assert session.waits("t", "[Errno 116] Stale file handle")
+        assert session.running["t"].heard == now[0]
+    now[0] += 5.0
+    assert session.waits("t", "")
+    assert session.waits("t", "")
+    assert session.ledger.trials[0].notes == [
+        "waits for its storage: [Errno 116] Stale file handle",
+        "its storage is back after 2:05",
+    ]
+    session.stop("signal SIGTERM")
+    assert not session.waits("t", "x") and not session.waits("unknown", "x")
+
+
+def test_a_place_is_set_aside_until_it_is_given_back_or_the_session_ends(under_way, open_session, caplog):
+    session = under_way()
+    session.set_aside("GPU 3 of 10.0.0.5", "CUDA does not start")
+    session.set_aside("10.0.0.6", "has other data")
+    session.set_aside("10.0.0.6", None)
+    assert session.ledger.set_aside == {"GPU 3 of 10.0.0.5": "CUDA does not start"}
+    assert "GPU 3 of 10.0.0.5 is set aside: CUDA does not start; no trial starts there" in caplog.text
+    assert "10.0.0.6 can run trials again" in caplog.text
+    session.ledger.close()
+    assert open_session(session.plan).ledger.set_aside == {}
+
+
+# --- failed trials taken up again
+
+
+def failed_study(plan_of, open_session, fake_tune, *options: str):
+    session = open_session(plan_of(*options))
+    crashing(fake_tune, lambda job: job.trial == 1, crash_of(fake_tune))(session).run()
+    session.ledger.close()
+    return session
+
+
+def test_failed_trials_go_on_where_they_were_under_their_own_numbers(plan_of, open_session, fake_tune, play):
+    options = ("--samples", "3", "--pruner", "none")
+    before = failed_study(plan_of, open_session, fake_tune, *options).ledger.trials
+    assert [t.state for t in before.values()] == ["complete", "failed", "complete", "complete"]
+    session = open_session(plan_of(*options, "--retry-failed"))
+    assert session.queue.resumable == [1] and not session.queue.complete
+    tune = fake_tune(session)
+    tune.run()
+    assert tune.started == [1] and session.queue.complete
+    trial = session.ledger.trials[1]
+    assert trial.state == "complete" and trial.steps[1] == before[1].steps[1] and trial.last_step == 5
+    assert trial.notes == ["taken up again, having failed: its worker process died"]
+    check_optuna(session)
+
+
+def test_without_the_option_they_stay_failed(plan_of, open_session, fake_tune, play):
+    failed_study(plan_of, open_session, fake_tune, "--samples", "3", "--pruner", "none")
+    assert play(plan_of("--samples", "4")).ledger.trials[1].state == "failed"
+
+
+def test_a_failed_run_of_a_plan_is_continued_and_not_run_anew(plan_of, open_session, fake_tune, play):
+    failed_study(plan_of, open_session, fake_tune, "--plan", "table1")
+    session = play(plan_of("--plan", "table1", "--retry-failed"))
+    assert session.queue.complete and len(session.ledger.trials) == 3
+
+
+def test_a_run_that_another_has_taken_over_is_left_alone(plan_of, open_session, fake_tune, play):
+    failed_study(plan_of, open_session, fake_tune, "--plan", "table1")
+    play(plan_of("--plan", "table1")).ledger.close()
+    session = play(plan_of("--plan", "table1", "--retry-failed"))
+    assert session.ledger.trials[1].state == "failed" and len(session.ledger.trials) == 4

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from study.failures import Failure
 from study.on_ray.hangs import Watchdog
 from study.record.storage import Storage
 from study.worker.heartbeat import NAME
@@ -88,7 +89,7 @@ def test_a_heartbeat_from_before_a_crash_is_none(watched, clock):
 def test_a_new_attempt_has_its_full_time(watched, clock):
     session, watchdog = watched
     assert minutes(clock, watchdog, 9) == []
-    session.retried("a", "its node died")
+    session.crashed("a", Failure("trial", "its worker died"))
     session.started("a")
     assert minutes(clock, watchdog, 9) == ["b"]
 
@@ -103,10 +104,23 @@ def test_a_driver_that_was_stopped_with_its_workers_kills_none(watched, clock):
 def test_the_reason_of_a_kill_is_told_instead_of_the_crash(watched):
     session, _ = watched
     session.running["a"].hung = "no sign of life for 10:00"
-    session.retried("a", "its worker process died")
-    session.retried("a", "its node died")
-    session.running["b"].hung = "no sign of life for 10:00"
-    session.failed("b", "its worker process died")
+    session.crashed("a", Failure("trial", "its worker process died"))
+    session.crashed("a", Failure("trial", "its worker died"))
+    for _ in range(4):
+        session.running["b"].hung = "no sign of life for 10:00"
+        session.crashed("b", Failure("node", "its node died"))
     trials = session.ledger.trials
-    assert trials[0].retries == ["no sign of life for 10:00", "its node died"]
+    assert trials[0].retries == ["no sign of life for 10:00", "its worker died"]
     assert (trials[1].state, trials[1].reason) == ("failed", "no sign of life for 10:00")
+
+
+def test_a_storage_that_does_not_answer_says_nothing_of_its_workers(watched, clock, monkeypatch):
+    _session, watchdog = watched
+
+    def refused(*_: object) -> bytes:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Storage, "read", refused)
+        assert minutes(clock, watchdog, 60) == []
+    assert sorted(set(minutes(clock, watchdog, 20))) == ["a", "b"]

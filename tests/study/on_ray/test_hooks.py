@@ -14,18 +14,19 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from study.decide.session import NO_MORE
+from study.failures import Failure
 from study.job import Job
 from study.on_ray.hooks import (
     SessionCallback,
     SessionScheduler,
     SessionSearcher,
     SessionStopper,
-    failure_reason,
-    reason_of,
+    failure_in,
+    failure_of_trial,
 )
 
 JOB = Job(
-    3, {"seed": 0}, None, "data", "cache", "trials/0003", -1, "stages", 2, 1800.0, 1.0, 0.0, 1, False
+    3, {"seed": 0}, None, "data", "cache", "trials/0003", -1, "stages", 2, 1800.0, 900.0, 1.0, 0.0, 1, False
 )  # fmt: skip
 HOOKS = (SessionSearcher, SessionScheduler, SessionCallback, SessionStopper)
 
@@ -105,16 +106,52 @@ def test_a_trial_that_is_put_down_has_left_unless_it_crashed():
     assert session.heard == [("left", "t2")]
 
 
-def test_every_turn_and_every_crash_is_passed_on():
-    session, turns, crashes = Recorder(), [], []
-    callback = SessionCallback(session, turns.append, lambda: crashes.append("crash"))
+def test_every_turn_and_what_tune_gives_up_is_passed_on():
+    session, turns = Recorder(), []
+    callback = SessionCallback(session, turns.append)
     callback.on_step_end(1, ["tunes trials"])
-    assert (turns, crashes, session.heard) == ([["tunes trials"]], [], [])
-    crashed = trial(pickled_error_file=None)
-    callback.on_trial_recover(1, [], crashed)
-    callback.on_trial_error(1, [], crashed)
-    assert len(crashes) == 2
-    assert session.heard == [("retried", "t1", "unknown"), ("failed", "t1", "unknown")]
+    assert (turns, session.heard) == ([["tunes trials"]], [])
+    callback.on_trial_error(1, [], trial(pickled_error_file=None))
+    assert session.heard == [("failed", "t1", "unknown")]
+
+
+class Crashed(SimpleNamespace):
+    """A trial of Tune's that has crashed."""
+
+    trial_id, pickled_error_file = "t1", None
+
+    def set_config(self, config: Any) -> None:
+        self.config = config
+
+
+def test_a_crashed_trial_is_started_again_with_the_job_of_its_next_attempt():
+    session, crashes, stopped = Recorder(JOB), [], []
+    scheduler, crashed = SessionScheduler(session, crashes.append), Crashed()
+    controller = SimpleNamespace(stop_trial=stopped.append)
+    scheduler.on_trial_error(controller, crashed)
+    scheduler.on_trial_add(controller, crashed)
+    assert crashed.config == dataclasses.asdict(JOB) and stopped == []
+    assert crashes == [Failure("trial", "unknown")] and session.heard == [("crashed", "t1", crashes[0])]
+
+
+@pytest.mark.parametrize("answer", [None, ValueError("broken")])
+def test_a_crashed_trial_that_is_not_tried_again_is_taken_from_tunes_queue(answer: Any):
+    stopped: list[Any] = []
+    scheduler, crashed = SessionScheduler(Recorder(answer)), Crashed()
+    controller = SimpleNamespace(stop_trial=stopped.append)
+    scheduler.on_trial_add(controller, crashed)  # when it is new
+    assert stopped == []
+    scheduler.on_trial_error(controller, crashed)
+    scheduler.on_trial_add(controller, crashed)
+    assert stopped == [crashed] and not hasattr(crashed, "config")
+
+
+def test_that_a_trial_waits_is_passed_on_and_stops_it_where_the_session_stops():
+    for goes_on in (True, False):
+        session = Recorder(goes_on)
+        decision = SessionScheduler(session).on_trial_result(None, trial(), {"waiting": "", "pid": 1})
+        assert session.heard == [("waits", "t1", "")]
+        assert decision == (TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
 def test_an_error_in_a_turn_stops_the_session_by_name():
@@ -136,11 +173,13 @@ def task_error(cause: BaseException) -> RayTaskError:
     return RayTaskError("run_trial", "Traceback (most recent call last):\n ...", cause)
 
 
+TOLD = Failure("node", "GPUError: CUDA does not start", "1a2b", ("3",))
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (task_error(RuntimeError("OSError: [Errno 28] No space left on device")),
-         "OSError: [Errno 28] No space left on device"),
+        (task_error(RuntimeError("no room")), "RuntimeError: no room"),
         (task_error(KeyError("left_out")), "KeyError: 'left_out'"),
         (task_error(ValueError("first line\nsecond line")), "ValueError: first line"),
         (task_error(ValueError()), "ValueError: no message"),
@@ -151,10 +190,17 @@ def task_error(cause: BaseException) -> RayTaskError:
     ],
 )  # fmt: skip
 def test_reasons_are_one_true_line(error: BaseException, reason: str, tmp_path):
-    assert reason_of(error) == reason
+    assert failure_in(error) == Failure("trial", reason)
     path = tmp_path / "error.pkl"
     path.write_bytes(cloudpickle.dumps(error))
-    assert failure_reason(trial(pickled_error_file=path)) == reason
+    assert failure_of_trial(trial(pickled_error_file=path)) == Failure("trial", reason)
+
+
+def test_what_a_worker_tells_is_heard_and_a_lost_node_is_the_nodes_failure():
+    assert failure_in(task_error(RuntimeError(TOLD.told()))) == TOLD
+    died = ActorDiedError()
+    died.error_msg = "The actor died because its node has died. Node Id: 1a2b"
+    assert failure_in(died) == Failure("node", "its node died")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"junk"])
@@ -162,5 +208,5 @@ def test_a_reason_that_cannot_be_read(content: bytes | None, tmp_path):
     path = tmp_path / "error.pkl"
     if content is not None:
         path.write_bytes(content)
-    assert failure_reason(trial(pickled_error_file=path)) == "unknown"
-    assert failure_reason(trial(pickled_error_file=None)) == "unknown"
+    assert failure_of_trial(trial(pickled_error_file=path)).reason == "unknown"
+    assert failure_of_trial(trial(pickled_error_file=None)).reason == "unknown"

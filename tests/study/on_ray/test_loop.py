@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from study.errors import OptionError
-from study.on_ray.loop import ResultsWriter, _callback, _check_cluster, _signals, _without_hangup
+from study.on_ray.loop import ResultsWriter, _callback, _check_cluster, _scheduler, _signals, _without_hangup
 
 
 def test_gpu_hours_where_trials_get_no_gpu_are_refused(plan_of, open_session, monkeypatch):
     session = open_session(plan_of("--gpu-hours", "5"))
     monkeypatch.setattr("study.on_ray.loop.wait_for_resources", lambda plan, stopping: 0.0)
     with pytest.raises(OptionError, match=r"--gpu-hours 5: the trials use no GPU, .* use --time-budget"):
-        _check_cluster(session)
+        _check_cluster(session, dict)
 
 
 def test_the_table_is_written_when_a_trial_has_ended_and_no_oftener(
@@ -41,12 +41,10 @@ def test_the_table_is_written_when_a_trial_has_ended_and_no_oftener(
 def test_one_turn_looks_at_everything(plan_of, open_session):
     session, looked = open_session(plan_of("--samples", "1")), []
     display = SimpleNamespace(poll=lambda: looked.append("display"))
-    nodes = SimpleNamespace(poll=lambda: looked.append("nodes"), suspect=lambda: looked.append("suspected"))
-    callback = _callback(session, display, nodes)
+    places = SimpleNamespace(poll=lambda: looked.append("places"))
+    callback = _callback(session, display, places)
     callback.on_step_end(1, [])
-    assert looked == ["display", "nodes"]
-    callback.on_trial_error(1, [], SimpleNamespace(trial_id="t1", pickled_error_file=None))
-    assert looked[2:] == ["suspected"] and session.error is None
+    assert looked == ["display", "places"] and session.error is None
 
 
 def test_what_only_watches_does_not_end_the_study(plan_of, open_session, caplog):
@@ -56,15 +54,16 @@ def test_what_only_watches_does_not_end_the_study(plan_of, open_session, caplog)
         looked.append("broken")
         raise OSError("no terminal")
 
-    nodes = SimpleNamespace(poll=lambda: looked.append("nodes"), suspect=broken)
-    callback = _callback(session, SimpleNamespace(poll=broken), nodes)
+    places = SimpleNamespace(poll=lambda: looked.append("places"), suspect=lambda failure: broken())
+    callback = _callback(session, SimpleNamespace(poll=broken), places)
+    scheduler = _scheduler(session, places)
     for _ in range(2):
         callback.on_step_end(1, [])
-        callback.on_trial_recover(1, [], SimpleNamespace(trial_id="t1", pickled_error_file=None))
-    assert looked == ["broken", "nodes", "broken"] * 2
+        scheduler.on_trial_error(None, SimpleNamespace(trial_id="t1", pickled_error_file=None))
+    assert looked == ["broken", "places", "broken"] * 2
     assert session.error is None and session.stopping is None
     said = [line.split("; ")[0] for line in caplog.messages]
-    assert said == ["the display: OSError: no terminal", "the look at the nodes: OSError: no terminal"]
+    assert said == ["the display: OSError: no terminal", "the look at nodes and GPUs: OSError: no terminal"]
     assert (session.plan.folder / "ray" / "driver.log").read_text().count("OSError: no terminal") == 2
 
 

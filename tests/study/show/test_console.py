@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from screens import screen, text
 
+from study.failures import Failure
 from study.show.console import Display
 from study.show.view import of_session
 
@@ -52,11 +53,13 @@ def test_a_retry_and_a_stop_are_printed_with_the_reason(plan_of, open_session):
         session.ask("t")
         session.started("t")
         session.hear("t", {"step": 1, "mAP": 0.2, "total_steps": 5})
-        session.retried("t", "its worker process died")
+        session.crashed("t", Failure("trial", "its worker process died"))
+        session.crashed("t", Failure("node", "CUDA does not start"))
         session.stop("signal SIGINT")
         session.stop("again")
     assert text(console).splitlines() == [
         "0:00 trial 0 goes on from merge step 1: its worker process died",
+        "0:00 trial 0 goes on elsewhere: CUDA does not start",
         "0:00 stopping: signal SIGINT",
     ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import main
+from study.failures import Failure
 from study.record.folder import describe, driver_of, locked, write_description
 from study.record.lines import sealed
 from study.show.status import Status, as_dict
@@ -33,14 +34,14 @@ def halfway(plan_of, open_session, fake_tune, data):
         def rows(self, job):
             for row in super().rows(job):
                 if job.trial == 1 and row["step"] == 2:
-                    raise crash("its node died")
+                    raise crash("it broke")
                 yield row | {"seconds_train": 600.0}
 
     crash = sys.modules[fake_tune.__module__].Crash
     tune = Timed(session)
     tune.run(cut=2 * (tune.total + 1) + 2 + 3)
     tune_id = next(iter(session.running))
-    session.retried(tune_id, "its worker process died")
+    session.crashed(tune_id, Failure("trial", "its worker process died"))
     session.ledger.append("note", trial=3, text="step-001.pt is damaged")
     return session
 
@@ -58,7 +59,7 @@ def test_everything_is_shown(halfway, capsys, monkeypatch):
     (first,) = [line for line in lines if line.startswith("   0*")]
     assert "complete" in first and "5/5" in first and "1:00:00" in first and "λ1 0.06" in first
     assert any(mark in first for mark in "▁▂▃▄▅▆▇█")
-    assert "trial 1 failed: its node died" in text
+    assert "trial 1 failed: it broke" in text
     assert "trial 3 tried again: its worker process died" in text
     assert "trial 3 warned: step-001.pt is damaged" in text
     assert "spent: 2:50:00 of trial time, 1.42 GPU hours" in text
@@ -117,7 +118,7 @@ def test_for_machines(halfway, capsys):
     assert states == ["complete", "failed", "complete", "interrupted"]
     assert found["trials"][0]["mAP"]["5"] == found["trials"][0]["value"]
     one = json.loads(shown(capsys, str(halfway.plan.folder), "--json", "--trial", "1"))
-    assert one["reason"] == "its node died" and one["config"]["merge.lambda1"] >= 0
+    assert one["reason"] == "it broke" and one["config"]["merge.lambda1"] >= 0
 
 
 def test_by_name_and_after_a_move(halfway, capsys, tmp_path):

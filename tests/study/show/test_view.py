@@ -138,10 +138,13 @@ def test_each_reason_stands_once_with_its_trials(session):
         trial.state, trial.reason = state, reason
     trials[3].state, trials[3].reason = "failed", "a"
     trials[3].retries += ["a", "a"]
+    trials[2].moves += ["n", "n"]
     trials[1].notes.append("w")
     expected = {("failed", "a"): [0, 3], ("diverged", "a"): [1], ("failed", "b"): [2]}
     assert failures(trials) == expected
-    assert problems(trials) == expected | {("tried again", "a"): [3], ("warned", "w"): [1]}
+    assert problems(trials) == expected | {
+        ("tried again", "a"): [3], ("moved elsewhere", "n"): [2], ("warned", "w"): [1],
+    }  # fmt: skip
 
 
 def test_the_best_is_complete_and_the_earlier_of_equals(session):
