@@ -254,7 +254,8 @@ class Session:
             places = len({place for place in running.places if place})
             if places < _PLACES and len(running.places) < _MOVES:
                 return None
-            return f"at {max(places, 1)} places, {len(running.places)} times in a row: {failure.reason}"
+            moves = len(running.places)
+            return f"moved {moves} times in a row, to {max(places, 1)} GPU(s) or node(s): {failure.reason}"
         if failure.kind == "memory":
             if self._saves_memory(trial):
                 return f"{failure.reason} (with --checkpoint-activations)"

@@ -190,8 +190,7 @@ class Gpus:
             except RayError:
                 continue
             held = node.aside.get(gpu)
-            wanted = held is not None and len(held.holders) < self._whole
-            (held.holders if held is not None and wanted else node.unwanted).append(actor)
+            (node.unwanted if held is None else held.holders).append(actor)
 
     def _let_go(self, node: _Node) -> None:
         for actor in (*node.unwanted, *(actor for actor, _ in node.coming)):

@@ -204,9 +204,9 @@ STUDY: list[Mutant] = [
         "tests/study/on_ray/test_loop.py",
         ("the table is written at every turn", "if ended != self._ended:", "if ended >= 0:"),
         (
-            "a crash makes no node suspect",
-            'aside("the look at the nodes", nodes.suspect)',
-            'aside("the look at the nodes", nodes.poll)',
+            "a crash makes no place suspect",
+            'aside("the look at nodes and GPUs", places.suspect, crash)',
+            'aside("the look at nodes and GPUs", places.poll)',
         ),
     ),
     *of(
@@ -542,6 +542,154 @@ STUDY: list[Mutant] = [
             "trials * cost.seconds - saved",
             "trials * cost.seconds + saved",
             "tests/study/command/test_dry_run.py::test_what_shared_stages_save_is_taken_off_the_cost_of_the_study",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/failures.py",
+        "tests/study/test_failures.py",
+        (
+            "an assertion of a kernel is the GPU's fault",
+            "CUDA error: (?!device-side assert)|CUDA driver",
+            "CUDA error: |CUDA driver",
+        ),
+        (
+            "a storage that fails is the trial's fault",
+            'Failure("passing" if isinstance(error, OSError | StorageError)',
+            'Failure("passing" if isinstance(error, StorageError)',
+        ),
+        (
+            "a full GPU is a broken one",
+            "if _OF_MEMORY.search(text):",
+            "if _OF_MEMORY.search(text) and not _OF_GPUS.search(text):",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/decide/session.py",
+        "tests/study/decide/test_failures.py",
+        (
+            "crashes count over a trial's whole life",
+            "running.crashes, running.places = 0, []",
+            "running.places = []",
+        ),
+        (
+            "places that failed once are held against all later steps",
+            "running.crashes, running.places = 0, []",
+            "running.crashes = 0",
+        ),
+        (
+            "tried again once too often",
+            "running.crashes > self.plan.max_failures",
+            "running.crashes > self.plan.max_failures + 1",
+        ),
+        (
+            "one place that fails again and again counts as many",
+            "len({place for place in running.places if place})",
+            "len([place for place in running.places if place])",
+        ),
+        (
+            "memory is saved for this session only",
+            "return self.plan.checkpoint_activations or trial.frugal",
+            "return self.plan.checkpoint_activations or bool(trial.retries) and trial.attempts == 1",
+        ),
+        (
+            "what was retried by others is taken up again",
+            'if trial.state == "failed" and (trial.origin, trial.config) not in replaced:',
+            'if trial.state == "failed":',
+        ),
+        (
+            "a trial that waits counts as silent",
+            "trial, running.heard = self.ledger.trials[running.number], time.monotonic()",
+            "trial = self.ledger.trials[running.number]",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/record/patience.py",
+        "tests/study/record/test_patience.py",
+        ("pauses do not grow", "min(2 * pause, _LONGEST)", "min(1 * pause, _LONGEST)"),
+        (
+            "what is refused for good is waited for",
+            "return min(self.seconds, _FOR_GOOD) if lasting else self.seconds",
+            "return self.seconds",
+        ),
+        (
+            "the end of an outage is not told",
+            "                if waited:",
+            "                if waited > _LONGEST:",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/worker/cuda.py",
+        "tests/study/worker/test_cuda.py",
+        (
+            "numbers of a GPU are not looked at",
+            "return None if torch.equal(found, small @ small) else",
+            "return None if found.shape == small.shape else",
+        ),
+        ("a trial that holds a part of a GPU trains on a CPU", "if not job.gpus:", "if job.gpus < 1:"),
+    ),
+    *of(
+        "failures",
+        "study/on_ray/gpus.py",
+        "tests/study/on_ray/test_gpus.py",
+        (
+            "GPUs that work are kept as well",
+            "(*node.unwanted, *(actor for actor, _ in node.coming))",
+            "[actor for actor, _ in node.coming]",
+            "tests/study/on_ray/test_gpus.py::test_of_eight_free_gpus_the_bad_one_alone_is_held",
+        ),
+        (
+            "one share of a bad GPU is held",
+            "self._whole = int(1 / self._share + 1e-9)",
+            "self._whole = int(self._share / self._share + 1e-9)",
+        ),
+        (
+            "a GPU that passes its probe is looked at every minute for ever",
+            "node.pauses[gpu] = min(2 * pause, _LONGEST)",
+            "node.pauses[gpu] = min(pause, _LONGEST)",
+        ),
+        (
+            "GPUs in use are waited for with all the others in hand",
+            "node.not_before = now + _PAUSE",
+            "node.not_before = now",
+        ),
+        (
+            "half of two GPUs is room for a trial of two",
+            "return most >= self._trial",
+            "return most >= self._share",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/on_ray/places.py",
+        "tests/study/on_ray/test_places.py",
+        (
+            "data that are gone are a GPU's fault",
+            "if failure.of_gpu and self.gpus is not None:",
+            "if failure.gpus and self.gpus is not None:",
+        ),
+        (
+            "a cluster without a place is given up",
+            "if local and time.monotonic() - self._without > patience:",
+            "if time.monotonic() - self._without > patience:",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/on_ray/hooks.py",
+        "tests/study/on_ray/test_hooks.py",
+        (
+            "a trial is started again as it was",
+            "trial.set_config(dataclasses.asdict(job))",
+            "trial.set_config(trial.config)",
+        ),
+        (
+            "what is not tried again stays in Tune's queue",
+            "if trial.trial_id in self._ended:",
+            "if trial.trial_id not in self._ended:",
         ),
     ),
 ]

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 AREAS = (
     *("training", "memory", "criterion", "merging", "metrics", "frame sampling", "store", "stages", "state"),
     *("searcher", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
-    *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output"),
+    *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
 )
 
 

@@ -230,7 +230,8 @@ def test_a_trial_that_five_places_fail_has_failed_by_name(under_way):
     assert session.crashed("t", broken_gpu(4)) is None
     trial = session.ledger.trials[0]
     assert trial.state == "failed"
-    assert trial.reason == "at 5 places, 5 times in a row: GPUError: CUDA does not start"
+    said = "moved 5 times in a row, to 5 GPU(s) or node(s): GPUError: CUDA does not start"
+    assert trial.reason == said
 
 
 def test_moving_on_ends_where_no_place_will_have_it_but_not_while_steps_come(under_way):
@@ -239,9 +240,9 @@ def test_moving_on_ends_where_no_place_will_have_it_but_not_while_steps_come(und
         assert session.crashed("t", Failure("node", "its node died")) is not None
     session.hear("t", {"step": 0, "mAP": 0.5, "total_steps": 5})
     for _ in range(19):
-        assert session.crashed("t", Failure("node", "its node died")) is not None
-    assert session.crashed("t", Failure("node", "its node died")) is None
-    assert session.ledger.trials[0].reason == "at 1 places, 20 times in a row: its node died"
+        assert session.crashed("t", broken_gpu(3)) is not None
+    assert session.crashed("t", broken_gpu(3)) is None
+    assert str(session.ledger.trials[0].reason).startswith("moved 20 times in a row, to 1 GPU(s) or node(s)")
 
 
 MEMORY = Failure("memory", "GPU out of memory (smaller --batch-size): OutOfMemoryError: 2 GiB")

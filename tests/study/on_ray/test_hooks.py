@@ -118,7 +118,7 @@ def test_every_turn_and_what_tune_gives_up_is_passed_on():
 class Crashed(SimpleNamespace):
     """A trial of Tune's that has crashed."""
 
-    trial_id, pickled_error_file = "t1", None
+    trial_id, pickled_error_file, config = "t1", None, None
 
     def set_config(self, config: Any) -> None:
         self.config = config
@@ -143,7 +143,7 @@ def test_a_crashed_trial_that_is_not_tried_again_is_taken_from_tunes_queue(answe
     assert stopped == []
     scheduler.on_trial_error(controller, crashed)
     scheduler.on_trial_add(controller, crashed)
-    assert stopped == [crashed] and not hasattr(crashed, "config")
+    assert stopped == [crashed] and crashed.config is None
 
 
 def test_that_a_trial_waits_is_passed_on_and_stops_it_where_the_session_stops():

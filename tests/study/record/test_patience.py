@@ -52,7 +52,7 @@ def test_patience_ends_with_the_error_and_begins_anew_with_the_next_outage():
         patience(outage)
     assert sum(outage.pauses) == 20.0
     outage.left, outage.pauses[:] = 3, []
-    assert patience(outage) == "answer" and sum(outage.pauses) == 7.0
+    assert patience(outage) == "answer" and sum(outage.pauses) == 7.0 and outage.told[-1] is None
 
 
 @pytest.mark.parametrize(
