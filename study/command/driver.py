@@ -32,7 +32,7 @@ from study.record.ledger import Ledger, TrialRecord
 from study.record.results import write_results
 from study.record.storage import Storage
 from study.search.build import open_optuna_study
-from study.search.database import check_database
+from study.search.database import DatabaseAwayError, check_database
 from study.show.console import Display
 from study.show.summary import summary
 from study.show.terminal import Terminal
@@ -105,7 +105,11 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     if not given.dry_run and not plan.folder.exists():
         _check_places(plan)
     if plan.optuna_storage is not None:
-        check_database(plan.optuna_storage)
+        try:
+            check_database(plan.optuna_storage)
+        except DatabaseAwayError as error:
+            if given.dry_run:  # a session says so itself
+                notes = (*notes, f"{error}; the study runs, and fills it in when it is back")
     return Prepared(plan, data, command_line(argv), notes)
 
 

@@ -6,7 +6,7 @@ import optuna
 
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
-from study.search.database import OptunaStudyInDatabase, open_database
+from study.search.database import OptunaStudyInDatabase
 from study.search.optuna_study import OptunaStudy, journal
 from study.search.pruners import make_pruner
 from study.search.samplers import make_sampler
@@ -29,5 +29,4 @@ def open_optuna_study(plan: StudyPlan, tracklets: int, ledger: Ledger) -> Optuna
         return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
     first = ledger.sessions[0]
     owner = f"{first['time']:.6f}-{first['pid']}"
-    database = open_database(plan.optuna_storage)
-    return OptunaStudyInDatabase(database, owner, plan.name, sampler, pruner, plan.objective)
+    return OptunaStudyInDatabase(plan.optuna_storage, owner, plan.name, sampler, pruner, plan.objective)

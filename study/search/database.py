@@ -1,8 +1,10 @@
 """Optuna's study in a database, where other machines can look at it (`--optuna-storage`).
 
 The search itself is made in memory, from what the database held when the session began and what the
-ledger recorded since. The database is only written: one that is slow, down or lost in the middle costs
-the study nothing, and is filled in when it is back, or by the next session.
+ledger recorded since. The database is only written: one that is slow, lost in the middle, or down when a
+session begins costs the study nothing, and is filled in when it is back, or by the next session. The
+one thing that the ledger does not have is the state of CMA-ES, which Optuna keeps in its trials: a session
+that begins without the database begins that anew.
 """
 
 from __future__ import annotations
@@ -10,15 +12,18 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import time
 from typing import Any
 from urllib.parse import quote
 
 import optuna
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from study.errors import StorageError, first_line
 from study.private import StoredTrials
@@ -27,30 +32,63 @@ from study.search.optuna_study import OptunaStudy
 
 _OPTION = "--optuna-storage"
 _SERVERS = ("postgresql", "mysql", "mariadb")
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
+# What a server says that has just been started, is being stopped, or has too much to do.
+_PASSING = re.compile("starting up|shutting down|not yet accepting|too many|connection slots|time(d )?out")
 _CONNECT = 10  # seconds to wait for a server
 _PAUSE = 60.0  # seconds before a database that failed is tried again
+_LOST = (SQLAlchemyError, StorageInternalError)  # while a study is being read or written
 _OWNER = "dcreid.ledger"
 _log = logging.getLogger("dcreid.study")
 
 
+class DatabaseAwayError(Exception):
+    """No answer from a database, for now; the message says why."""
+
+
 def check_database(url: str) -> None:
-    """Connects once and leaves no trace. Raises StorageError: no such database, driver, server, user, …"""
+    """Connects once and leaves no trace.
+
+    Raises StorageError (no such database, driver, user, …), DatabaseAwayError.
+    """
     engine = _engine(url)
     try:
         engine.connect().close()
     except SQLAlchemyError as error:
-        raise StorageError(f"{_OPTION} {url}: {_first_line(error)}") from None
+        raise _judged(error, url) from None
     finally:
         engine.dispose()
 
 
 def open_database(url: str) -> RDBStorage:
-    """Optuna's storage there, its tables made where they are missing. Raises StorageError."""
+    """Optuna's storage there, its tables made where they are missing.
+
+    Raises StorageError, DatabaseAwayError.
+    """
     full = _expanded(url)
     try:
         return RDBStorage(full, engine_kwargs=_engine_options(full))
     except (SQLAlchemyError, RuntimeError, ImportError) as error:
-        raise StorageError(f"{_OPTION} {url}: {_first_line(error)}") from None
+        raise _judged(error, url) from None
+
+
+def _judged(error: Exception, url: str) -> StorageError | DatabaseAwayError:
+    """What an error of a connection means: that nobody answers there now, or that nobody ever will."""
+    said = f"{_OPTION} {url}: {_first_line(error)}"
+    return DatabaseAwayError(said) if _nobody_answers(error, url) else StorageError(said)
+
+
+def _nobody_answers(error: Exception, url: str) -> bool:
+    place = make_url(_expanded(url))
+    if not isinstance(error, OperationalError) or place.host is None:
+        return False
+    if _PASSING.search(str(error)):
+        return True
+    try:
+        socket.create_connection((place.host, place.port or _PORTS[place.get_backend_name()]), 3.0).close()
+    except OSError:
+        return True
+    return False
 
 
 def _engine(url: str) -> sqlalchemy.Engine:
@@ -112,20 +150,35 @@ class OptunaStudyInDatabase(OptunaStudy):
     Raises StorageError.
     """
 
-    def __init__(self, database: RDBStorage, owner: str, name: str, *rest: Any):
+    def __init__(self, url: str, owner: str, name: str, *rest: Any):
         super().__init__(name, InMemoryStorage(), *rest)
-        self.kept = _Copy(database, name, owner)
+        self._url, self._owner = url, owner
+        self._copy: _Copy | None = None  # None until the database has answered
         self._again: float | None = None  # when a database that failed is tried next
-        for trial in self.kept.stored.all().values():  # samplers such as CMA-ES keep their state in them
+        try:
+            self._copy = self._open_copy()
+            stored = self._copy.stored.all()
+        except (DatabaseAwayError, *_LOST) as error:
+            self._put_off(error)
+            return
+        for trial in stored.values():  # samplers such as CMA-ES keep their state in them
             self.study.add_trial(trial)
+
+    def _open_copy(self) -> _Copy:
+        return _Copy(open_database(self._url), self.name, self._owner)
 
     def sync(self, trials: list[TrialRecord]) -> None:
         """Brings memory and database up to the ledger."""
         before = self.study
         super().sync(trials)
-        if self.study is not before:  # what the database holds does not fit the ledger
-            self.kept.open(anew=True)
-        self.kept.bring_up(self.study.get_trials(deepcopy=False))
+        if self._again is not None or self._copy is None:
+            return
+        try:
+            if self.study is not before:  # what the database holds does not fit the ledger
+                self._copy.open(anew=True)
+            self._copy.bring_up(self.study.get_trials(deepcopy=False))
+        except _LOST as error:
+            self._put_off(error)
 
     def add(self, trial: TrialRecord) -> None:
         super().add(trial)
@@ -150,22 +203,26 @@ class OptunaStudyInDatabase(OptunaStudy):
         if number is None or (self._again is not None and time.monotonic() < self._again):
             return
         try:
-            if self._again is None:
-                self.kept.bring_up([self.study.get_trials(deepcopy=False)[number]])
+            if self._copy is not None and self._again is None:
+                self._copy.bring_up([self.study.get_trials(deepcopy=False)[number]])
             else:
-                self.kept.open()
-                self.kept.bring_up(self.study.get_trials(deepcopy=False))
+                if self._copy is None:
+                    self._copy = self._open_copy()
+                else:
+                    self._copy.open()
+                self._copy.bring_up(self.study.get_trials(deepcopy=False))
         except Exception as error:  # drivers have exceptions of their own
-            if self._again is None:
-                _log.warning(
-                    "Optuna's database: %s; the study goes on, and fills it in when it is back",
-                    _first_line(error),
-                )
-            self._again = time.monotonic() + _PAUSE
+            self._put_off(error)
             return
         if self._again is not None:
             _log.warning("Optuna's database is back and has been filled in")
         self._again = None
+
+    def _put_off(self, error: Exception) -> None:
+        if self._again is None:
+            said = _first_line(error)
+            _log.warning("Optuna's database: %s; the study goes on, and fills it in when it is back", said)
+        self._again = time.monotonic() + _PAUSE
 
 
 class _Copy:

@@ -79,6 +79,23 @@ STUDY: list[Mutant] = [
         ),
     ),
     *of(
+        "Optuna's side",
+        "study/search/database.py",
+        "tests/study/search/test_database.py::test_what_a_server_says_that_answers",
+        (
+            "a wrong password is waited for",
+            "    return False\n\n\ndef _engine(",
+            "    return True\n\n\ndef _engine(",
+        ),
+        ("a server that starts is no database", "if _PASSING.search(", "if not _PASSING.search("),
+        (
+            "a database that is down is told at every report",
+            "        if self._again is None:\n            said",
+            "        if self._again is not None:\n            said",
+            "tests/study/search/test_database.py::test_a_study_runs_without_its_database",
+        ),
+    ),
+    *of(
         "workers' output",
         "study/worker/output.py",
         "tests/study/worker/test_output.py",

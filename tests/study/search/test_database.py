@@ -22,7 +22,7 @@ from study.command.resolve import overrides
 from study.decide.session import Session
 from study.errors import OptionError, StorageError
 from study.search import database
-from study.search.database import check_database
+from study.search.database import DatabaseAwayError, check_database
 
 _FOLDERS = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 SAMPLES = ("--samples", "7", "--grace", "1")
@@ -254,6 +254,112 @@ def test_another_folders_study_of_the_same_name_is_left_alone(url: str, plan_of,
     assert kept(url) == before
 
 
+# --- no answer when a session begins
+
+AWAY = "postgresql://study@127.0.0.1:1/postgres"
+
+
+@pytest.fixture
+def driver() -> None:
+    pytest.importorskip("psycopg", reason="no psycopg (pip install -e '.[postgres]')")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (AWAY, "port 1 failed: Connection refused"),
+        ("postgresql://study@no-such-host.invalid/x", "no-such-host.invalid"),
+    ],
+)
+def test_a_server_that_does_not_answer_is_away(driver, url: str, said: str):
+    with pytest.raises(DatabaseAwayError, match=f"--optuna-storage {url}: .*{said}"):
+        check_database(url)
+
+
+@pytest.mark.parametrize(
+    ("message", "away"),
+    [
+        ("FATAL:  the database system is starting up", True),
+        ("FATAL:  the database system is shutting down", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ("connection timeout expired", True),
+        ('FATAL:  password authentication failed for user "study"', False),
+    ],
+)
+def test_what_a_server_says_that_answers(driver, message: str, away: bool, monkeypatch: pytest.MonkeyPatch):
+    import psycopg
+
+    def refuse(*arguments, **options):
+        raise psycopg.OperationalError(message)
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        monkeypatch.setattr("psycopg.connect", refuse)
+        url = f"postgresql://study@127.0.0.1:{listening.getsockname()[1]}/x"
+        with pytest.raises((DatabaseAwayError, StorageError), match=message) as told:
+            check_database(url)
+    assert (told.type is DatabaseAwayError) == away
+
+
+def test_a_study_runs_without_its_database(driver, plan_of, play, caplog):
+    whole = play(plan_of(*SAMPLES, "--name", "whole"))
+    session = play(plan_of(*SAMPLES, "--optuna-storage", AWAY))
+    assert session.queue.complete and in_memory(session) == in_memory(whole)
+    said = [line for line in caplog.messages if "Optuna's database" in line]
+    assert len(said) == 1 and "Connection refused" in said[0]
+    assert said[0].endswith("goes on, and fills it in when it is back")
+
+
+def test_a_dry_run_says_that_the_database_does_not_answer(
+    driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["--optuna-storage", AWAY, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert f"--optuna-storage {AWAY}: " in out and "the study runs, and fills it in when it is back" in out
+
+
+@pytest.mark.slow
+def test_a_database_that_was_down_at_the_start_is_filled_in(
+    url: str, server: Server, plan_of, open_session, fake_tune, caplog, monkeypatch
+):
+    monkeypatch.setattr(database, "_PAUSE", 0.0)
+
+    class Late(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                if (job.trial, row["step"]) == (3, 1):
+                    server.start()
+                yield row
+
+    server.stop()
+    session = open_session(plan_of("--samples", "5", "--pruner", "none", "--optuna-storage", url))
+    Late(session).run()
+    check(url, session)
+    assert caplog.text.count("fills it in when it is back") == 1
+    assert caplog.text.count("is back and has been filled in") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_a_session_without_the_database_comes_between_two_with_it(
+    url: str, server: Server, plan_of, play, sampler: str
+):
+    """What is drawn depends on the ledger alone, but for the state of CMA-ES, which begins anew."""
+    options = ("--samples", "14", "--sampler", sampler, "--pruner", "none", "--no-tables")
+    whole = play(plan_of(*options, "--name", "whole"))
+    options = (*options, "--optuna-storage", url)
+    play(plan_of(*options), cut=60)
+    server.stop()
+    play(plan_of(*options), cut=12)
+    server.start()
+    session = play(plan_of(*options))
+    check(url, session)
+    drawn = [[trial.params for trial in s.ledger.trials.values()] for s in (whole, session)]
+    assert (drawn[0] == drawn[1]) == (sampler == "tpe") and len(drawn[1]) == 14
+
+
 # --- refused before anything starts
 
 
@@ -280,8 +386,8 @@ def test_refused_connections_and_wrong_names(server: Server, monkeypatch: pytest
         server.start()
     with pytest.raises(StorageError, match='database "missing" does not exist'):
         check_database(server.url("missing"))
-    with pytest.raises(StorageError, match="port 1 failed: Connection refused"):
-        check_database("postgresql://study@127.0.0.1:1/postgres")
+    with pytest.raises(StorageError, match='role "nobody-here" does not exist'):
+        check_database(server.url().replace("study@", "nobody-here@"))
     monkeypatch.setenv("STUDY_DB_PASSWORD", "p@ss/word")
     check_database(server.url().replace("study@", "study:$STUDY_DB_PASSWORD@"))
 
