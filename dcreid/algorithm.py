@@ -217,11 +217,16 @@ class Algorithm:
             "stage_saved_seconds": 0.0 if stage is None else stage.saved_seconds,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from `state_dict()` of a run on the same data. Raises ValueError if it does not fit."""
+    def fitting(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state, if `load_state_dict` takes it. Raises ValueError otherwise."""
         _check_version(state)
         if not np.array_equal(state["order"].numpy(), self.order):
             raise ValueError("the state belongs to other training tracklets, or to another seed")
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from `state_dict()` of a run on the same data. Raises ValueError if it does not fit."""
+        self.fitting(state)
         self.network.load_state_dict(state)
         self.memory = None if state["memory"] is None else self._memory(state["memory"])
         self.labels = state["labels"].clone()

@@ -15,6 +15,8 @@ class Job:
     root: str | None  # of the data set
     fingerprint: str  # of the data set
     cache: str  # folder of packed frames
+    study: str  # id of the study
+    digest: str  # of configuration, data and code, when the trial was made
     storage: str  # folder or URI of the trial's checkpoints
     recorded: int  # newest merge step in the ledger; -1 = none
     stages: str  # folder or URI of the stages that trials share
@@ -25,3 +27,8 @@ class Job:
     gpus: float
     processes: int
     checkpoint_activations: bool
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What the trial's files say of themselves, so that no other's are taken for them."""
+        return {"study": self.study, "configuration": self.digest}

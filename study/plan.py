@@ -23,6 +23,7 @@ from study.errors import OptionError
 # What may change from one session of a study to the next; all other fields make it this study.
 PER_SESSION = (
     *("name", "studies", "cache", "root", "address", "samples", "seeds", "confirm", "given", "pruner"),
+    "storage_folder",
     *("grace", "time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout"),
     *("concurrency", "cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
     *("patience", "retry_failed"),
@@ -70,16 +71,24 @@ class StudyPlan:
     # fields that they change. Decided when the study is created.
     given: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     checkpoint_activations: bool = False
+    # Below `storage`; older studies have all of it. Settled when the study is created.
+    storage_folder: str = ""
 
     @property
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.studies) / self.name
 
+    @property
+    def place(self) -> str:
+        """Folder or URI that holds the trials' folders, and is this study's alone."""
+        if self.storage is None:
+            return str(self.folder / "trials")
+        return below(self.storage, self.storage_folder) if self.storage_folder else self.storage
+
     def trial_storage(self, number: int) -> str:
         """Folder or URI in which a trial keeps its checkpoints."""
-        storage = self.storage or str(self.folder / "trials")
-        return below(storage, f"{number:04d}")
+        return below(self.place, f"{number:04d}")
 
     def trial_output(self, number: int) -> str:
         """File or URI of what a trial's workers have printed."""
@@ -88,7 +97,7 @@ class StudyPlan:
     @property
     def stage_storage(self) -> str:
         """Folder or URI of the stages that trials share."""
-        return below(self.storage or str(self.folder), "stages")
+        return below(str(self.folder) if self.storage is None else self.place, "stages")
 
     @functools.cached_property
     def config(self) -> Config:

@@ -7,6 +7,7 @@ together only if they share data, gallery and base configuration (`Group`); all 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections import Counter
@@ -50,9 +51,13 @@ class Study:
         described: dict[str, Any] = self.description["dataset"]
         return described
 
+    def stamp(self, trial: TrialRecord) -> dict[str, str]:
+        """What the files of a trial say of themselves, where they say anything."""
+        return {"configuration": trial.digest}
+
     def storage(self, trial: int) -> Storage:
         """Where a trial left its checkpoints and joins. Raises StorageError (no such place)."""
-        return Storage(self.plan.storage or str(self.folder / "trials")).within(f"{trial:04d}")
+        return Storage(self.plan.trial_storage(trial))
 
     @cached_property
     def setting(self) -> tuple[str, ...]:
@@ -142,7 +147,8 @@ def load_study(folder: Path) -> Study:
             f"{folder}: written by another version of this code ({type(error).__name__}: {error}); "
             f"read it with commit {description.get('git') or 'of its own time'}"
         ) from None
-    return Study(folder, description, plan, tuple(trials), tuple(sessions))
+    moved = dataclasses.replace(plan, studies=str(folder.parent), name=folder.name)
+    return Study(folder, description, moved, tuple(trials), tuple(sessions))
 
 
 def setting(config: Mapping[str, Any]) -> str:

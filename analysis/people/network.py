@@ -20,8 +20,7 @@ from dcreid.data.store import FrameStore
 from dcreid.network.tracklets import l2_normalize
 from search_spaces.paper import FINAL
 from study.record.ledger import TrialRecord
-from study.record.storage import Storage
-from study.worker.checkpoints import checkpoint_steps, load_checkpoint
+from study.worker.checkpoints import checkpoint_steps, load_state
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Pat
     study. Raises ResultsError, and DataError for data that cannot be used.
     """
     trial = choose(study, number)
-    step, state = _best_checkpoint(trial, study.storage(trial.number))
+    step, state = _best_checkpoint(study, trial)
     # The state brings the weights: those it began with need not be here.
     config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
     root = data_root or (None if study.plan.root is None else Path(study.plan.root))
@@ -84,12 +83,12 @@ def choose(study: Study, number: int | None) -> TrialRecord:
     return max(final or found, key=lambda run: run.value("mAP", "best")).trial
 
 
-def _best_checkpoint(trial: TrialRecord, storage: Storage) -> tuple[int, dict[str, Any]]:
+def _best_checkpoint(study: Study, trial: TrialRecord) -> tuple[int, dict[str, Any]]:
     """(merge step, state) of the best step, else of the newest that can be read. Raises ResultsError."""
-    curve = trial.curve()
+    curve, storage = trial.curve(), study.storage(trial.number)
     best = max(curve, key=lambda step: (curve[step], -step)) if curve else None
     for step in sorted(checkpoint_steps(storage), key=lambda step: (step != best, -step)):
-        state = load_checkpoint(storage, step)
+        state = load_state(storage, f"step-{step:03d}.pt", study.stamp(trial), storage.pass_over)
         if state is not None:
             return step, state
     raise ResultsError(

@@ -57,7 +57,7 @@ def with_causes(joins: pd.DataFrame, merging: MergeConfig) -> pd.DataFrame:
 def joins_of(run: Run) -> pd.DataFrame | None:
     """The joins of a run with their causes; None where its folder does not hold them."""
     try:
-        joins = load_joins(run.study.storage(run.trial.number))
+        joins = load_joins(run.study.storage(run.trial.number), run.study.stamp(run.trial))
     except (OSError, StorageError):
         return None
     return None if joins is None else with_causes(joins, run.config.merge)

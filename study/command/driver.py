@@ -6,8 +6,6 @@ import argparse
 import contextlib
 import logging
 import os
-import secrets
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from study.on_ray.address import check_address
 from study.plan import StudyPlan
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
 from study.record.ledger import Ledger, TrialRecord
+from study.record.owner import claim
 from study.record.results import write_results
 from study.record.storage import Storage
 from study.search.build import open_optuna_study
@@ -140,20 +139,14 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
             console.print(note, style="yellow", soft_wrap=True)
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
-        ledger.append(
-            "session",
-            command=prepared.command,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            token=secrets.token_hex(8),
-            forced=plan.force,
-        )
+        ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
         session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
         taken = session.queue.take_over()
         session.aside("the display", _print_start, session, taken, prepared, console)
         try:
             if not session.queue.complete:
                 _check_places(plan)
+                claim(Storage(plan.place), ledger)
                 # Here, so that Ray starts only where there is work.
                 from study.on_ray.loop import run_session
 

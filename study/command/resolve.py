@@ -24,7 +24,7 @@ _DEFAULT_SAMPLES = {"synthetic": 6}
 # From so many samples on a search begins with the settings of the paper's tables.
 TABLES_FROM = 20
 # Fields that may change from one session to the next but do not hold their option as it is given.
-_NOT_AS_GIVEN = ("name", "studies", "cache", "root", "reuse", "given")
+_NOT_AS_GIVEN = ("name", "studies", "cache", "root", "reuse", "given", "storage_folder")
 
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
@@ -70,12 +70,13 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     _check_confirm(plan)
     _check_processes(plan)
     _check_activations(plan)
-    if given.name is not None:
-        return dataclasses.replace(plan, name=given.name)
-    named = default_name(dataset, plan.identity() | {"root": plan.root})
-    if not (Path(plan.studies) / named).is_dir():
-        named = find_study(plan) or named
-    return dataclasses.replace(plan, name=named)
+    named = given.name
+    if named is None:
+        named = default_name(dataset, plan.identity() | {"root": plan.root})
+        if not (Path(plan.studies) / named).is_dir():
+            named = find_study(plan) or named
+    # One --storage serves many studies: each has a folder of its own there.
+    return dataclasses.replace(plan, name=named, storage_folder="" if plan.storage is None else named)
 
 
 def settings_left_out(given: argparse.Namespace) -> list[str]:

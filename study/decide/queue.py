@@ -144,7 +144,7 @@ class Queue:
         items = confirmation(self.plan, self.ledger.trials.values())
         self._given += [("confirm", item, item.config.to_dict()) for item in items]
         self._fixed = self._missing_given()
-        self.sharing = Sharing(self.plan, [item.config for _, item, _ in self._given])
+        self.sharing = Sharing(self.plan, [item.config for _, item, _ in self._given], self.sharing.ready)
         return True
 
     def _waits(self, trial: TrialRecord, running: list[TrialRecord]) -> bool:

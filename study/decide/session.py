@@ -156,6 +156,9 @@ class Session:
         running.heard = time.monotonic()
         trial = self.ledger.trials[running.number]
         self._record_notes(trial, row.pop("notes", ()))
+        if "superseded" in row:  # by a worker of another driver: its next look at the ledger tells
+            self.stop(f"trial {trial.number}: {row['superseded']}; another driver is at work on this study")
+            return False
         if row.get("step") in trial.steps:  # an attempt after a crash comes by it again
             self._check_budget()
             return self.stopping is None
@@ -299,6 +302,8 @@ class Session:
             root=self.plan.root,
             fingerprint=self.queue.fingerprint,
             cache=self.plan.cache,
+            study=self.ledger.study_id,
+            digest=trial.digest,
             storage=self.plan.trial_storage(trial.number),
             recorded=trial.recorded,
             stages=self.plan.stage_storage,
@@ -320,6 +325,7 @@ class Session:
 
     def _record_step(self, trial: TrialRecord, row: Row) -> None:
         self.ledger.append("step", trial=trial.number, row=row)
+        self.queue.sharing.note(trial)
         self._tell("step", trial)
 
     def _record_end(self, tune_id: str, ending: Ending) -> None:
@@ -333,6 +339,7 @@ class Session:
             ends_as = {"state": ending.state, "reason": ending.reason}
             events.insert(0, ("step", {"trial": trial.number, "row": ending.row, "ends_as": ends_as}))
         self.ledger.append_all(*events)
+        self.queue.sharing.note(trial)
         self.queue.latest.append(trial)
         self._with_optuna(lambda study: study.tell(trial))
         self._tell(ending.state, trial)

@@ -17,9 +17,13 @@ _SHARED = 2
 
 
 class Sharing:
-    """The driver's side: which trials share stages, and which wait for another's."""
+    """The driver's side: which trials share stages, and which wait for another's.
 
-    def __init__(self, plan: StudyPlan, given: Iterable[Config]):
+    ready: names of first stages that lie ready with those after them that are shared (see `note`).
+    """
+
+    def __init__(self, plan: StudyPlan, given: Iterable[Config], ready: Iterable[str] = ()):
+        self.ready = set(ready)
         self._keys = collections.Counter(_first_stage(json.dumps(config.to_dict())) for config in given)
         self._on, self._samples = plan.share, plan.samples
         searched = () if plan.search_space is None else plan.search_space.fields
@@ -39,12 +43,17 @@ class Sharing:
         given = sum(count - 1 for count in self._keys.values())
         return given + (self._samples - 1 if self._search else 0)
 
+    def note(self, trial: TrialRecord) -> None:
+        """A trial has recorded a merge step: what it has computed, others need not wait for any more."""
+        if trial.last_step >= self.stages(Config.from_dict(trial.config)) > 0:
+            self.ready.add(_first_stage(json.dumps(trial.config)))
+
     def blocked(self, config: Config, running: Iterable[TrialRecord]) -> bool:
         """Whether a trial under way is computing stages that this one would take over."""
         stages = self.stages(config)
-        if not stages:
-            return False
         key = _first_stage(json.dumps(config.to_dict()))
+        if not stages or key in self.ready:
+            return False
         return any(
             trial.last_step < stages and _first_stage(json.dumps(trial.config)) == key for trial in running
         )

@@ -91,7 +91,7 @@ class SessionScheduler(_Hook, FIFOScheduler):
         row = {name: value for name, value in result.items() if name not in TUNE_KEYS and "/" not in name}
         if "waiting" in row:
             goes_on = self._safely(self.session.waits, trial.trial_id, row["waiting"])
-        elif row.keys() & {"step", "failed", "diverged"}:
+        elif row.keys() & {"step", "failed", "diverged", "superseded"}:
             goes_on = self._safely(self.session.hear, trial.trial_id, row)
         else:
             goes_on = True  # Tune's own closing report

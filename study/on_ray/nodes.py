@@ -122,7 +122,7 @@ class Nodes:
         self._nodes: dict[str, _Node] = {}
         self._polled = 0.0
         self._token = None if plan.address is None else f"{os.getpid()} {time.time()}"
-        self._place = plan.storage or str(plan.folder / "trials")
+        self._place = plan.place
 
     def check(self, stopping: Callable[[], bool]) -> None:
         """Looks at all. Raises StudyError naming those that cannot run trials; OSError (storage)."""

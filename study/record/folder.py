@@ -128,7 +128,8 @@ def as_created(plan: StudyPlan) -> StudyPlan:
     path = plan.folder / "study.json"
     if not path.is_file():
         return plan
-    return dataclasses.replace(plan, given=_read(path, "use another --name")[1].given)
+    created = _read(path, "use another --name")[1]
+    return dataclasses.replace(plan, given=created.given, storage_folder=created.storage_folder)
 
 
 def _read(path: Path, mend: str) -> tuple[dict[str, Any], StudyPlan]:

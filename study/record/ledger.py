@@ -19,6 +19,8 @@ import contextlib
 import itertools
 import math
 import os
+import secrets
+import socket
 import time
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -239,6 +241,17 @@ class Ledger:
         last = other.sessions[-1] if len(other.sessions) > len(self.sessions) else {}
         return f" (process {last['pid']} on {last['host']})" if {"pid", "host"} <= last.keys() else ""
 
+    @property
+    def study_id(self) -> str:
+        """Names the study, wherever its folder is moved: every session repeats it."""
+        for session in self.sessions:
+            if "study" in session:
+                return str(session["study"])
+        first = self.sessions[0] if self.sessions else {}
+        if "pid" in first:  # of code that did not give ids
+            return f"{first['time']:.6f}-{first['pid']}"
+        return secrets.token_hex(8)
+
     def problems(self) -> list[str]:
         """What is wrong with the file, in words."""
         if not self.damage:
@@ -355,7 +368,8 @@ class Ledger:
         stamp = {"event": event, "time": time.time()}
         if event != "session":
             return stamp | {"session": len(self.sessions)}
-        return stamp | {"session": len(self.sessions) + 1, "schema": SCHEMA}
+        mine = {"study": self.study_id, "token": secrets.token_hex(8), "host": socket.gethostname()}
+        return stamp | {"session": len(self.sessions) + 1, "schema": SCHEMA} | mine
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -12,6 +12,7 @@ renaming, on object stores because an object appears only when its upload is com
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 from pathlib import Path
@@ -20,6 +21,8 @@ from pyarrow import fs
 
 from study.errors import StorageError
 from study.plan import below
+
+_log = logging.getLogger("dcreid.study")
 
 
 class Storage:
@@ -96,6 +99,20 @@ class Storage:
         if isinstance(self._fs, fs.LocalFileSystem):
             for left in Path(self._base).glob(".*.partial"):
                 left.unlink(missing_ok=True)
+
+    def set_aside(self, name: str, why: str) -> None:
+        """Gives a file that cannot be used another name, and says so. It is left where that is refused."""
+        kept = f"{name}.set-aside"
+        with contextlib.suppress(OSError):
+            if isinstance(self._fs, fs.LocalFileSystem):
+                os.replace(Path(self._base, name), Path(self._base, kept))
+            else:
+                self._fs.move(f"{self._base}/{name}", f"{self._base}/{kept}")
+        _log.warning("%s/%s %s and is not used; it is kept as %s", self.root, name, why, kept)
+
+    def pass_over(self, name: str, why: str) -> None:
+        """Says that a file is not used; for readers, who change nothing in a study."""
+        _log.warning("%s/%s %s and is left out", self.root, name, why)
 
     def delete(self, name: str) -> None:
         """Removes `name` if it is there."""

@@ -5,22 +5,31 @@ joins.parquet     what its merges joined, a row per join (see `dcreid/evaluation
 queries.parquet   how every query fared at every measured step, a row per step and query (step 0: the
                   untrained network): its place among the queries, its identity and camera, both average
                   precisions, and the rank of its first match. Queries without a match have no row.
+
+Their metadata say of which study and configuration they are, and hold a digest of what is in them. A
+table that is damaged or of another trial is not used, and a warning names it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import Joins
 from dcreid.evaluation.retrieval import QueryResults
+from study.errors import first_line
 from study.record.storage import Storage
 
+_METADATA = b"dcreid"
 _JOINS, _QUERIES = "joins.parquet", "queries.parquet"
 _QUERY_COLUMNS = (
     *("step", "query", "identity", "camera"),
@@ -37,14 +46,17 @@ def joins_table(joins: Sequence[Joins]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def save_joins(storage: Storage, joins: Sequence[Joins]) -> None:
-    """Writes the joins of all merge steps so far, whole or not at all. Raises OSError."""
-    storage.write(_JOINS, joins_table(joins).to_parquet())
+def save_joins(storage: Storage, joins: Sequence[Joins], stamp: Mapping[str, str]) -> None:
+    """Writes the joins of all merge steps so far, whole or not at all. Raises OSError.
+
+    stamp: what the table is to say of itself (study and configuration).
+    """
+    _save(storage, _JOINS, joins_table(joins), stamp)
 
 
-def load_joins(storage: Storage) -> pd.DataFrame | None:
-    """The table that `save_joins` wrote; None where there is none, or another version wrote it."""
-    return _load(storage, _JOINS, {"step", *(field.name for field in dataclasses.fields(Joins))})
+def load_joins(storage: Storage, stamp: Mapping[str, str]) -> pd.DataFrame | None:
+    """The table that `save_joins` wrote; None where there is none that can be used."""
+    return _load(storage, _JOINS, {"step", *(field.name for field in dataclasses.fields(Joins))}, stamp)
 
 
 def queries_table(queries: Mapping[int, QueryResults], data: TrackletDataset) -> pd.DataFrame:
@@ -66,20 +78,54 @@ def queries_table(queries: Mapping[int, QueryResults], data: TrackletDataset) ->
     return pd.concat(tables, ignore_index=True)
 
 
-def save_queries(storage: Storage, queries: Mapping[int, QueryResults], data: TrackletDataset) -> None:
+def save_queries(
+    storage: Storage, queries: Mapping[int, QueryResults], data: TrackletDataset, stamp: Mapping[str, str]
+) -> None:
     """Writes the queries of all steps measured so far, if any was. Raises OSError."""
     if queries:
-        storage.write(_QUERIES, queries_table(queries, data).to_parquet())
+        _save(storage, _QUERIES, queries_table(queries, data), stamp)
 
 
-def load_queries(storage: Storage) -> pd.DataFrame | None:
-    """The table that `save_queries` wrote; None where there is none, or another version wrote it."""
-    return _load(storage, _QUERIES, set(_QUERY_COLUMNS))
+def load_queries(storage: Storage, stamp: Mapping[str, str]) -> pd.DataFrame | None:
+    """The table that `save_queries` wrote; None where there is none that can be used."""
+    return _load(storage, _QUERIES, set(_QUERY_COLUMNS), stamp)
 
 
-def _load(storage: Storage, name: str, wanted: set[str]) -> pd.DataFrame | None:
+def _save(storage: Storage, name: str, table: pd.DataFrame, stamp: Mapping[str, str]) -> None:
+    arrow = pa.Table.from_pandas(table)
+    said = json.dumps({**stamp, "content": _digest(table)}).encode()
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA: said})
+    content = io.BytesIO()
+    pq.write_table(arrow, content)
+    storage.write(name, content.getvalue())
+
+
+def _load(storage: Storage, name: str, wanted: set[str], stamp: Mapping[str, str]) -> pd.DataFrame | None:
     content = storage.read(name)
     if content is None:
         return None
-    table = pd.read_parquet(io.BytesIO(content))
+    try:
+        arrow = pq.read_table(io.BytesIO(content))
+        table = arrow.to_pandas()
+        said = json.loads((arrow.schema.metadata or {}).get(_METADATA, b"{}"))
+    except (OSError, ValueError) as error:
+        storage.pass_over(name, f"cannot be read ({first_line(error, type(error).__name__)})")
+        return None
+    if said.get("content", "") not in ("", _digest(table)):
+        storage.pass_over(name, "is damaged")
+        return None
+    differing = [key for key, value in stamp.items() if said.get(key, value) != value]
+    if differing:
+        storage.pass_over(name, f"is of another {' and '.join(differing)}")
+        return None
     return table if wanted <= set(table.columns) else None
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """Of what is in a table of numbers and truth values."""
+    content = hashlib.sha256()
+    for name, column in table.items():
+        values = column.to_numpy()
+        content.update(f"{name} {values.dtype} {len(values)} ".encode())
+        content.update(np.ascontiguousarray(values).tobytes())
+    return content.hexdigest()

@@ -27,6 +27,6 @@ def open_optuna_study(plan: StudyPlan, tracklets: int, ledger: Ledger) -> Optuna
     pruner = make_pruner(plan.pruner, grace)
     if plan.optuna_storage is None:
         return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
-    first = ledger.sessions[0]
-    owner = f"{first['time']:.6f}-{first['pid']}"
-    return OptunaStudyInDatabase(plan.optuna_storage, owner, plan.name, sampler, pruner, plan.objective)
+    return OptunaStudyInDatabase(
+        plan.optuna_storage, ledger.study_id, plan.name, sampler, pruner, plan.objective
+    )

@@ -27,7 +27,7 @@ from study.errors import NodeError
 from study.job import Job
 from study.record.patience import Patience, PatientStorage
 from study.record.trial_tables import save_joins, save_queries
-from study.worker.checkpoints import load_newest, save_checkpoint
+from study.worker.checkpoints import Checkpoints
 from study.worker.cuda import device_of
 from study.worker.shared_stages import SharedStages
 
@@ -59,14 +59,15 @@ def trial_rows(
         checkpoint_activations=job.checkpoint_activations,
         ranks=ranks,
     )
-    state = ranks.on_rank_0(lambda: load_newest(storage))
+    checkpoints = Checkpoints(storage, job.stamp)
+    state = ranks.on_rank_0(lambda: checkpoints.begin(algorithm.fitting))
     if state is not None:
         algorithm.load_state_dict(state)
     recorded = job.recorded
     untrained = algorithm.untrained()  # anew where a trial was cut before its first checkpoint
     if recorded < 0:
         if ranks.rank == 0:
-            save_queries(storage, algorithm.queries, data)
+            save_queries(storage, algorithm.queries, data, job.stamp)
         yield _untrained_row(untrained, algorithm)
     for step in algorithm.history[max(0, recorded) :]:
         yield _row(step, algorithm)
@@ -75,10 +76,11 @@ def trial_rows(
         shared.train()
         step = algorithm.merge()
         if ranks.rank == 0:
+            checkpoints.check_newest()
             # Before the checkpoint, which a cut trial goes on from.
-            save_joins(storage, algorithm.joins)
-            save_queries(storage, algorithm.queries, data)
-            save_checkpoint(storage, step.step, algorithm.state_dict(), _best_step(algorithm.history))
+            save_joins(storage, algorithm.joins, job.stamp)
+            save_queries(storage, algorithm.queries, data, job.stamp)
+            checkpoints.save(step.step, algorithm.state_dict(), _best_step(algorithm.history))
         if step.step > recorded:
             yield _row(step, algorithm)
 

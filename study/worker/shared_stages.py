@@ -43,8 +43,8 @@ class SharedStages:
         if algorithm.steps_done >= self.stages:
             algorithm.train()
             return
-        name = f"{stage_key(algorithm.config, algorithm.labels_history, self._where)}.pt"
-        state = self.ranks.on_rank_0(lambda: self._ready(name))
+        key = stage_key(algorithm.config, algorithm.labels_history, self._where)
+        state = self.ranks.on_rank_0(lambda: self._ready(key))
         if state is not None:
             algorithm.adopt(state)
             return
@@ -52,11 +52,11 @@ class SharedStages:
         state = algorithm.shared_state()
         if self.ranks.rank == 0:
             with self._doing_without():
-                save_state(self.storage, name, state)
+                save_state(self.storage, f"{key}.pt", state, {"stage": key})
 
-    def _ready(self, name: str) -> dict[str, Any] | None:
+    def _ready(self, key: str) -> dict[str, Any] | None:
         with self._doing_without():
-            return load_state(self.storage, name)
+            return load_state(self.storage, f"{key}.pt", {"stage": key}, self.storage.set_aside)
         return None
 
     @contextmanager

@@ -16,6 +16,7 @@ from study.failures import Failure, failure_of
 from study.job import Job
 from study.record.patience import Patience
 from study.record.storage import Storage
+from study.worker.checkpoints import SupersededError
 from study.worker.cuda import check_device
 from study.worker.heartbeat import Heartbeat
 from study.worker.output import WorkerOutput, worker_output
@@ -46,7 +47,10 @@ def _run(job: Job, output: WorkerOutput) -> None:
         with heart as heartbeat, trial_ranks(job, patience) as ranks:
             for row in trial_rows(job, heartbeat.epoch, ranks, patience):
                 output.keep()
-                tune.report(row | notes.take())
+                # Its own count would begin anew with every worker; loggers draw curves over it.
+                tune.report(row | {"training_iteration": row["step"]} | notes.take())
+    except SupersededError as error:
+        tune.report({"superseded": str(error)} | notes.take())
     except DivergedError as error:
         tune.report({"diverged": str(error)} | notes.take())
     except (OSError, RuntimeError, MemoryError, StorageError, BackboneError) as error:

@@ -175,5 +175,5 @@ def recorded(make: Callable[..., Made]) -> Group:
     made.run_plan(seeds=2)
     for record in made.ledger.trials.values():
         if "table1/baseline" in record.labels or (record.seed == 0 and "table1/lambda1" not in record.labels):
-            save_joins(Storage(str(made.folder / "trials" / f"{record.number:04d}")), [joins_of_step()])
+            save_joins(Storage(str(made.folder / "trials" / f"{record.number:04d}")), [joins_of_step()], {})
     return load([made.folder]).groups[0]

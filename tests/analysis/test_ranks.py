@@ -19,7 +19,7 @@ from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
 from dcreid.presets import preset
 from study.record.storage import Storage
-from study.worker.checkpoints import save_checkpoint
+from study.worker.checkpoints import save_state
 
 TINY = preset("synthetic").replace(
     **{
@@ -42,11 +42,13 @@ def study(make, tmp_path: Path):
     measured = {}
     for step in algorithm:
         measured[step.step] = step.mAP
-        save_checkpoint(
-            Storage(str(made.folder / "trials" / "0000")), step.step, algorithm.state_dict(), None
-        )
+        save_state(trial_of(made), f"step-{step.step:03d}.pt", algorithm.state_dict(), {})
     made.trial(TINY, lambda config, step: measured.get(step, 0.0), steps=2)
     return made
+
+
+def trial_of(made) -> Storage:
+    return Storage(str(made.folder / "trials" / "0000"))
 
 
 def test_the_rebuilt_network_measures_what_the_trial_reported(study):
@@ -136,7 +138,7 @@ def test_rank_lists_of_real_tracklets(make, mars_mini: Path, mobilenet_weights: 
     made.write_description(**described, train_tracklets=len(data.train), queries=len(data.query), problems=[])
     algorithm = Algorithm(config, data, cache=tmp_path / "cache")
     algorithm.step()
-    save_checkpoint(Storage(str(made.folder / "trials" / "0000")), 1, algorithm.state_dict(), 1)
+    save_state(trial_of(made), "step-001.pt", algorithm.state_dict(), {})
     made.trial(config, steps=1)
     assert main([str(made.folder)]) == 0
     assert len(list((made.folder / "analysis" / "ranks-0000-step-001").glob("*.png"))) == 6

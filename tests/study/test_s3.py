@@ -18,7 +18,7 @@ from pyarrow import fs
 
 from study.errors import StorageError
 from study.record.storage import Storage
-from study.worker.checkpoints import checkpoint_steps, load_newest, save_checkpoint
+from study.worker.checkpoints import Checkpoints, SupersededError, checkpoint_steps
 
 SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"
 TINY = (
@@ -86,12 +86,19 @@ def test_what_is_written_is_read(uri: str):
 
 def test_checkpoints_are_kept_pruned_and_checked(uri: str):
     storage = Storage(uri).within("0001")
+    checkpoints = Checkpoints(storage, {"study": "ours"})
+    assert checkpoints.begin(dict) is None
     for step in range(1, 6):
-        save_checkpoint(storage, step, {"step": step, "weights": torch.full((3,), float(step))}, best_step=2)
+        checkpoints.save(step, {"step": step, "weights": torch.full((3,), float(step))}, best_step=2)
     assert checkpoint_steps(storage) == [2, 4, 5]
-    storage.write("step-005.pt", (storage.read("step-005.pt") or b"")[:-9])
-    found = load_newest(storage)
-    assert found is not None and found["step"] == 4
+    cut = (storage.read("step-005.pt") or b"")[:-9]
+    storage.write("step-005.pt", cut)
+    found = Checkpoints(storage, {"study": "ours"}).begin(dict)
+    assert found is not None and found["step"] == 4 and checkpoint_steps(storage) == [2, 4]
+    assert storage.read("step-005.pt.set-aside") == cut
+    with pytest.raises(SupersededError):
+        checkpoints.save(5, {"step": 50}, best_step=2)
+    assert Checkpoints(storage, {"study": "theirs"}).begin(dict) is None and checkpoint_steps(storage) == []
 
 
 def test_an_upload_that_is_not_finished_leaves_the_old_content(uri: str):

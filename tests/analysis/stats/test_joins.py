@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_joins import JOINS, NAN, joins_of_step
 
@@ -18,6 +20,8 @@ from dcreid.evaluation.joins import UNKNOWN
 from study.record.storage import Storage
 from study.record.trial_tables import joins_table as table_of
 from study.record.trial_tables import load_joins, save_joins
+
+STAMP = {"study": "ours", "configuration": "this"}
 
 
 def test_the_cause_is_the_term_that_did_most() -> None:
@@ -36,11 +40,36 @@ def test_without_penalties_only_the_distance_can_be_the_cause() -> None:
 
 def test_tables_come_back_as_they_were_saved(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path))
-    assert load_joins(storage) is None
-    save_joins(storage, [joins_of_step()])
-    pd.testing.assert_frame_equal(load_joins(storage), table_of([joins_of_step()]))
+    assert load_joins(storage, STAMP) is None
+    save_joins(storage, [joins_of_step()], STAMP)
+    pd.testing.assert_frame_equal(load_joins(storage, STAMP), table_of([joins_of_step()]))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "joins.parquet"), load_joins(storage, STAMP))
     pd.DataFrame({"step": [1]}).to_parquet(tmp_path / "joins.parquet")  # of another version
-    assert load_joins(storage) is None
+    assert load_joins(storage, STAMP) is None
+    table_of([joins_of_step()]).to_parquet(tmp_path / "joins.parquet")  # of older code, which says nothing
+    assert load_joins(storage, STAMP) is not None
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "one bit", "another value"])
+def test_a_damaged_table_is_left_out_by_name(tmp_path: Path, damage: str, caplog: Any) -> None:
+    storage, path = Storage(str(tmp_path)), tmp_path / "joins.parquet"
+    save_joins(storage, [joins_of_step()], STAMP)
+    content = path.read_bytes()
+    if damage == "another value":
+        table = pq.read_table(path)
+        inter = pa.array(table["inter"].to_numpy() * 1.01)
+        pq.write_table(table.set_column(table.column_names.index("inter"), "inter", inter), path)
+    else:
+        flipped = content[:40] + bytes([content[40] ^ 1]) + content[41:]
+        path.write_bytes({"cut": content[:-9], "empty": b"", "one bit": flipped}[damage])
+    assert load_joins(storage, STAMP) is None
+    assert f"{tmp_path}/joins.parquet " in caplog.text and "is left out" in caplog.text
+
+
+def test_a_table_of_another_trial_is_left_out_by_name(tmp_path: Path, caplog: Any) -> None:
+    save_joins(Storage(str(tmp_path)), [joins_of_step()], STAMP)
+    assert load_joins(Storage(str(tmp_path)), STAMP | {"configuration": "that"}) is None
+    assert "joins.parquet is of another configuration and is left out" in caplog.text
 
 
 def test_shares_over_seeds(recorded: Any) -> None:
@@ -66,5 +95,5 @@ def test_without_identities_nothing_is_judged(recorded: Any) -> None:
     assert set(table["cause"]) == {""}
     first = recorded.studies[0]
     for number in range(len(first.trials)):
-        save_joins(first.storage(number), [joins_of_step(blind)])
+        save_joins(first.storage(number), [joins_of_step(blind)], {})
     assert {row[2] for row in joins_table(runs(recorded), recorded).rows} == {"–"}

@@ -141,6 +141,17 @@ def test_gpu_hours_are_of_all_sessions_and_a_larger_number_goes_on(plan_of, open
     assert last.queue.complete and last.stopping is None
 
 
+def test_a_worker_replaced_by_another_drivers_stops_the_session(plan_of, open_session):
+    session = open_session(plan_of("--samples", "3"))
+    session.ask("t")
+    session.started("t")
+    assert not session.hear("t", {"superseded": "attempt 1 has been replaced by attempt 2"})
+    assert session.stopping == (
+        "trial 0: attempt 1 has been replaced by attempt 2; another driver is at work on this study"
+    )
+    assert session.ledger.trials[0].state == "running" and session.ask("u") == NO_MORE
+
+
 def test_a_stopping_session_starts_nothing(plan_of, open_session):
     session = open_session(plan_of("--samples", "3"))
     session.ask("waiting")

@@ -26,7 +26,8 @@ from study.on_ray.hooks import (
 )
 
 JOB = Job(
-    3, {"seed": 0}, None, "data", "cache", "trials/0003", -1, "stages", 2, 1800.0, 900.0, 1.0, 0.0, 1, False
+    3, {"seed": 0}, None, "data", "cache", "s", "d", "trials/0003", -1, "stages", 2, 1800.0, 900.0, 1.0, 0.0,
+    1, False,
 )  # fmt: skip
 HOOKS = (SessionSearcher, SessionScheduler, SessionCallback, SessionStopper)
 
@@ -66,6 +67,12 @@ def test_the_session_decides_who_stops():
     assert (
         SessionScheduler(Recorder(False)).on_trial_result(None, trial(), {"step": 1}) == TrialScheduler.STOP
     )
+
+
+def test_that_a_worker_was_replaced_is_passed_on():
+    session = Recorder(False)
+    SessionScheduler(session).on_trial_result(None, trial(), {"superseded": "by attempt 2", "done": False})
+    assert session.heard == [("hear", "t1", {"superseded": "by attempt 2"})]
 
 
 def test_tunes_closing_report_is_not_a_row():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from dcreid.data.tracklets import TrackletDataset
 from study.errors import StorageError
 from study.plan import StudyPlan
+from study.record.folder import as_created, describe, write_description
 from study.record.storage import Storage, below
 
 
@@ -69,17 +72,31 @@ def test_a_uri_that_cannot_be_opened_is_refused_with_its_option(root: str):
 @pytest.mark.parametrize(
     ("root", "place"),
     [
-        ("s3://b/p?region=x&scheme=http", "s3://b/p/0001?region=x&scheme=http"),
-        ("s3://b/p/?region=x", "s3://b/p/0001?region=x"),
-        ("gs://b", "gs://b/0001"),
-        ("/mnt/is this a study?", "/mnt/is this a study?/0001"),
-        ("/mnt/s/", "/mnt/s/0001"),
+        ("s3://b/p?region=x&scheme=http", "s3://b/p/study/0001?region=x&scheme=http"),
+        ("s3://b/p/?region=x", "s3://b/p/study/0001?region=x"),
+        ("gs://b", "gs://b/study/0001"),
+        ("/mnt/is this a study?", "/mnt/is this a study?/study/0001"),
+        ("/mnt/s/", "/mnt/s/study/0001"),
     ],
 )
 def test_options_of_a_uri_stay_at_its_end(root: str, place: str, plan_of: Callable[..., StudyPlan]):
-    assert below(root, "0001") == place
+    assert below(root, "study/0001") == place
     plan = plan_of("--storage", root)
-    assert plan.trial_storage(1) == place and plan.stage_storage == below(root, "stages")
+    assert plan.trial_storage(1) == place and plan.stage_storage == below(root, "study/stages")
+
+
+def test_studies_with_one_storage_have_a_folder_each_and_older_ones_keep_theirs(
+    plan_of: Callable[..., StudyPlan], data: TrackletDataset
+):
+    old = dataclasses.replace(plan_of("--storage", "/mnt/s", "--name", "old"), storage_folder="")
+    assert old.place == "/mnt/s" and old.stage_storage == "/mnt/s/stages"
+    assert plan_of("--storage", "/mnt/s", "--name", "new").place == "/mnt/s/new"
+    assert plan_of("--storage", "/mnt/s", "--seed", "1", "--name", "other").place == "/mnt/s/other"
+    for made in (old, plan_of("--storage", "/mnt/s", "--name", "new")):
+        made.folder.mkdir(parents=True)
+        write_description(made.folder, describe(made, data, "c"))
+        again = plan_of("--storage", "/mnt/s", "--name", made.name)
+        assert as_created(again).place == made.place and as_created(again).identity() == made.identity()
 
 
 def test_a_place_is_checked_by_writing_there(storage: Storage, tmp_path: Path):

@@ -24,6 +24,8 @@ def job_of(tmp_path: Path) -> Callable[..., Job]:
             "root": None,
             "fingerprint": load_dataset(plan.config.data, None).fingerprint(),
             "cache": str(tmp_path / "cache"),
+            "study": "a study",
+            "digest": "a configuration",
             "storage": str(tmp_path / "trial"),
             "recorded": -1,
             "stages": str(tmp_path / "stages"),

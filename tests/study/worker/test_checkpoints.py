@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from study.record.storage import Storage
-from study.worker.checkpoints import checkpoint_steps, load_checkpoint, load_newest, save_checkpoint
+from study.worker.checkpoints import Checkpoints, SupersededError, checkpoint_steps, save_state
+
+STAMP = {"study": "ours", "configuration": "this"}
 
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     storage = Storage(str(tmp_path / "trial"))
+    checkpoints = begun(storage)
     for step in (1, 2, 3):
-        save_checkpoint(storage, step, state(step), best_step=1)
+        checkpoints.save(step, state(step), best_step=1)
     return storage
+
+
+def begun(storage: Storage, stamp: dict[str, str] = STAMP) -> Checkpoints:
+    """A worker that has taken the trial over."""
+    checkpoints = Checkpoints(storage, stamp)
+    checkpoints.begin(dict)
+    return checkpoints
+
+
+def newest(
+    storage: Storage, stamp: dict[str, str] = STAMP, load: Callable[[dict], dict] = dict
+) -> dict | None:
+    return Checkpoints(storage, stamp).begin(load)
 
 
 def state(step: int) -> dict:
@@ -29,25 +47,25 @@ def file(storage: Storage, step: int) -> Path:
 
 
 def test_a_state_comes_back(storage: Storage):
-    found = load_checkpoint(storage, 3)
-    assert found is not None and found["step"] == 3
+    found = newest(storage)
+    assert found is not None and found.keys() == state(3).keys() and found["step"] == 3
     torch.testing.assert_close(found["weights"], torch.full((3,), 3.0))
-    assert load_checkpoint(storage, 9) is None
-    assert load_newest(Storage(storage.root + "/other")) is None
+    assert newest(Storage(storage.root + "/other")) is None
 
 
 def test_the_newest_two_and_the_best_are_kept(storage: Storage):
     assert checkpoint_steps(storage) == [1, 2, 3]
-    save_checkpoint(storage, 4, state(4), best_step=1)
+    checkpoints = begun(storage)
+    checkpoints.save(4, state(4), best_step=1)
     assert checkpoint_steps(storage) == [1, 3, 4]
-    save_checkpoint(storage, 5, state(5), best_step=5)
+    checkpoints.save(5, state(5), best_step=5)
     assert checkpoint_steps(storage) == [4, 5]
-    save_checkpoint(storage, 6, state(6), best_step=None)
+    checkpoints.save(6, state(6), best_step=None)
     assert checkpoint_steps(storage) == [5, 6]
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "one bit", "not a checkpoint"])
-def test_a_damaged_one_is_passed_over_for_the_one_before(
+def test_a_damaged_one_is_set_aside_for_the_one_before(
     storage: Storage, damage: str, caplog: pytest.LogCaptureFixture
 ):
     content = file(storage, 3).read_bytes()
@@ -55,30 +73,80 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(
     damaged = {"cut": content[:-9], "empty": b"", "one bit": flipped, "not a checkpoint": b"x" * 50}
     file(storage, 3).write_bytes(damaged[damage])
     with caplog.at_level(logging.WARNING, "dcreid"):
-        found = load_newest(storage)
+        found = newest(storage)
     assert found is not None and found["step"] == 2
-    assert "step-003.pt is damaged" in caplog.text
+    assert "step-003.pt is damaged and is not used; it is kept as step-003.pt.set-aside" in caplog.text
+    assert file(storage, 3).with_suffix(".pt.set-aside").read_bytes() == damaged[damage]
+    assert checkpoint_steps(storage) == [1, 2]
 
 
 def test_all_damaged_is_none(storage: Storage):
     for step in (1, 2, 3):
         file(storage, step).write_bytes(b"")
-    assert load_newest(storage) is None
+    assert newest(storage) is None
+
+
+@pytest.mark.parametrize("other", [{"study": "theirs"}, {"configuration": "that"}])
+def test_those_of_another_study_or_configuration_are_set_aside(
+    storage: Storage, other: dict, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.WARNING, "dcreid"):
+        assert newest(storage, STAMP | other) is None
+    assert f"step-003.pt is of another {next(iter(other))}" in caplog.text
+    assert checkpoint_steps(storage) == []
+
+
+def test_one_of_older_code_is_taken_for_what_its_place_says(storage: Storage):
+    save_state(storage, "step-004.pt", state(4), {})
+    found = newest(storage)
+    assert found is not None and found["step"] == 4
+
+
+def test_one_that_does_not_fit_is_set_aside(storage: Storage, caplog: pytest.LogCaptureFixture):
+    def fitting(found: dict) -> dict:
+        if found["step"] == 3:
+            raise ValueError("other tracklets")
+        return found
+
+    found = None
+    with caplog.at_level(logging.WARNING, "dcreid"), contextlib.suppress(ValueError):
+        found = newest(storage, load=fitting)
+    assert found is not None and found["step"] == 2
+    assert "step-003.pt does not fit (other tracklets)" in caplog.text
+
+
+def test_a_worker_that_was_cut_off_cannot_overwrite_its_successors_work(storage: Storage):
+    cut_off = begun(storage)
+    successor = begun(storage)
+    assert successor.attempt == cut_off.attempt + 1 == 3
+    successor.save(4, state(4), best_step=1)
+    content = file(storage, 4).read_bytes()
+    with pytest.raises(SupersededError, match="attempt 2 has been replaced by attempt 3"):
+        cut_off.save(4, state(40), best_step=4)
+    assert file(storage, 4).read_bytes() == content and checkpoint_steps(storage) == [1, 3, 4]
+    successor.save(5, state(5), best_step=1)
+
+
+def test_a_damaged_attempt_is_replaced(storage: Storage):
+    (Path(storage.root) / "attempt.json").write_bytes(b"[1")
+    begun(storage).save(4, state(4), best_step=1)
 
 
 def test_steps_made_again_after_damage_do_not_fall_to_later_damaged_ones(storage: Storage):
     file(storage, 3).write_bytes(b"")
     file(storage, 2).write_bytes(b"")
-    save_checkpoint(storage, 2, state(2), best_step=1)
-    found = load_newest(storage)
+    begun(storage).save(2, state(2), best_step=1)
+    found = newest(storage)
     assert found is not None and found["step"] == 2
 
 
 def test_damaged_ones_of_later_steps_do_not_push_the_new_one_out(storage: Storage):
+    checkpoints = begun(storage)
     for step in (4, 5):
-        save_checkpoint(storage, step, state(step), best_step=2)
-    for step in (4, 5):
+        checkpoints.save(step, state(step), best_step=2)
+    for step in (4, 5):  # after it has begun: nobody sets them aside
         file(storage, step).write_bytes(b"")
-    save_checkpoint(storage, 3, state(3), best_step=2)
-    found = load_newest(storage)
-    assert found is not None and found["step"] == 3 and checkpoint_steps(storage) == [2, 3, 4, 5]
+    checkpoints.save(3, state(3), best_step=2)
+    assert checkpoint_steps(storage) == [2, 3, 4, 5]
+    found = newest(storage)
+    assert found is not None and found["step"] == 3 and checkpoint_steps(storage) == [2, 3]

@@ -97,7 +97,20 @@ def test_a_damaged_stage_is_computed_again(job, caplog: pytest.LogCaptureFixture
         path.write_bytes(path.read_bytes()[:-100])
     with caplog.at_level(logging.WARNING):
         assert results(rows_of(job, "second")) == results(whole)
-    assert "is damaged and passed over" in caplog.text
+    assert "is damaged and is not used; it is kept as " in caplog.text
+
+
+def test_a_stage_under_another_ones_name_is_computed_anew(job, caplog: pytest.LogCaptureFixture):
+    """As a bucket mixes up its objects, or somebody copies files."""
+    whole = rows_of(job, "first")
+    first, second = sorted(Path(job.stages).iterdir())
+    kept = first.read_bytes(), second.read_bytes()
+    first.write_bytes(kept[1])
+    second.write_bytes(kept[0])
+    assert results(rows_of(job, "second")) == results(whole)
+    assert "is of another stage and is not used" in caplog.text
+    again = first.read_bytes(), second.read_bytes()
+    assert kept != again and Path(f"{first}.set-aside").read_bytes() == kept[1]
 
 
 def test_a_stage_that_cannot_be_kept_harms_nobody(job, tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -21,7 +21,7 @@ from study.job import Job
 from study.record.storage import Storage
 from study.record.trial_tables import load_joins, load_queries
 from study.worker import trainable
-from study.worker.checkpoints import checkpoint_steps
+from study.worker.checkpoints import SupersededError, checkpoint_steps
 from study.worker.rows import _best_step, trial_rows
 from study.worker.trainable import run_trial
 
@@ -51,14 +51,14 @@ def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
     first = results([next(rows), next(rows), next(rows)])
     rows.close()
     assert first + results(trial_rows(replace(job, **{"recorded": 2}))) == whole
-    ours, theirs = (load_joins(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    ours, theirs = (load_joins(Storage(str(tmp_path / name)), job.stamp) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     assert len(ours) == whole[0]["classes_after"] - whole[-1]["classes_after"]
 
 
 def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
     rows = list(trial_rows(job))
-    table = load_queries(Storage(job.storage))
+    table = load_queries(Storage(job.storage), job.stamp)
     assert table is not None and sorted(set(table.step)) == [row["step"] for row in rows]
     for row in rows:
         queries = table[table.step == row["step"]]
@@ -79,7 +79,7 @@ def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, report
         next(rows)
     rows.close()
     list(trial_rows(replace(job, **{"recorded": reports - 1})))
-    ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    ours, theirs = (load_queries(Storage(str(tmp_path / name)), job.stamp) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
@@ -109,6 +109,29 @@ def test_recorded_steps_whose_checkpoints_are_lost_are_not_told_again(job):
     for step in checkpoint_steps(storage):
         storage.delete(f"step-{step:03d}.pt")
     assert results(trial_rows(replace(job, **{"recorded": 3}))) == whole[4:]
+
+
+def test_checkpoints_of_another_configuration_are_set_aside_and_the_work_is_done(job, tmp_path: Path, caplog):
+    """As where a bucket is used again: the folder's number is the same."""
+    other = replace(job, config={**job.config, "seed": 5}, digest="another configuration")
+    list(trial_rows(other))
+    whole = results(trial_rows(replace(job, **{"storage": str(tmp_path / "whole")})))
+    assert results(trial_rows(job)) == whole
+    assert "step-005.pt is of another configuration and is not used" in caplog.text
+    assert results(trial_rows(replace(job, recorded=4))) == whole[5:]  # from its own now
+
+
+def test_a_worker_that_was_taken_for_dead_stops_before_it_writes(job):
+    cut_off, successor = trial_rows(job), trial_rows(job)
+    next(cut_off)
+    next(successor)
+    next(successor)
+    written = {path.name: path.stat().st_ino for path in Path(job.storage).glob("[jqs]*")}
+    assert written.keys() == {"joins.parquet", "queries.parquet", "step-001.pt"}
+    with pytest.raises(SupersededError, match="attempt 1 has been replaced by attempt 2"):
+        next(cut_off)
+    assert written == {path.name: path.stat().st_ino for path in Path(job.storage).glob("[jqs]*")}
+    assert next(successor)["step"] == 2
 
 
 @pytest.fixture
@@ -153,4 +176,12 @@ def test_what_a_second_try_may_mend_is_raised_for_tune(job, output, monkeypatch,
         run_trial(vars(job))
     failure = Failure.heard(str(raised.value))
     assert failure is not None and f"{type(error).__name__}: " in failure.reason
-    assert output == [{"step": 1, "notes": ["step-001.pt is damaged and passed over"]}]
+    notes = ["step-001.pt is damaged and passed over"]
+    assert output == [{"step": 1, "training_iteration": 1, "notes": notes}]
+
+
+def test_a_worker_that_was_replaced_says_so_and_does_not_crash(job, output, monkeypatch):
+    """A crash would start it again, and two drivers would take the trial from each other for ever."""
+    raising(monkeypatch, SupersededError("attempt 1 has been replaced by attempt 2"))
+    run_trial(vars(job))
+    assert output[-1] == {"superseded": "attempt 1 has been replaced by attempt 2"}
