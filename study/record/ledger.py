@@ -257,10 +257,12 @@ class Ledger:
         if not self.damage:
             return []
         more = f" and {len(self.damage) - 3} more" if len(self.damage) > 3 else ""
-        return [
-            f"{self.path}: passed over {', '.join(self.damage[:3])}{more}; what is missing for it is "
-            "computed again when the study goes on"
-        ]
+        text = f"{self.path}: passed over {', '.join(self.damage[:3])}{more}"
+        gaps = [str(trial.number) for trial in self.trials.values() if trial.gaps]
+        if gaps:
+            trials = ", ".join(gaps[:5]) + " …" * (len(gaps) > 5)
+            text += f"; rows of trial {trials} are missing, and are computed again when the study goes on"
+        return [text]
 
     def close(self) -> None:
         """Closes the file; the trials stay readable."""
