@@ -37,6 +37,7 @@ _WRONG_PATH = {
     errno.ENAMETOOLONG,
 }  # fmt: skip
 _STDOUT = "standard output"
+_LONGEST = 400  # characters of a message; of longer ones (a value of 300 digits) the middle is left out
 _INTERRUPTED = 130  # the status that a shell gives SIGINT
 
 
@@ -98,8 +99,11 @@ class Parser(argparse.ArgumentParser):
 
 def fail(command: str, message: str) -> None:
     """One line on stderr."""
+    text = visible(message)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     with contextlib.suppress(OSError):  # there is nobody else to tell
-        print(f"{command}: error: {visible(message)}", file=sys.stderr)
+        print(f"{command}: error: {text}", file=sys.stderr)
 
 
 def run(command: str, work: Callable[[], int]) -> int:

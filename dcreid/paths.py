@@ -1,7 +1,9 @@
-"""Paths as users give them."""
+"""Paths as users give them, and files written there."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 
 from dcreid.checked import ConfigError
@@ -28,3 +30,26 @@ def user_path(option: str, given: str) -> Path:
     if any(len(part.encode(errors="surrogateescape")) > _LONGEST for part in path.parts):
         raise ConfigError(f"{option} {given[:40]}…: a name in it is longer than {_LONGEST} bytes; shorten it")
     return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is there whole or not at all. Raises OSError, which names it (disk full, …)."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a device or pipe is written to, not replaced
+        _write(path, target, content)
+        return
+    beside = target.with_name(f".{os.getpid()}.partial")
+    try:
+        _write(path, beside, content)
+        os.replace(beside, target)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def _write(named: Path, target: Path, content: bytes) -> None:
+    try:
+        target.write_bytes(content)
+    except OSError as error:
+        error.filename = str(named)
+        raise

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,10 @@ from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
 from dcreid.data.inspection import check_frames, report
 from dcreid.data.readers.layout import check_layout, guess_layout
-from dcreid.data.readers.walk import check_root, first_few
+from dcreid.data.readers.walk import check_root, first_few, is_number
 from dcreid.data.sheet import write_sheet
 from dcreid.data.tracklets import GALLERIES
+from dcreid.paths import user_path
 
 _PROGRAM = "python -m dcreid.data"
 _READ_AS = {
@@ -47,8 +48,8 @@ def _look(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) -> None:
-    data = _load(root, dataset, gallery)
+def _inspect(root: str | None, dataset: str, gallery: str, frames: int | None) -> None:
+    data = _load(_folder(root), dataset, gallery)
     check = check_frames(data, frames, _show_progress if sys.stderr.isatty() else None)
     show(report(data, check))
     if check.lost:
@@ -59,27 +60,34 @@ def _inspect(root: Path | None, dataset: str, gallery: str, frames: int | None) 
 
 
 def _sheet(options: argparse.Namespace) -> None:
-    data = _load(options.root, options.dataset, "official")
+    out = user_path("--out", options.out)
+    data = _load(_folder(options.root), options.dataset, "official")
     split = data.train if options.split == "train" else data.test
     if split is None:
         raise DataError("--split test: the data set has no test split")
-    write_sheet(options.out, split, options.people, options.height, options.width)
+    write_sheet(out, split, options.people, options.height, options.width)
     private = "" if data.name == "synthetic" else "; it shows people: keep it as private as the frames"
-    say(f"{options.out}: {split.name} split{private}")
+    say(f"{out}: {split.name} split{private}")
+
+
+def _folder(root: str | None) -> Path | None:
+    return None if root is None else user_path("the folder of the data set", root)
 
 
 def _load(root: Path | None, dataset: str, gallery: str) -> TrackletDataset:
     if dataset == "auto":
         return _load_guessed(root, gallery)
+    if dataset == "synthetic" and root is not None:
+        raise DataError(f"{root}: the embedded data set is drawn, not read; leave the folder out")
     return load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
 
 
 def _load_guessed(root: Path | None, gallery: str) -> TrackletDataset:
     if root is None:
         raise DataError("inspect: give the folder of the data set, or --dataset synthetic")
-    check_root(root.expanduser())
-    dataset = guess_layout(root.expanduser())
-    check_layout(root.expanduser(), dataset)
+    check_root(root)
+    dataset = guess_layout(root)
+    check_layout(root, dataset)
     try:
         data = load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
     except DataError as error:
@@ -110,11 +118,15 @@ def _parser() -> argparse.ArgumentParser:
         help="frames to decode as a check, evenly spread (default: 2000)",
     )
     sheet = _command(commands, "sheet", "draw people and cameras, or tracklets, as one picture")
-    sheet.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture to write")
+    sheet.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
     sheet.add_argument("--split", choices=("train", "test"), default="train", help="default: train")
-    sheet.add_argument("--people", type=_count, default=10, metavar="N", help="or tracklets (default: 10)")
-    sheet.add_argument("--height", type=_count, default=128, metavar="N", help="of a frame (default: 128)")
-    sheet.add_argument("--width", type=_count, default=64, metavar="N", help="of a frame (default: 64)")
+    sheet.add_argument(
+        "--people", type=_up_to(10_000), default=10, metavar="N", help="or tracklets (default: 10)"
+    )
+    sheet.add_argument(
+        "--height", type=_up_to(2048), default=128, metavar="N", help="of a frame (default: 128)"
+    )
+    sheet.add_argument("--width", type=_up_to(2048), default=64, metavar="N", help="of a frame (default: 64)")
     return parser
 
 
@@ -122,7 +134,7 @@ def _command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=what, description=f"{what.capitalize()}."
     )
-    command.add_argument("root", type=Path, nargs="?", help="folder of the data set (synthetic needs none)")
+    command.add_argument("root", nargs="?", help="folder of the data set (synthetic needs none)")
     command.add_argument(
         "--dataset",
         default="auto",
@@ -132,16 +144,19 @@ def _command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
     return command
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
+def _up_to(most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not is_number(text) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most:,}")
+        return int(text)
+
+    return count
 
 
 def _frame_count(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdecimal():
+    if not is_number(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number of frames nor all")
     return int(text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,11 @@ from torch.nn.functional import interpolate
 from torchvision.io import ImageReadMode, decode_jpeg, decode_png
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_SIZE_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
+_SIZE_LENGTH = 8  # of such a header without any component
+_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}  # without a length
+# A header may say 65,500 × 65,500 in a file of a few bytes, and the decoder takes the memory for that first.
+_MOST_PIXELS, _MOST_BYTES = 1 << 26, 1 << 28
 _FRAMES_PER_TASK = 16  # a task per frame spends more on the queue than a small frame takes to decode
 
 
@@ -80,7 +86,27 @@ def _pool(process: int) -> ThreadPoolExecutor:
 
 def _decode(path: Path) -> torch.Tensor:
     """RGB uint8 (3, h, w); raises FrameError."""
+    data = _content(path)
+    head = data[:4].tobytes()
+    if head.startswith(_JPEG):
+        kind, decoder, size = "JPEG", decode_jpeg, _jpeg_size(data)
+    elif head == _PNG:
+        kind, decoder, size = "PNG", decode_png, _png_size(data)
+    else:
+        raise FrameError("neither JPEG nor PNG")
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise FrameError(f"{kind} of {size[0]:,} × {size[1]:,} pixels")
+    return _decode_with(decoder, data, kind)
+
+
+def _content(path: Path) -> NDArray[np.uint8]:
+    """The bytes of a regular file; a pipe or device is never opened. Raises FrameError."""
     try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise FrameError("not a file")
+        if found.st_size > _MOST_BYTES:
+            raise FrameError(f"{found.st_size / 2**20:,.0f} MiB")
         data = np.fromfile(path, dtype=np.uint8)
     except FileNotFoundError:
         raise FrameError("missing") from None
@@ -88,12 +114,31 @@ def _decode(path: Path) -> torch.Tensor:
         raise FrameError(f"not readable ({error.strerror or error})") from None
     if not len(data):
         raise FrameError("zero bytes")
-    head = data[:4].tobytes()
-    if head.startswith(_JPEG):
-        return _decode_with(decode_jpeg, data, "JPEG")
-    if head == _PNG:
-        return _decode_with(decode_png, data, "PNG")
-    raise FrameError("neither JPEG nor PNG")
+    return data
+
+
+def _png_size(data: NDArray[np.uint8]) -> tuple[int, int]:
+    """(width, height) as the header has it; zeros where it is cut."""
+    header = data[16:24].tobytes()
+    return int.from_bytes(header[:4]), int.from_bytes(header[4:])
+
+
+def _jpeg_size(data: NDArray[np.uint8]) -> tuple[int, int]:
+    """(width, height) of the first frame header (SOF); zeros where there is none."""
+    place = 2
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        marker = int(data[place + 1])
+        length = int.from_bytes(data[place + 2 : place + 4].tobytes())
+        if marker in _SIZE_MARKERS and length >= _SIZE_LENGTH:
+            height, width = data[place + 5 : place + 9].view(">u2")
+            return int(width), int(height)
+        if marker == 0xFF:  # one more of them than is needed
+            place += 1
+        elif marker in _BARE_MARKERS:
+            place += 2
+        else:
+            place += 2 + length
+    return 0, 0
 
 
 def _decode_with(decoder: object, data: NDArray[np.uint8], kind: str) -> torch.Tensor:

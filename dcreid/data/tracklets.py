@@ -143,7 +143,7 @@ class JpegFrames:
 
     def fingerprint(self) -> str:
         """Of all file names and, for the first frame of every tracklet, its size in bytes."""
-        digest = hashlib.sha256("\n".join(self.paths).encode())
+        digest = hashlib.sha256(os.fsencode("\n".join(self.paths)))  # names need not be UTF-8
         for frame in self.tracklet_starts.tolist():
             try:
                 size = os.stat(self.path(frame)).st_size

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from dcreid.checked import ConfigError
-from dcreid.paths import user_path
+from dcreid.paths import user_path, write_whole
 
 
 def test_home_is_put_in_and_everything_else_is_left(monkeypatch: pytest.MonkeyPatch):
@@ -38,3 +39,38 @@ def test_without_a_home_the_path_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # no HOME, and no entry for this user
     with pytest.raises(ConfigError, match="~ is no home folder"):
         user_path("--out", "~/x")
+
+
+# --- files that are written
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "picture.png"
+    write_whole(path, b"first")
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as refused:
+        write_whole(path, b"second")
+    assert refused.value.filename == str(path)
+    assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_followed_and_a_device_stays_one(tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_whole(tmp_path / "link", b"content")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"content"
+    (tmp_path / "full").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as refused:
+        write_whole(tmp_path / "full", b"content")
+    assert refused.value.filename == str(tmp_path / "full") and Path("/dev/full").is_char_device()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as refused:
+        write_whole(tmp_path / "none" / "file", b"")
+    assert refused.value.filename == str(tmp_path / "none" / "file")

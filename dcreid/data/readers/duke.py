@@ -18,6 +18,7 @@ from dcreid.data.readers.walk import (
     as_split,
     check_root,
     contradictions,
+    is_number,
     join_test,
     name_protocol,
     read_labels,
@@ -28,7 +29,7 @@ from dcreid.data.readers.walk import (
 from dcreid.data.tracklets import DataError, Ints, TrackletDataset
 
 _EXAMPLE = "0001_C6_F0099_X30823.jpg or 0001C6F0099X30823.jpg"
-_NAME = re.compile(r"(\d+)_?C(\d+)_?F\d+_?X\d+\.(?:jpe?g|png)", re.IGNORECASE)
+_NAME = re.compile(r"([0-9]{1,18})_?C([0-9]{1,18})_?F[0-9]+_?X[0-9]+\.(?:jpe?g|png)", re.IGNORECASE)
 
 
 def load_duke(root: Path) -> TrackletDataset:
@@ -60,7 +61,7 @@ def load_duke(root: Path) -> TrackletDataset:
 def _labels(root: Path, tracklets: Sequence[TrackletFolder]) -> tuple[Ints, Ints, list[str]]:
     """Identities (from the folders), cameras (from the file names) and problems."""
     named, cameras, problems = read_labels(root, tracklets, parse_name, _EXAMPLE)
-    stray = next((tracklet for tracklet in tracklets if not tracklet.identity.isdecimal()), None)
+    stray = next((tracklet for tracklet in tracklets if not is_number(tracklet.identity)), None)
     if stray is not None:
         raise DataError(
             f"{root / stray.part / stray.identity}: identity folders are named by number; move others away"

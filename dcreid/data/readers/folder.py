@@ -19,6 +19,7 @@ from dcreid.data.readers.walk import (
     TrackletFolder,
     as_split,
     check_root,
+    is_number,
     join_test,
     name_protocol,
     require,
@@ -31,7 +32,8 @@ from dcreid.data.tracklets import DISTRACTOR, DataError, Ints, Split, TrackletDa
 _UNKNOWN_CAMERA = 0
 # A lower-case c must stand alone (`person_c3_f2`), or words and hexadecimal names would be cameras.
 _CAMERA = re.compile(
-    r"(?<![A-Za-z])C(\d+)|(?<![A-Za-z0-9])c(\d+)(?![A-Za-z0-9])|(?i:(?<![A-Za-z])cam(?:era)?[ _-]?(\d+))"
+    r"(?:(?<![A-Za-z])C([0-9]{1,18})|(?<![A-Za-z0-9])c([0-9]{1,18})(?![A-Za-z])"
+    r"|(?i:(?<![A-Za-z])cam(?:era)?[ _-]?([0-9]{1,18})))(?![0-9])"
 )
 _PARTS = ("train", "query", "gallery")
 
@@ -88,7 +90,7 @@ def _camera(tracklet: TrackletFolder, otherwise: int = -1) -> int:
 
 def _number(identities: Sequence[str]) -> Ints:
     """Folder names as numbers: their own where all are positive numbers, else 1, 2, ... as sorted."""
-    if all(identity.isdecimal() and int(identity) != DISTRACTOR for identity in identities):
+    if all(is_number(identity) and int(identity) != DISTRACTOR for identity in identities):
         return np.array([int(identity) for identity in identities], dtype=np.int64)
     number = {identity: place for place, identity in enumerate(sorted(set(identities)), start=1)}
     return np.array([number[identity] for identity in identities], dtype=np.int64)

@@ -34,6 +34,7 @@ from dcreid.data.readers.walk import (
     contents,
     contradictions,
     first_few,
+    is_number,
     join_test,
     name_protocol,
     read_labels,
@@ -77,14 +78,15 @@ def _load_official(root: Path) -> TrackletDataset:
     require(root, _OFFICIAL)
     train, train_problems = _read_part(root, "train")
     test, test_problems = _read_part(root, "test")
+    query, query_problems = read_query_rows(root / "info" / "query_IDX.mat", len(test))
     return TrackletDataset(
         name="MARS",
         train=train,
         test=test,
-        query=read_query_rows(root / "info" / "query_IDX.mat", len(test)),
+        query=query,
         gallery=np.arange(len(test), dtype=np.int64),
         protocol=f"MARS official gallery ({len(test):,} rows, junk ignored)",
-        problems=(*train_problems, *test_problems),
+        problems=(*train_problems, *test_problems, *query_problems),
     )
 
 
@@ -208,7 +210,7 @@ def _folder_identities(root: Path, tracklets: Sequence[TrackletFolder]) -> Ints:
     identities = []
     for tracklet in tracklets:
         text = tracklet.identity.removeprefix("00") if tracklet.identity == "00-1" else tracklet.identity
-        if not text.removeprefix("-").isdecimal():
+        if not is_number(text.removeprefix("-")):
             folder = root / tracklet.part / tracklet.identity
             raise DataError(f"{folder}: identity folders are named by number; move others away")
         identities.append(int(text))

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.io
+from numpy.typing import NDArray
 
+from dcreid.data.readers.mat import MatError, read_matrices
+from dcreid.data.readers.walk import first_few
 from dcreid.data.tracklets import JUNK, DataError, Ints
 
 _MEND = "take every file of info/ from one and the same copy of MARS"
+_MOST_USES = 10  # times that the tracks take in a frame, on the average
+_LARGEST = 1 << 31  # of the numbers in a table
 EXAMPLE = "0001C1T0001F001.jpg"
-_NAME = re.compile(r"(\d{4}|00-1)C(\d)T\d+F\d+\.jpg")
+_NAME = re.compile(r"([0-9]{4}|00-1)C([0-9])T[0-9]+F[0-9]+\.jpg")
 
 
 def read_tracks(mat: Path) -> Ints:
@@ -32,37 +37,53 @@ def read_tracks(mat: Path) -> Ints:
     return table
 
 
-def read_query_rows(mat: Path, n_tracks: int) -> Ints:
-    """Rows of the test tracks that are queries (q,), counted from 0 (the file counts from 1)."""
-    rows = _only_array(mat).reshape(-1)
-    if not len(rows):
+def read_query_rows(mat: Path, n_tracks: int) -> tuple[Ints, list[str]]:
+    """Rows of the test tracks that are queries (q,), counted from 0 (the file counts from 1), and problems.
+
+    A query is a tracklet, and the measures are means over tracklets: one that stands there twice counts once.
+    """
+    table = _only_array(mat)
+    if not table.size:
         raise DataError(f"{mat}: lists no query; {_MEND}")
+    if table.size != max(table.shape):
+        raise DataError(f"{mat}: expected a list of query rows, found shape {table.shape}; {_MEND}")
+    rows = table.reshape(-1)
     outside = np.flatnonzero((rows < 1) | (rows > n_tracks))
     if len(outside):
         raise DataError(
             f"{mat}: entry {outside[0] + 1} is {rows[outside[0]]}, but tracks_test_info.mat has the rows "
             f"1 to {n_tracks:,} ({len(outside):,} such entries); {_MEND}"
         )
-    return rows - 1
+    _, first, times = np.unique(rows, return_index=True, return_counts=True)
+    twice = rows[np.sort(first[times > 1])]
+    problems = []
+    if len(twice):
+        problems.append(
+            f"{mat.name} lists {len(twice):,} tracks more than once (first: row {twice[0]}); each counts once"
+        )
+    return rows[np.sort(first)] - 1, problems
 
 
 def _only_array(mat: Path) -> Ints:
     """The one array of a .mat file, whatever its variable is called."""
     try:
-        content = scipy.io.loadmat(mat)
-    except NotImplementedError:
-        raise DataError(f"{mat}: written as MATLAB 7.3 (HDF5); save it again with -v7") from None
-    except Exception as error:  # whatever the bytes lead scipy to: zlib.error, IndexError, OSError, ...
+        arrays = read_matrices(mat.read_bytes())
+    except OSError as error:
+        raise DataError(f"{mat}: cannot be read ({error.strerror})") from None
+    except MatError as error:
         raise DataError(f"{mat}: not a readable .mat file ({error}); {_MEND}") from None
-    arrays = {key: value for key, value in content.items() if not key.startswith("__")}
     if len(arrays) != 1:
-        raise DataError(f"{mat}: expected one variable, found {', '.join(sorted(arrays)) or 'none'}; {_MEND}")
+        found = first_few(sorted(arrays)) or "none"
+        raise DataError(f"{mat}: expected one variable, found {found}; {_MEND}")
     ((name, array),) = arrays.items()
-    numbers = isinstance(array, np.ndarray) and array.dtype.kind in "iuf"
-    if not numbers or not (np.isfinite(array) & (array == np.trunc(array))).all():
+    if array is None or not _whole(array):
         raise DataError(f"{mat}: variable {name} is not a table of whole numbers; {_MEND}")
     table: Ints = array.astype(np.int64)
     return table
+
+
+def _whole(array: NDArray[Any]) -> bool:
+    return bool(((array >= -_LARGEST) & (array <= _LARGEST) & (array == np.trunc(array))).all())
 
 
 def read_names(path: Path) -> tuple[list[str], Ints]:
@@ -100,3 +121,8 @@ def check_ranges(tracks: Ints, n_names: int, tracks_file: Path) -> None:
                 f"{tracks_file}: row {rows[0] + 1:,} spans frames {first[rows[0]]:,} to {last[rows[0]]:,}, "
                 f"which is {what} ({len(rows):,} such rows); {_MEND}"
             )
+    total = int((last - first + 1).sum())
+    if total > _MOST_USES * n_names:
+        raise DataError(
+            f"{tracks_file}: its rows take {total:,} frames out of a name list of {n_names:,}; {_MEND}"
+        )

@@ -19,7 +19,8 @@ from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Real copies have a stray misfiled frame; labels that disagree more often belong to other data.
 _TOLERATED = 0.01
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"([0-9]+)")
+_LONGEST_NUMBER = 18  # digits: labels are 64-bit numbers
 _ZEROS = str.maketrans("123456789", "000000000")
 
 
@@ -45,7 +46,12 @@ class TrackletFolder:
 
 def natural(name: str) -> tuple[list[str | int], str]:
     """Sort key that compares runs of digits as numbers; the name itself breaks ties (1 and 01)."""
-    return [int(piece) if piece.isdecimal() else piece for piece in _DIGITS.split(name)], name
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(_DIGITS.split(name))], name
+
+
+def is_number(name: str) -> bool:
+    """Whether a name can be a label: digits 0 to 9, not too many."""
+    return name.isascii() and name.isdecimal() and len(name) <= _LONGEST_NUMBER
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -83,6 +89,10 @@ def require(root: Path, entries: Sequence[str]) -> None:
         return
     place = (root / missing[0]).parent
     place = place if place.is_dir() else root
+    for entry in missing:
+        if os.path.lexists(root / entry):
+            kind = "folder" if entry.endswith("/") else "file"
+            raise DataError(f"{root / entry}: not a {kind} that can be read; put the {kind} itself there")
     raise DataError(
         f"{root}: expected {', '.join(entries)}; missing {', '.join(missing)}; "
         f"found in {place.name}/: {contents(place)}"
@@ -120,7 +130,7 @@ def walk_any_depth(root: Path, part: str) -> list[TrackletFolder]:
     """
     layout = f"{part}/<tracklet>/<frames>".lstrip("/")
     tracklets = []
-    for name, frames in _any_depth(root / part, ""):
+    for name, frames in _any_depth(root / part, "", ()):
         if not name:
             raise _misplaced(root / part, frames, layout)
         tracklets.append(TrackletFolder(part, "", name, frames))
@@ -230,14 +240,20 @@ def scan(folder: Path) -> tuple[list[str], list[str]]:
     return files, folders
 
 
-def _any_depth(top: Path, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Path below `top` and frames of every folder that holds some, or nothing at all."""
+def _any_depth(top: Path, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Path below `top` and frames of every folder that holds some, or nothing at all.
+
+    above: where the folders on the way really are. Raises DataError for a link back to one of them.
+    """
     files, folders = scan(top / name)
+    place = os.path.realpath(top / name)
+    if place in above:
+        raise DataError(f"{top / name}: a link to a folder that it lies in ({place}); remove it")
     frames = _frames_among(files)
     if frames or (name and not folders):
         yield name, frames
     for folder in in_order(folders):
-        yield from _any_depth(top, f"{name}/{folder}" if name else folder)
+        yield from _any_depth(top, f"{name}/{folder}" if name else folder, (*above, place))
 
 
 def _frames(folder: Path, layout: str) -> tuple[str, ...]:

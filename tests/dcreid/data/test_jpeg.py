@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import struct
 import zlib
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import pytest
 import torch
 from torchvision.io import encode_jpeg, encode_png
 
-from dcreid.data.jpeg import explain, explain_all, read_jpegs
+from dcreid.data.jpeg import _jpeg_size, _png_size, explain, explain_all, read_jpegs
 
 PIXELS = torch.randint(0, 256, (3, 16, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -53,7 +55,7 @@ def test_reason(tmp_path: Path, jpeg: bytes, damage: Callable[[bytes], bytes], r
 
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     assert explain(tmp_path / "gone.jpg") == "missing"
-    assert explain(tmp_path) == "not readable (Is a directory)"
+    assert explain(tmp_path) == "not a file"
 
 
 def test_deep_png_is_refused(tmp_path: Path) -> None:
@@ -105,3 +107,51 @@ def test_no_frames() -> None:
     pixels, readable = read_jpegs([], 4, 4)
     assert pixels.shape == (0, 4, 4, 3) and readable.shape == (0,)
     assert list(explain_all([])) == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder"])
+def test_what_is_no_file_is_never_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "001.jpg"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind("001.jpg")
+    monkeypatch.setattr(np, "fromfile", lambda *_, **__: pytest.fail("opened"))
+    assert explain(path) == "not a file"
+
+
+def _size_in_header(whole: bytes, width: int, height: int) -> bytes:
+    place = whole.index(b"\xff\xc0") + 5
+    return whole[:place] + struct.pack(">HH", height, width) + whole[place + 4 :]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xff\xfe\x00\x06abcd", b"\xff\xff\xff\xfe\x00\x02", b"\xff\x01"])
+def test_a_picture_that_its_header_makes_huge_is_not_decoded(
+    tmp_path: Path, jpeg: bytes, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcreid.data.jpeg.decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
+    path = tmp_path / "001.jpg"
+    path.write_bytes(b"\xff\xd8" + before + _size_in_header(jpeg, 65_000, 60_000)[2:])
+    assert explain(path) == "JPEG of 65,000 × 60,000 pixels"
+
+
+def test_the_size_of_a_picture_is_as_the_decoder_finds_it(tmp_path: Path, jpeg: bytes) -> None:
+    data = np.frombuffer(jpeg, dtype=np.uint8)
+    assert _jpeg_size(data) == (8, 16)
+    assert _png_size(np.frombuffer(_png(), dtype=np.uint8)) == (8, 16)
+    for length in range(len(jpeg)):
+        assert _jpeg_size(data[:length]) in {(0, 0), (8, 16)}
+
+
+def test_a_file_too_large_for_a_frame_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "fromfile", lambda *_, **__: pytest.fail("read"))
+    path = tmp_path / "001.jpg"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert explain(path) == "1,048,576 MiB"

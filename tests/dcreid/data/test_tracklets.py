@@ -149,3 +149,10 @@ def test_a_part_of_duke_may_be_clustered_as_a_folder(duke: Path) -> None:
     assert len(load_dataset(DataConfig(dataset="folder"), duke / "train").train) == 3
     with pytest.raises(DataError, match=f"{duke} holds duke; give that folder"):
         load_dataset(DataConfig(dataset="duke"), duke / "train")
+
+
+def test_names_need_not_be_utf8(user_folder: Path) -> None:
+    before = load_folder(user_folder).fingerprint()
+    (user_folder / "train" / "C2_0001").rename(user_folder / "train" / "C2_caf\udce9")
+    data = load_folder(user_folder)
+    assert data.train.names[-1] == "C2_caf\udce9" and data.fingerprint() != before

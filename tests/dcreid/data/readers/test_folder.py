@@ -146,3 +146,37 @@ def test_folder_that_cannot_be_listed(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DataError, match=rf"C1_0010: cannot be listed \({error.strerror}\)"):
         load_folder(user_folder)
+
+
+def test_a_link_back_to_a_folder_above_is_named(user_folder: Path) -> None:
+    (user_folder / "train" / "C1_0002" / "again").symlink_to(user_folder / "train")
+    with pytest.raises(DataError, match=r"C1_0002/again: a link to a folder that it lies in .*; remove it"):
+        load_folder(user_folder)
+
+
+def test_a_link_to_other_folders_is_followed(user_folder: Path, tmp_path: Path) -> None:
+    shutil.move(user_folder / "train" / "C2_0001", tmp_path / "elsewhere")
+    (user_folder / "train" / "C2_0001").symlink_to(tmp_path / "elsewhere")
+    assert len(load_folder(user_folder).train) == 3
+
+
+@pytest.mark.parametrize("digits", ["1" * 19, "１２"])
+def test_people_named_by_numbers_that_are_none_are_counted_like_names(
+    labelled_folder: Path, digits: str
+) -> None:
+    for name, new in (
+        ("query/ann", "query/7"),
+        ("gallery/ann", "gallery/7"),
+        ("gallery/bob", f"gallery/{digits}"),
+    ):
+        shutil.move(labelled_folder / name, labelled_folder / new)
+    test = load_folder(labelled_folder).test
+    assert test is not None and test.identities is not None
+    assert sorted(set(test.identities.tolist())) == [1, 2]
+
+
+def test_a_camera_of_too_many_digits_is_none(labelled_folder: Path) -> None:
+    bob = labelled_folder / "gallery" / "bob"
+    (bob / "cam2_c").rename(bob / f"cam{'2' * 19}")
+    with pytest.raises(DataError, match=r"cam2+: no camera in the name"):
+        load_folder(labelled_folder)
