@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import sys
 import types
 import typing
@@ -32,19 +34,48 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+# Digits of ASCII alone: `int` and `float` would take `1_000`, other scripts' digits, blanks, `nan`, `inf`.
+_WRITTEN = {
+    int: re.compile(r"[+-]?[0-9]{1,300}"),
+    float: re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
+}
+_SHOWN = 60  # characters of a value in a message
+
+
+def number(kind: type[int] | type[float], text: str) -> int | float:
+    """A number as a user writes it. Raises ConfigError for anything else; too large a float is inf."""
+    if not _WRITTEN[kind].fullmatch(text):
+        raise ConfigError(f"{shown(text)} is not {'a whole number' if kind is int else 'a number'}")
+    return kind(text)
+
+
+def shown(value: object) -> str:
+    """A value in a message: as Python writes it, but not at any length."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return f"a number of more than {sys.get_int_max_str_digits():,} digits"
+    except RecursionError:
+        return "a value that is nested too deeply"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
 def allowed(field: dataclasses.Field[Any]) -> str:
     """The range of a field in words, for error messages and `--help`; empty if any value is allowed."""
     meta = field.metadata
     if meta.get("choices"):
         return "one of " + ", ".join(str(choice) for choice in meta["choices"])
-    bounds = []
-    if meta.get("above") is not None:
-        bounds.append(f"> {meta['above']:g}")
-    if meta.get("low") is not None:
-        bounds.append(f">= {meta['low']:g}")
-    if meta.get("high") is not None:
-        bounds.append(f"<= {meta['high']:g}")
-    return " and ".join(bounds)
+    return bounds(meta.get("low"), meta.get("high"), meta.get("above"))
+
+
+def bounds(low: int | float | None, high: int | float | None, above: int | float | None = None) -> str:
+    """A range in words: `>= 1 and <= 1000`."""
+    limits = ((">", above), (">=", low), ("<=", high))
+    return " and ".join(
+        f"{sign} {limit}" if isinstance(limit, int) else f"{sign} {limit:g}"
+        for sign, limit in limits
+        if limit is not None
+    )
 
 
 _HINTS: dict[type[Any], dict[str, Any]] = {}
@@ -67,15 +98,20 @@ def _has_type(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
+def _finite(value: Any) -> bool:
+    """Whether a number is one that files and libraries can take."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _in_range(value: Any, meta: Mapping[str, Any]) -> bool:
     if meta.get("choices"):
         return value in meta["choices"]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return True
     return (
-        value == value  # refuses NaN
-        and abs(value) <= sys.float_info.max
-        and (meta.get("low") is None or value >= meta["low"])
+        (meta.get("low") is None or value >= meta["low"])
         and (meta.get("high") is None or value <= meta["high"])
         and (meta.get("above") is None or value > meta["above"])
     )
@@ -91,9 +127,12 @@ class Checked:
             where = f"{type(self).__name__}.{field.name}"
             if not _has_type(value, hint):
                 kind = getattr(hint, "__name__", str(hint))
-                raise ConfigError(f"{where} = {value!r}: must be of type {kind}")
+                raise ConfigError(f"{where} = {shown(value)}: must be of type {kind}")
+            if not _finite(value):
+                wanted = ["within 64 bits" if isinstance(value, int) else "finite", allowed(field)]
+                raise ConfigError(f"{where} = {shown(value)}: must be {' and '.join(filter(None, wanted))}")
             if not _in_range(value, field.metadata):
-                raise ConfigError(f"{where} = {value!r}: must be {allowed(field) or 'finite'}")
+                raise ConfigError(f"{where} = {shown(value)}: must be {allowed(field)}")
             if hint is float:  # 1 and 1.0, -0.0 and 0.0 are one value and must have one digest
                 object.__setattr__(self, field.name, float(value) + 0.0)
 
@@ -105,10 +144,11 @@ def from_mapping(cls: type[Group], values: Any, where: str) -> Group:
     """An instance of a checked dataclass from nested values; raises ConfigError for unknown names."""
     hints = type_hints(cls)
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} = {values!r}: must be a mapping of field names to values")
+        raise ConfigError(f"{where} = {shown(values)}: must be a mapping of field names to values")
     unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})  # type: ignore[arg-type]
     if unknown:
-        raise ConfigError(f"{where}: unknown field {unknown[0]!r} (its value is {values[unknown[0]]!r})")
+        name = unknown[0]
+        raise ConfigError(f"{where}: unknown field {shown(name)} (its value is {shown(values[name])})")
     return cls(
         **{
             name: from_mapping(hints[name], value, f"{where}.{name}")

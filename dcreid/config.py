@@ -23,6 +23,8 @@ from typing import Any
 from dcreid.checked import Checked, flatten, from_mapping, setting, type_hints, with_defaults
 from dcreid.checked import ConfigError as ConfigError
 
+_MANY = 1_000_000  # of what is counted: beyond it a number is a slip
+
 
 @dataclass(frozen=True)
 class SyntheticConfig(Checked):
@@ -33,11 +35,13 @@ class SyntheticConfig(Checked):
         "tracklets per training identity: even, or mars = MARS's own counts (625 people, 8,298)",
         choices=("even", "mars"),
     )
-    train_identities: int = setting(32, "identities in the training split (shape even)", low=2)
-    test_identities: int = setting(24, "identities in the test split", low=2)
-    tracklets: int = setting(6, "tracklets per identity (in training: shape even)", low=2)
+    train_identities: int = setting(32, "identities in the training split (shape even)", low=2, high=_MANY)
+    test_identities: int = setting(24, "identities in the test split", low=2, high=_MANY)
+    tracklets: int = setting(6, "tracklets per identity (in training: shape even)", low=2, high=_MANY)
     cameras: int = setting(4, "cameras (MARS has 6)", low=2, high=64)
-    frames: int = setting(8, "frames per tracklet (median; lengths vary by half around it)", low=1)
+    frames: int = setting(
+        8, "frames per tracklet (median; lengths vary by half around it)", low=1, high=_MANY
+    )
     difficulty: float = setting(
         0.5, "0 = every camera alike, 1 = strong camera, light, pose and occlusion changes", low=0.0, high=1.0
     )
@@ -54,14 +58,14 @@ class DataConfig(Checked):
     dataset: str = setting("synthetic", "data set", choices=("synthetic", "mars", "duke", "folder"))
     height: int = setting(256, "frame height in pixels", low=16, high=2048)
     width: int = setting(128, "frame width in pixels", low=8, high=2048)
-    frames: int = setting(8, "frames drawn per tracklet in a training batch", low=1)
+    frames: int = setting(8, "frames drawn per tracklet in a training batch", low=1, high=1024)
     frame_sampling: str = setting(
         "segments",
         "how they are drawn: one at random from each of equal segments, or all at random",
         choices=("segments", "random"),
     )
     eval_frames: int = setting(
-        0, "frames per tracklet for clustering and evaluation, evenly spaced; 0 = all", low=0
+        0, "frames per tracklet for clustering and evaluation, evenly spaced; 0 = all", low=0, high=_MANY
     )
     flip: float = setting(0.5, "probability of mirroring a tracklet in training", low=0.0, high=1.0)
     shift: float = setting(
@@ -84,13 +88,15 @@ class ModelConfig(Checked):
 
     backbone: str = setting("resnet50", "torchvision classification network")
     weights: str = setting("imagenet", "imagenet, none, or the path of a state dict")
-    frozen_stages: int = setting(0, "leading backbone stages kept fixed, batch norm included", low=0)
+    frozen_stages: int = setting(
+        0, "leading backbone stages kept fixed, batch norm included", low=0, high=1000
+    )
     head: str = setting(
         "none",
         "none: pooled features meet the memory (paper); embedding: linear, batch norm, dropout between",
         choices=("none", "embedding"),
     )
-    embedding_dim: int = setting(2048, "width of the embedding head", low=1)
+    embedding_dim: int = setting(2048, "width of the embedding head", low=1, high=65_536)
     dropout: float = setting(0.5, "dropout of the embedding head", low=0.0, high=0.95)
 
 
@@ -98,13 +104,13 @@ class ModelConfig(Checked):
 class TrainConfig(Checked):
     """The stages of training between merges, and the feature memory."""
 
-    batch_size: int = setting(64, "tracklets per batch", low=2)
-    first_epochs: int = setting(30, "epochs of the first stage", low=0)
-    later_epochs: int = setting(3, "epochs of every later stage", low=0)
+    batch_size: int = setting(64, "tracklets per batch", low=2, high=_MANY)
+    first_epochs: int = setting(30, "epochs of the first stage", low=0, high=_MANY)
+    later_epochs: int = setting(3, "epochs of every later stage", low=0, high=_MANY)
     lr: float = setting(0.1, "learning rate of new layers", above=0.0)
     backbone_lr_factor: float = setting(0.1, "share of lr that pre-trained layers get", low=0.0)
     lr_decay_epoch: int = setting(
-        15, "epoch of the first stage after which lr is multiplied by lr_decay", low=1
+        15, "epoch of the first stage after which lr is multiplied by lr_decay", low=1, high=_MANY
     )
     lr_decay: float = setting(0.1, "factor at lr_decay_epoch", above=0.0, high=1.0)
     later_lr: str = setting(
@@ -162,7 +168,7 @@ class MergeConfig(Checked):
     method: str = setting(
         "once", "once = one D per step; exact = D recomputed after every join", choices=("once", "exact")
     )
-    max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0)
+    max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0, high=_MANY)
 
     def joins_per_step(self, n: int) -> int:
         """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
@@ -178,7 +184,9 @@ class MergeConfig(Checked):
 class EvalConfig(Checked):
     """When retrieval is measured."""
 
-    eval_every: int = setting(1, "evaluate every so many merge steps (the last is always evaluated)", low=1)
+    eval_every: int = setting(
+        1, "evaluate every so many merge steps (the last is always evaluated)", low=1, high=_MANY
+    )
 
 
 @dataclass(frozen=True)

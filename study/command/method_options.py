@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from dcreid.checked import allowed
+from dcreid.checked import allowed, number, shown
 from dcreid.config import Config, ConfigError, fields
 from dcreid.presets import preset
 
@@ -109,18 +109,17 @@ def _hint(name: str) -> Any:
 def _converter(name: str, hint: Any, field: dataclasses.Field[Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         try:
-            value = hint(text)
+            value = number(hint, text) if hint in (int, float) else text
+        except ConfigError as error:
+            extent = allowed(field)
+            raise argparse.ArgumentTypeError(f"{error}{f' {extent}' if extent else ''}") from None
+        try:
             Config().replace(**{name: value})
         except ConfigError as error:
             if "leak_audit" in str(error):  # allowed together with --leak-audit; checked when all is known
                 return value
-            raise argparse.ArgumentTypeError(f"{text!r}: must be {allowed(field) or 'finite'}") from None
-        except ValueError:
-            kind = {"int": "a whole number", "float": "a number"}[hint.__name__]
-            extent = allowed(field)
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not {kind}{f' {extent}' if extent else ''}"
-            ) from None
+            wanted = str(error).rpartition(": ")[2]
+            raise argparse.ArgumentTypeError(f"{shown(text)}: {wanted}") from None
         return value
 
     return convert

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from dcreid.checked import ConfigError, bounds, number, shown
 from search_spaces.paper import PLANS
 from search_spaces.spaces import SPACES
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
 PRUNERS = ("asha", "median", "none")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 10_000 * 86400  # seconds
 
 
 def add_study_options(top: argparse.ArgumentParser) -> None:
@@ -25,13 +27,13 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--samples",
-        type=_number(int, 1),
+        type=_number(int, 1, 100_000),
         metavar="N",
         help="finished trials wanted, earlier sessions' included [50; synthetic: 6]",
     )
     study.add_argument(
         "--seeds",
-        type=_number(int, 1),
+        type=_number(int, 1, 1000),
         default=1,
         metavar="N",
         help="seeds for the paper's configuration, or for every configuration of a plan, from --seed on [1]",
@@ -49,7 +51,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--gpu-hours",
-        type=_number(float, 0, above=True),
+        type=_number(float, 0.01, 10_000_000),
         metavar="H",
         help="stop between merge steps when the study, all its sessions together, has spent H GPU hours",
     )
@@ -108,7 +110,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--confirm",
-        type=_number(int, 0),
+        type=_number(int, 0, 1000),
         default=0,
         metavar="K",
         help="run the K best configurations of the finished search, and the paper's, again on --seeds fresh "
@@ -118,7 +120,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
     search.add_argument(
         "--grace",
-        type=_number(int, 0),
+        type=_number(int, 0, 1_000_000),
         default=0,
         metavar="N",
         help="merge steps before a trial may be pruned [0 = a third of them]",
@@ -141,17 +143,17 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         help="the Ray cluster that this runs in; with ray:// one that is to run it [a local one]",
     )
     where.add_argument(
-        "--cpus-per-trial", type=_number(float, 0, above=True), default=1.0, metavar="N", help="CPU cores [1]"
+        "--cpus-per-trial", type=_number(float, 0.01, 1024), default=1.0, metavar="N", help="CPU cores [1]"
     )
     where.add_argument(
         "--gpus-per-trial",
-        type=_number(float, 0),
+        type=_number(float, 0, 64),
         metavar="N",
         help="GPUs, fractions share one [1 where the cluster has any, else 0]",
     )
     where.add_argument(
         "--processes-per-trial",
-        type=_number(int, 1),
+        type=_number(int, 1, 1024),
         metavar="N",
         help="processes that share a trial's batches, each with its own GPU or cores [one per whole GPU]",
     )
@@ -163,7 +165,10 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         "same weights [no]",
     )
     where.add_argument(
-        "--concurrency", type=_number(int, 1), metavar="N", help="trials at a time [what the resources allow]"
+        "--concurrency",
+        type=_number(int, 1, 10_000),
+        metavar="N",
+        help="trials at a time [what the resources allow]",
     )
     where.add_argument(
         "--share",
@@ -173,7 +178,7 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--max-failures",
-        type=_number(int, 0),
+        type=_number(int, 0, 1000),
         default=3,
         metavar="N",
         help="crashes in a row, no merge step between them, after which a trial is still tried again [3]",
@@ -195,26 +200,25 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
     )
 
 
-def _number(kind: type, low: float, high: float | None = None, above: bool = False) -> Callable[[str], Any]:
+def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         try:
-            value = kind(text)
-        except ValueError:
-            word = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {word}") from None
-        if not (value > low if above else value >= low) or (high is not None and value > high):
-            bound = f"{'>' if above else '>='} {low:g}" + (f" and <= {high:g}" if high is not None else "")
-            raise argparse.ArgumentTypeError(f"{text!r}: must be {bound}")
+            value = number(kind, text)
+        except ConfigError as error:
+            raise argparse.ArgumentTypeError(f"{error}; it must be {bounds(low, high)}") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{shown(text)}: must be {bounds(low, high)}")
         return value
 
     return convert
 
 
 def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if not match or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: a time such as 90s, 45m, 12h or 2d")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", text)
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: a time such as 90s, 45m, 12h or 2d, at most 10000d")
+    return seconds
 
 
 def _database(text: str) -> str | None:
