@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dcreid.checked import ConfigError, bounds, number, shown
 from dcreid.commandline import Parser, run
 from study.errors import StudyError
 
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="status|dashboard")
     status = commands.add_parser("status", help="what a study has done, is doing and has left")
-    status.add_argument("--trial", type=int, metavar="N", help="one trial in full, with its curve")
+    status.add_argument("--trial", type=_trial, metavar="N", help="one trial in full, with its curve")
     status.add_argument("--watch", type=_seconds, metavar="SECONDS", help="draw again every SECONDS")
     status.add_argument("--json", action="store_true", help="for machines")
     dashboard = commands.add_parser("dashboard", help="optuna-dashboard on a read-only copy of the study")
@@ -47,19 +48,25 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r}: a number of seconds > 0")
-    return value
+    return _number(float, text, 0.1, 86400)
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}: a port from 0 to 65535")
-    return int(text)
+    return int(_number(int, text, 0, 65535))
+
+
+def _trial(text: str) -> int:
+    return int(_number(int, text, 0, 10**9))
+
+
+def _number(kind: type[int] | type[float], text: str, low: float, high: float) -> float:
+    try:
+        value = number(kind, text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{shown(text)}: must be {bounds(low, high)}")
+    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

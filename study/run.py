@@ -16,6 +16,7 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
 
 from dcreid import commandline
 from study.command.parser import parser
+from study.errors import StudyError
 from study.stdin import stop_at_eof_if_asked
 
 
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: list[str]) -> int:
     given = parser().parse_args(argv)
+    if sys.flags.optimize > 1:
+        raise StudyError("python -OO, or PYTHONOPTIMIZE=2: Ray cannot be imported so; python -O can do it")
     # Here, so that --help answers before PyTorch, Ray and Optuna are imported.
     from study.command.driver import run
 

@@ -20,7 +20,8 @@ from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.network.backbone import build_backbone
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
-from study.command.resolve import command_line, overrides, resolve, settings_left_out
+from study.command.effects import check_effects
+from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
 from study.errors import StudyError
 from study.on_ray.address import check_address
@@ -87,6 +88,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         plan = overrides(read_plan(given.resume, given.studies), given, argv)
     else:
         plan, notes = _as_created(resolve(given), given)
+    check_effects(options_in(argv), plan)
     config = plan.config
     data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
     if len(data.train) <= config.merge.joins_per_step(len(data.train)):

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from dcreid.config import Config, fields
 from dcreid.data.readers.layout import LAYOUTS
@@ -67,6 +68,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     }
     plan = StudyPlan(**as_given | resolved)
     _check_budget(plan)
+    _check_seeds(plan)
     _check_confirm(plan)
     _check_processes(plan)
     _check_activations(plan)
@@ -153,6 +155,17 @@ def _check_activations(plan: StudyPlan) -> None:
         raise OptionError("--checkpoint-activations does not go with --compile; leave one of them out")
 
 
+def options_in(argv: Sequence[str]) -> set[str]:
+    """The options of a command line, without their values."""
+    return {word.split("=")[0] for word in argv if word.startswith("--")}
+
+
+def _check_seeds(plan: StudyPlan) -> None:
+    last = fields()["seed"].metadata["high"]
+    if plan.config.seed + 2 * plan.seeds > last:  # the confirmation's come after them
+        raise OptionError(f"--seed {plan.config.seed} with --seeds {plan.seeds}: seeds end at {last}")
+
+
 def _check_confirm(plan: StudyPlan) -> None:
     if plan.confirm and plan.space is None:
         raise OptionError("--confirm belongs to a search: a --plan runs everything on all of --seeds")
@@ -162,13 +175,27 @@ def _check_confirm(plan: StudyPlan) -> None:
 
 def _storage(given: str | None) -> str | None:
     if given is None or "://" in given:
+        if given is not None:
+            _check_uri(given)
         return given
     return _lasting("--storage", given)
 
 
+def _check_uri(uri: str) -> None:
+    """Raises OptionError for a URI that no storage can have; pyarrow finds that out when it writes."""
+    try:
+        parts = urlsplit(uri)
+        servers = [f"//{place}" for place in parse_qs(parts.query).get("endpoint_override", ())]
+        _ = parts.port, [urlsplit(server).port for server in servers]
+    except ValueError as error:
+        raise OptionError(f"--storage {uri}: not the URI of a storage ({error})") from None
+    if parts.scheme != "file" and not parts.netloc:
+        raise OptionError(f"--storage {uri}: names no bucket or host; such as s3://BUCKET/FOLDER")
+
+
 def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -> StudyPlan:
     """A resumed study's plan with the per-session options that stand on the command line."""
-    given_options = {token.split("=")[0] for token in argv if token.startswith("--")}
+    given_options = options_in(argv)
     changes = {}
     for name in PER_SESSION:
         option = name.replace("_", "-")
@@ -183,6 +210,8 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
     if "--reuse" in given_options:
         changes["reuse"] = _reused(given)
     rest = given_options - {"--resume", "--studies", "--data-root", "--dry-run", "--cache", "--reuse"}
+    if "--name" in rest:
+        raise OptionError(f"--name {given.name} with --resume {given.resume}: each names a study; give one")
     if rest:
         raise OptionError(
             f"{sorted(rest)[0]} cannot change in a study that is resumed; start one with --name"
@@ -192,6 +221,7 @@ def overrides(plan: StudyPlan, given: argparse.Namespace, argv: Sequence[str]) -
         plan, **({"time_budget": None, "force": False, "retry_failed": False} | changes)
     )
     _check_budget(plan)
+    _check_seeds(plan)
     _check_confirm(plan)
     _check_processes(plan)
     _check_activations(plan)

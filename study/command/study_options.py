@@ -226,14 +226,17 @@ def _database(text: str) -> str | None:
 
 
 def _address(text: str) -> str:
-    if text != "auto" and not re.fullmatch(r"[^/\s]+:\d+|ray://[^/:\s]+(:\d+)?/?", text):
+    found = re.fullmatch(r"[^/\s]+:([0-9]{1,5})|ray://[^/:\s]+(?::([0-9]{1,5}))?/?", text)
+    if text != "auto" and (found is None or int(found[1] or found[2] or 1) not in range(1, 65536)):
         raise argparse.ArgumentTypeError(
-            f"{text!r}: auto, HOST:PORT of the cluster's head, or ray://HOST:PORT from outside"
+            f"{shown(text)}: auto, HOST:PORT of the cluster's head, or ray://HOST:PORT from outside"
         )
     return text
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r}: letters, digits, '.', '_' and '-' only")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)}: letters, digits, '.', '_' and '-' only, at most 100, a letter or digit first"
+        )
     return text

@@ -15,13 +15,15 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 from pathlib import Path
 
-from pyarrow import fs
+from pyarrow import ArrowException, fs
 
-from study.errors import StorageError
+from study.errors import StorageError, first_line
 from study.plan import below
 
+_PATIENCE = 15.0  # seconds for a first answer
 _log = logging.getLogger("dcreid.study")
 
 
@@ -35,9 +37,10 @@ class Storage:
         try:
             if "://" in root:
                 self._fs, self._base = fs.FileSystem.from_uri(root)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, ArrowException) as error:
             raise StorageError(
-                f"--storage {root}: not a folder or a URI that pyarrow opens ({error})"
+                f"--storage {root}: not a folder or a URI that pyarrow opens "
+                f"({first_line(error, type(error).__name__)})"
             ) from None
 
     def within(self, folder: str) -> Storage:
@@ -50,15 +53,24 @@ class Storage:
 
     def check(self) -> None:
         """Writes, reads and deletes a file. Raises StorageError: no such bucket, no credentials, full, …"""
+        found: list[str] = []
+        thread = threading.Thread(target=lambda: found.append(self._wrong()), daemon=True)
+        thread.start()
+        thread.join(_PATIENCE)  # some file systems look for credentials for a quarter of an hour
+        wrong = found[0] if found else f"no answer within {_PATIENCE:g} s; are there credentials?"
+        if wrong:
+            raise StorageError(f"--storage {self.root}: cannot be written ({wrong})")
+
+    def _wrong(self) -> str:
+        """What happens to a file that is written, read and deleted; empty if all is well."""
         name = f"check-{socket.gethostname()}-{os.getpid()}"
         try:
             self.write(name, b"dcreid")
             kept = self.read(name)
             self.delete(name)
-        except OSError as error:
-            raise StorageError(f"--storage {self.root}: cannot be written ({error})") from None
-        if kept != b"dcreid":
-            raise StorageError(f"--storage {self.root}: what is written there does not come back")
+        except (OSError, ArrowException) as error:
+            return first_line(error, type(error).__name__)
+        return "" if kept == b"dcreid" else "what is written there does not come back"
 
     def write(self, name: str, content: bytes) -> None:
         """Stores `content` under `name`, whole or not at all. Raises OSError (disk full, mount gone)."""

@@ -99,7 +99,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
         raise StorageError(
             f"{_OPTION} {url}: no such kind of database ({error}); postgresql://…, mysql+pymysql://…"
         ) from None
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise StorageError(
             f"{_OPTION} {url}: not the URL of a database, such as postgresql://user@host/database"
         ) from None

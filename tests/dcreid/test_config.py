@@ -69,7 +69,8 @@ def test_the_edges_of_every_range_are_honoured(name: str):
     for edge, beyond in ((low, -1), (high, 1)):
         if edge is not None:
             assert Config().replace(**{name: kind(edge)}).flat()[name] == edge
-            with pytest.raises(ConfigError, match=rf"must be .*{edge}"):
+            told = f"{edge:g}" if kind is float else str(edge)
+            with pytest.raises(ConfigError, match=rf"must be .*{told}"):
                 Config().replace(**{name: kind(edge) + beyond})
     if above is not None:
         with pytest.raises(ConfigError, match=f"must be > {above:g}"):

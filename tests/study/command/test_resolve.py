@@ -63,7 +63,7 @@ def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch):
     [
         (["--lambda1", "abc"], "argument --lambda1: 'abc' is not a number >= 0"),
         (["--lambda1", "-1"], "argument --lambda1: '-1': must be >= 0"),
-        (["--lambda1", "nan"], "argument --lambda1: 'nan': must be >= 0"),
+        (["--lambda1", "nan"], "argument --lambda1: 'nan' is not a number >= 0"),
         (["--height", "3"], "argument --height: '3': must be >= 16 and <= 2048"),
         (["--height", "3.5"], "argument --height: '3.5' is not a whole number"),
         (["--alpha-schedule", "up"], "must be one of linear, fixed, cosine"),
@@ -73,7 +73,7 @@ def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch):
         (["--time-budget", "soon"], "argument --time-budget: 'soon': a time such as 90s, 45m, 12h or 2d"),
         (["--name", "a/b"], "argument --name: 'a/b': letters, digits"),
         (["--sampler", "best"], "argument --sampler: invalid choice: 'best'"),
-        (["--cpus-per-trial", "0"], "argument --cpus-per-trial: '0': must be > 0"),
+        (["--cpus-per-trial", "0"], "argument --cpus-per-trial: '0': must be >= 0.01 and <= 1024"),
     ],
 )
 def test_values_that_cannot_be_used(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]):
@@ -266,9 +266,11 @@ class TestResume:
         assert overrides(before, TOP.parse_args(["--resume", "x"]), ["--resume", "x"]).time_budget is None
         assert self.resumed("--time-budget", "2m").time_budget == 120
 
-    @pytest.mark.parametrize(
-        "option", ["--lambda1=0.1", "--sampler=gp", "--name=y", "--no-compile", "--seed=1"]
-    )
+    def test_another_name_is_refused(self):
+        with pytest.raises(OptionError, match="--name y with --resume x: each names a study"):
+            self.resumed("--name=y")
+
+    @pytest.mark.parametrize("option", ["--lambda1=0.1", "--sampler=gp", "--no-compile", "--seed=1"])
     def test_options_of_the_study_are_refused(self, option: str):
         with pytest.raises(OptionError, match=f"{option.split('=')[0]} cannot change"):
             self.resumed(option)

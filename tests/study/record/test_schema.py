@@ -99,7 +99,7 @@ def test_the_same_command_finds_the_old_study_and_goes_on(
 
 def test_another_command_is_another_study(folder: Path) -> None:
     assert prepared(folder, "--lambda1", "0.2").plan.name != NAME
-    assert prepared(folder, "--plan", "table1").plan.name != NAME
+    assert prepared(folder, "--sampler", "random").plan.name != NAME
 
 
 def test_its_checkpoint_goes_on(folder: Path, open_session: Callable[..., Session]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyarrow import ArrowException, ArrowInvalid
 
 from dcreid.data.tracklets import TrackletDataset
 from study.errors import StorageError
@@ -105,3 +107,26 @@ def test_a_place_is_checked_by_writing_there(storage: Storage, tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match=r"--storage .*/file/x: cannot be written"):
         Storage(str(tmp_path / "file" / "x")).check()
+
+
+def test_a_storage_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("study.record.storage._PATIENCE", 0.05)
+    storage, answered = Storage(str(tmp_path)), threading.Event()
+    monkeypatch.setattr(storage, "write", lambda name, content: answered.wait(10))
+    with pytest.raises(StorageError, match=r"cannot be written \(no answer within 0.05 s"):
+        storage.check()
+    answered.set()
+
+
+@pytest.mark.parametrize("error", [ArrowException("a\nb"), ArrowInvalid("a\nb"), OSError("a\nb")])
+def test_a_storage_that_refuses_is_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def refuse(name: str, content: bytes) -> None:
+        raise error
+
+    storage = Storage(str(tmp_path))
+    monkeypatch.setattr(storage, "write", refuse)
+    with pytest.raises(StorageError) as refused:
+        storage.check()
+    assert str(refused.value) == f"--storage {tmp_path}: cannot be written (a)"

@@ -1,0 +1,42 @@
+"""Options that would do nothing are refused: who gives one expects something of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from dcreid.config import fields
+from study.command.method_options import option_name
+from study.command.resolve import TABLES_FROM
+from study.errors import OptionError
+from study.plan import StudyPlan
+
+
+def check_effects(options: Collection[str], plan: StudyPlan) -> None:
+    """Raises OptionError for one of `options`, as they were given, that has no effect on this plan."""
+    for idle, why in _without_effect(plan):
+        for option in idle:
+            if option in options:
+                raise OptionError(f"{option} has no effect: {why}; leave it out")
+
+
+def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
+    config = plan.config
+    if plan.experiments is not None:
+        of_searches = ("--samples", "--sampler", "--pruner", "--grace", "--space", "--tables", "--no-tables")
+        yield of_searches, "a --plan runs all its experiments to their ends, on each of --seeds"
+    elif plan.samples < TABLES_FROM or (plan.space or {})["name"] != "default":
+        yield ("--tables",), f"it belongs to a search of {TABLES_FROM} samples or more in the default space"
+    if plan.pruner == "none":
+        yield ("--grace",), "no trial is pruned (--pruner none)"
+    if config.data.dataset != "synthetic":
+        drawn = [option_name(name) for name in fields() if ".synthetic." in name]
+        yield drawn, f"the data set is {config.data.dataset}, not synthetic"
+    elif config.data.synthetic.shape == "mars":
+        yield ("--synthetic-train-identities",), "--synthetic-shape mars has as many as MARS"
+    if config.model.head == "none" and not _tries_heads(plan):
+        yield ("--embedding-dim", "--dropout"), "there is no embedding head (--head embedding)"
+
+
+def _tries_heads(plan: StudyPlan) -> bool:
+    space = plan.search_space
+    return plan.experiments == "choices" if space is None else "model.head" in space.fields

@@ -1,0 +1,61 @@
+"""Options without an effect are refused by name, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from study.command.effects import check_effects
+from study.command.resolve import options_in
+from study.errors import OptionError
+from study.plan import StudyPlan
+
+HEAD = ("--dropout", "0.2")
+GIVEN = ("--synthetic-train-identities", "4")  # by the plans of these tests
+
+
+def check(plan: StudyPlan, *argv: str) -> None:
+    check_effects(options_in(argv), plan)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--plan", "table1", "--samples", "5"),
+        ("--plan", "table1", "--sampler=tpe"),
+        ("--plan", "table1", "--pruner", "asha"),
+        ("--plan", "table1", "--grace", "2"),
+        ("--plan", "table1", "--space", "lambdas"),
+        ("--plan", "table1", "--no-tables"),
+        ("--tables",),
+        ("--tables", "--samples", "30", "--space", "lambdas"),
+        ("--grace", "2", "--pruner", "none"),
+        ("--synthetic-train-identities", "9", "--synthetic-shape", "mars"),
+        HEAD,
+        (*HEAD, "--plan", "table1"),
+        ("--embedding-dim=9",),
+    ],
+    ids=" ".join,
+)
+def test_what_does_nothing_is_refused(plan_of: Callable[..., StudyPlan], argv: tuple[str, ...]):
+    with pytest.raises(OptionError, match="has no effect: ") as error:
+        check(plan_of(*argv), *argv)
+    assert str(error.value).split()[0] in options_in(argv)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--samples", "30", "--tables", "--sampler", "tpe", "--grace", "2"),
+        ("--plan", "table1", "--seeds", "2"),
+        (*HEAD, "--head", "embedding"),
+        (*HEAD, "--space", "training"),
+        (*HEAD, "--plan", "choices"),
+        ("--synthetic-cameras", "3"),
+        ("--synthetic-tracklets", "3", "--synthetic-shape", "mars"),
+    ],
+    ids=" ".join,
+)
+def test_what_does_something_is_taken(plan_of: Callable[..., StudyPlan], argv: tuple[str, ...]):
+    check(plan_of(*argv), *argv)
