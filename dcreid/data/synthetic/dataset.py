@@ -23,7 +23,7 @@ from dcreid.config import SyntheticConfig
 from dcreid.data.synthetic.pedestrians import Ints, People, draw_people, dress
 from dcreid.data.synthetic.renderer import DrawnFrames, draw_walks
 from dcreid.data.synthetic.scenes import Cameras, build_cameras
-from dcreid.data.tracklets import DISTRACTOR, JUNK, Split, TrackletDataset
+from dcreid.data.tracklets import DISTRACTOR, JUNK, DataError, Split, TrackletDataset
 
 # MARS's 625 training identities: "3x28" = 28 people with 3 tracklets each.
 _MARS_COUNTS: Final = (
@@ -31,6 +31,7 @@ _MARS_COUNTS: Final = (
     "19x11 20x8 21x12 22x6 23x6 24x6 25x6 26x2 27x7 28x1 29x6 30x4 31x4 32x1 33x2 34x2 35x1 36x2 37x1 "
     "38x4 39x1 40x3 42x1 44x1 45x1 47x1 51x1 54x1 58x1 63x1 64x1 67x1 75x1 87x1 186x1 271x1"
 )
+_MOST_TRACKLETS, _MOST_FRAMES = 1_000_000, 20_000_000  # 16 times MARS; two gigabytes
 _DISTRACTORS, _JUNK = 0.40, 0.11  # per tracklet of a test identity
 # The renderer's spread at difficulty 1. At 64×32 on the default data (difficulty 0.5) the mAP is 32% for a
 # resnet18 with random weights, and 60% after 60 labelled batches of 64 frames.
@@ -55,6 +56,7 @@ def load_synthetic(config: SyntheticConfig) -> TrackletDataset:
     counts = mars_counts() if config.shape == "mars" else np.full(config.train_identities, config.tracklets)
     n_train, n_test = len(counts), config.test_identities
     labelled = n_test * config.tracklets
+    _check_size(int(counts.sum()) + labelled, config)
     distractors, junk = round(_DISTRACTORS * labelled), round(_JUNK * labelled)
     rng = np.random.default_rng([config.seed, 0])
     cameras = build_cameras(config.cameras, _HARDEST * config.difficulty, rng)
@@ -74,6 +76,17 @@ def load_synthetic(config: SyntheticConfig) -> TrackletDataset:
         gallery=np.arange(len(test), dtype=np.int64),
         protocol=f"synthetic gallery ({len(test):,} rows, junk ignored)",
     )
+
+
+def _check_size(tracklets: int, config: SyntheticConfig) -> None:
+    """Raises DataError before what no memory could hold is drawn."""
+    frames = tracklets * config.frames
+    if tracklets > _MOST_TRACKLETS or frames > _MOST_FRAMES:
+        raise DataError(
+            f"synthetic data: {tracklets:,} tracklets with {frames:,} frames, but {_MOST_TRACKLETS:,} with "
+            f"{_MOST_FRAMES:,} are the most; lower --synthetic-train-identities, "
+            "--synthetic-test-identities, --synthetic-tracklets or --synthetic-frames"
+        )
 
 
 def mars_counts() -> Ints:
