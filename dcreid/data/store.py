@@ -15,9 +15,10 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -28,11 +29,13 @@ from torch import Tensor
 
 from dcreid.data.jpeg import explain
 from dcreid.data.tracklets import DataError, Ints, JpegFrames, Split
+from dcreid.disk import allocate, located, size_text
 
 _VERSION = 2  # of the layout and of how frames are decoded and resized
 _FRAMES_AT_ONCE = 2048
 _RETRIED = 256  # frames left out that are tried again when a store is opened
-_SPARE_DISK = 1 << 30  # bytes that are left free on the cache's disk
+_SPARE_DISK = 1 << 30  # bytes that are left free on the cache's disk; on small ones a twentieth of it
+_MEND = "choose another disk with --cache, or smaller frames with --height and --width"
 _log = logging.getLogger("dcreid")
 
 
@@ -65,9 +68,14 @@ def open_store(split: Split, height: int, width: int, cache: Path | None) -> Fra
     Raises DataError when the disk is too small or a tracklet has no readable frame.
     """
     if cache is None:
-        frames = np.empty((len(split.frames), height, width, 3), dtype=np.uint8)
-        readable = _fill(frames, split)
-        offsets, problems = _leave_out(split, readable)
+        frames, filled = np.empty((len(split.frames), height, width, 3), dtype=np.uint8), 0
+
+        def keep(pixels: NDArray[np.uint8]) -> None:
+            nonlocal filled
+            frames[filled : filled + len(pixels)] = pixels
+            filled += len(pixels)
+
+        offsets, problems = _leave_out(split, _read(split, height, width, keep))
         return _store(torch.from_numpy(frames[: offsets[-1]]), offsets, problems)
     folder = cache / "frames" / f"{_key(split)}-{height}x{width}"
     if not _usable(folder, split):
@@ -113,45 +121,58 @@ def _store(frames: Tensor, offsets: Ints, problems: tuple[str, ...]) -> FrameSto
 
 def _build(split: Split, height: int, width: int, folder: Path) -> None:
     size = store_bytes(split, height, width)
-    free = shutil.disk_usage(folder.parent).free
-    count = f"{len(split.frames):,} frames at {height}×{width}"
-    text = f"frame store of {split.name}: {count}, {size / 2**30:.1f} GiB"
-    if size + _SPARE_DISK > free:
+    text = f"frame store of {split.name}: {len(split.frames):,} frames at {height}×{width}"
+    disk = shutil.disk_usage(folder.parent)
+    spare = min(_SPARE_DISK, disk.total // 20)
+    if size + spare > disk.free:
         raise DataError(
-            f"{text}, but {folder.parent} has {free / 2**30:.1f} GiB free (1 GiB is kept spare); "
-            "choose another disk with --cache, or smaller frames with --height and --width"
+            f"{text}: {folder.parent}: {size_text(size)} needed, {size_text(disk.free)} free "
+            f"({size_text(spare)} are kept spare); {_MEND}"
         )
-    _log.info("%s, packed once at %s", text, folder)
+    _log.info("%s, %s, packed once at %s", text, size_text(size), folder)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    shape = (len(split.frames), height, width, 3)
-    frames = np.memmap(partial / "frames.bin", dtype=np.uint8, mode="w+", shape=shape)
-    readable = _fill(frames, split)
+    try:
+        _write(split, height, width, partial)
+        shutil.rmtree(folder, ignore_errors=True)  # a store without its index, left by a crash
+        os.replace(partial, folder)
+    except OSError as error:
+        told = located(error, partial / "frames.bin", size)
+        raise DataError(f"{text}: {told.filename}: {told.strerror}; {_MEND}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(split: Split, height: int, width: int, folder: Path) -> None:
+    """Writes frames and index. Raises OSError: no room, which is found out before any frame is decoded."""
+    with (folder / "frames.bin").open("wb") as file:
+        allocate(file, store_bytes(split, height, width))
+        readable = _read(split, height, width, lambda pixels: file.write(np.ascontiguousarray(pixels).data))
+        file.truncate(file.tell())
+        _sync(file)
     offsets, problems = _leave_out(split, readable)
-    frames.flush()
     left_out = np.flatnonzero(~readable).tolist()
     index = {"offsets": offsets.tolist(), "problems": problems, "left_out": left_out}
-    (partial / "index.json").write_text(json.dumps(index))
-    _sync(partial / "index.json")
-    shutil.rmtree(folder, ignore_errors=True)  # a store without its index, left by a crash
-    os.replace(partial, folder)
+    with (folder / "index.json").open("wb") as file:
+        file.write(json.dumps(index).encode())
+        _sync(file)
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
-def _fill(frames: NDArray[np.uint8], split: Split) -> NDArray[np.bool_]:
-    """Writes the readable frames to the front of `frames`, in order; returns which those are (F,)."""
-    _, height, width, _ = frames.shape
-    readable, position = np.zeros(len(frames), dtype=np.bool_), 0
-    for rows in _chunks(len(frames)):
+def _read(
+    split: Split, height: int, width: int, keep: Callable[[NDArray[np.uint8]], object]
+) -> NDArray[np.bool_]:
+    """Passes the readable frames to `keep`, in order and some at a time; returns which those are (F,)."""
+    readable = np.zeros(len(split.frames), dtype=np.bool_)
+    for rows in _chunks(len(split.frames)):
         pixels, good = split.frames.read(rows, height, width)
-        kept = int(good.sum())
-        frames[position : position + kept] = pixels if kept == len(rows) else pixels[good]
-        readable[rows], position = good, position + kept
+        keep(pixels if good.all() else pixels[good])
+        readable[rows] = good
     return readable
 
 

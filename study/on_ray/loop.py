@@ -35,6 +35,10 @@ from study.worker.trainable import run_trial
 
 _TABLE_SHARE = 0.05  # of the driver's time that may go into the results table
 
+# Bytes of shared memory that Ray may use here: rows and jobs are small. By default it would map a third of
+# the machine's memory in /dev/shm, and die there where something else fills that.
+_OBJECT_STORE = 128 << 20
+
 Trainable: TypeAlias = Callable[[dict[str, Any]], None]
 
 # Before Ray starts: its own console output, usage reports and colourful advice are not for our user.
@@ -109,12 +113,14 @@ def _ray_output(path: Path) -> Iterator[None]:
 def _connect(plan: StudyPlan) -> None:
     if ray.is_initialized():
         return
-    remote: dict[str, Any] = {}
-    if plan.address is None:  # workers inherit it: the code need not be installed, nor lie where we are
+    options: dict[str, Any] = {}
+    if plan.address is None:
+        options = {"object_store_memory": _OBJECT_STORE}
+        # Workers inherit it: the code need not be installed, nor lie where we are.
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
     else:
-        remote = {"runtime_env": {"py_modules": [str(REPOSITORY / package) for package in PACKAGES]}}
+        options = {"runtime_env": {"py_modules": [str(REPOSITORY / package) for package in PACKAGES]}}
         if plan.concurrency is not None:  # what an autoscaler is to provide for; Tune would show it one
             os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", str(plan.concurrency))
     try:
@@ -125,7 +131,7 @@ def _connect(plan: StudyPlan) -> None:
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
                 configure_logging=True,
-                **remote,
+                **options,
             )
     except ConnectionError as error:
         raise StudyError(f"--address {plan.address}: no Ray cluster there ({error})") from None

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dcreid.config import completed
+from dcreid.disk import located
 from study.errors import StudyError
 from study.record.lines import DamagedLine, read_line, sealed
 from study.record.schema import SCHEMA, check_schema
@@ -206,11 +207,11 @@ class Ledger:
             while written < len(text):
                 written += self._file.write(text[written:])
             os.fsync(self._file.fileno())
-        except OSError:
+        except OSError as error:
             if written:  # cut by a full disk: keep it apart from the next
                 with contextlib.suppress(OSError):
                     os.ftruncate(self._file.fileno(), self._size)
-            raise
+            raise located(error, self.path, len(text)) from None
         self.refresh()
 
     def check_alone(self) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pyarrow import ArrowException, fs
 
+from dcreid.disk import located
 from study.errors import StorageError, first_line
 from study.plan import below
 
@@ -88,6 +89,8 @@ class Storage:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, target)
+        except OSError as error:
+            raise located(error, target, len(content)) from None
         finally:
             beside.unlink(missing_ok=True)
 

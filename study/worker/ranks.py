@@ -24,6 +24,7 @@ from types import TracebackType
 
 from torch import distributed
 
+from dcreid.disk import located
 from dcreid.parallel import ONE_PROCESS, Ranks, process_group
 from study.job import Job
 from study.record.patience import Patience, PatientStorage
@@ -56,12 +57,21 @@ def trial_ranks(job: Job, patience: Patience | None = None) -> Iterator[Ranks]:
         _log.warning("the attempt before ended: %s", before.decode())
         storage.delete(_DEATH)
     with tempfile.TemporaryDirectory(prefix="dcreid-ranks-") as folder:
+        _check_room(Path(folder, "room"))
         meeting = Path(folder, "meeting").as_uri()
         with (
             _Others(job, meeting),
             process_group(device_of(job, 0), meeting, 0, size) as ranks,
         ):
             yield ranks
+
+
+def _check_room(path: Path) -> None:
+    """Raises OSError, with the path: PyTorch would name no file."""
+    try:
+        path.write_bytes(bytes(4096))
+    except OSError as error:
+        raise located(error, path, 4096) from None
 
 
 class _Others:

@@ -50,7 +50,7 @@ def trial_rows(
     if job.cpus:
         torch.set_num_threads(max(1, int(job.cpus / ranks.size)))
     data, device = _load_data(config, job), device_of(job, ranks.rank)
-    algorithm = Algorithm(
+    algorithm = _algorithm(
         config,
         data,
         device=device,
@@ -97,6 +97,14 @@ def _load_data(config: Config, job: Job) -> TrackletDataset:
             f"{platform.node()} has other data: fingerprint {found}, the study's is {job.fingerprint}"
         )
     return data
+
+
+def _algorithm(config: Config, data: TrackletDataset, **options: Any) -> Algorithm:
+    """Algorithm 1, its frames packed. Raises NodeError: they cannot be read here, or there is no room."""
+    try:
+        return Algorithm(config, data, **options)
+    except DataError as error:
+        raise NodeError(f"{platform.node()}: {error}") from error
 
 
 def _row(step: MergeStep, algorithm: Algorithm) -> dict[str, Any]:

@@ -241,6 +241,25 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "store",
+        "dcreid/disk.py",
+        "tests/dcreid/test_disk.py",
+        ("no room is taken in advance", "os.posix_fallocate(file.fileno(), 0, size)", "file.fileno()"),
+        ("every byte of disk is in KiB", "value < 1024 or", "value < 1 or"),
+    ),
+    *of(
+        "store",
+        "dcreid/data/store.py",
+        "tests/dcreid/data/test_store.py",
+        (
+            "half of a small disk is kept spare",
+            "min(_SPARE_DISK, disk.total // 20)",
+            "min(_SPARE_DISK, disk.total // 2)",
+        ),
+        ("a large disk's twentieth is kept spare", "min(_SPARE_DISK, disk", "max(_SPARE_DISK, disk"),
+        ("room that was taken is not given back", "file.truncate(file.tell())", "file.tell()"),
+    ),
+    *of(
+        "store",
         "dcreid/data/store.py",
         "tests/dcreid/data/test_store.py",
         (
@@ -248,8 +267,8 @@ METHOD: list[Mutant] = [
             "starts=self.starts[order], lengths=self.lengths[order]",
             "starts=self.starts[np.argsort(order)], lengths=self.lengths[np.argsort(order)]",
         ),
-        ("readable frames are taken to be the first", "pixels[good]", "pixels[:kept]"),
-        ("gaps between chunks", "good, position + kept", "good, position + len(rows)"),
+        ("readable frames are taken to be the first", "pixels[good]", "pixels[: int(good.sum())]"),
+        ("gaps between chunks", "filled += len(pixels)", "filled += max(len(pixels), _FRAMES_AT_ONCE)"),
         (
             "borders of tracklets not in the name",
             "digest.update(np.ascontiguousarray(split.offsets).tobytes())",

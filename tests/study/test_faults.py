@@ -138,6 +138,38 @@ def test_what_a_worker_printed_is_kept_when_it_crashes_in_native_code(tmp_path: 
     assert f"what its workers printed: {printed}" in told.stdout
 
 
+# Packs 90 MB of frames, and thinks that there is room: a quota is seen by none who asks how much is free.
+PACKS = """
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from dcreid.data import load_dataset, store
+from dcreid.presets import preset
+
+store.shutil.disk_usage = lambda path: SimpleNamespace(total=1 << 40, free=1 << 40)
+if sys.argv[2] == "late":
+    store.allocate = lambda file, size: None
+data = load_dataset(preset("synthetic").data, None)
+try:
+    store.open_store(data.train, 256, 128, Path(sys.argv[1]))
+except store.DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("noticed", ["at once", "late"])
+def test_a_quota_on_packed_frames_is_told_and_no_crash(small_disk: Path, noticed: str):
+    done = subprocess.run(
+        [sys.executable, "-c", PACKS, str(small_disk), noticed],
+        cwd=SCRIPT.parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"frames.bin: {NO_SPACE} (" in done.stdout and " MiB needed, " in done.stdout
+    assert not list(small_disk.rglob("*.partial")) and not list(small_disk.rglob("*.bin"))
+
+
 @pytest.fixture
 def frames(tmp_path: Path) -> Path:
     """A user's own data set: 16 training tracklets, 4 people queried in another camera."""

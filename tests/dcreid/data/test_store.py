@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -105,14 +108,66 @@ def test_a_tracklet_without_a_readable_frame_is_an_error(tmp_path: Path) -> None
     assert not list((tmp_path / "cache").rglob("index.json"))
 
 
+@pytest.mark.parametrize(
+    ("total", "free", "refused"),
+    [
+        (1 << 40, (1 << 30) + 768, False),  # 1 GiB is kept spare
+        (1 << 40, (1 << 30) + 767, True),
+        (20_000, 1768, False),  # a twentieth, of a small disk
+        (20_000, 1767, True),
+    ],
+)
 def test_a_full_disk_is_reported_before_anything_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, refused: bool
 ) -> None:
     split = make_split(tmp_path, [2])
-    usage = type("usage", (), {"free": 1 << 30})
+    usage = type("usage", (), {"total": total, "free": free})
     monkeypatch.setattr("dcreid.data.store.shutil.disk_usage", lambda path: usage)
-    with pytest.raises(DataError, match=r"2 frames at 16×8.*1\.0 GiB free.*--cache"):
+    said = rf"2 frames at 16×8: {tmp_path}/cache/frames: 768 bytes needed, .* free \(.* spare\); .*--cache"
+    told = None
+    try:
         open_store(split, 16, 8, tmp_path / "cache")
+    except DataError as error:
+        told = re.search(said, str(error))
+    assert (told is not None) == refused
+    assert bool(list((tmp_path / "cache").rglob("*.bin"))) != refused
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.ENOSPC])
+def test_a_quota_is_told_before_a_frame_is_read_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(file: int, start: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    split = make_split(tmp_path, [2])
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    monkeypatch.setattr(JpegFrames, "read", lambda *arguments: pytest.fail("read"))
+    said = rf"{tmp_path}/cache/.*frames\.bin: {os.strerror(number)} \(768 bytes needed, .* free\); .*--cache"
+    with pytest.raises(DataError, match=said):
+        open_store(split, 16, 8, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache" / "frames").iterdir()] == [".lock"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that cannot allocate in advance."""
+    monkeypatch.setattr("dcreid.data.store.allocate", lambda file, size: None)
+    monkeypatch.setattr("dcreid.data.store._sync", full)
+    split = make_split(tmp_path, [2])
+    with pytest.raises(DataError, match=r"frames\.bin: No space left on device \(768 bytes needed"):
+        open_store(split, 16, 8, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache" / "frames").iterdir()] == [".lock"]
+
+
+def full(file: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_frames_that_are_left_out_take_no_room(tmp_path: Path) -> None:
+    split = make_split(tmp_path, [3, 2], broken={1: b""})
+    open_store(split, 16, 8, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob("frames.bin")
+    assert path.stat().st_size == 4 * 16 * 8 * 3
 
 
 def test_a_half_built_store_is_built_again(tmp_path: Path) -> None:

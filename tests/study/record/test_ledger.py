@@ -350,7 +350,7 @@ def test_a_full_disk_leaves_no_half_line_and_no_event(path: Path, monkeypatch: p
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=rf"No space left .* needed, .* free\): '{path}'"):
             ledger.append("end", trial=0, state="complete")
     assert path.read_bytes() == whole and ledger.trials[0].state == "running"
     ledger.append("end", trial=0, state="complete")

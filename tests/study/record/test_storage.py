@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -130,3 +131,16 @@ def test_a_storage_that_refuses_is_named_in_one_line(
     with pytest.raises(StorageError) as refused:
         storage.check()
     assert str(refused.value) == f"--storage {tmp_path}: cannot be written (a)"
+
+
+def test_a_full_disk_is_told_with_the_file_the_need_and_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    said = rf"No space left on device \(2\.0 KiB needed, .* free\): '{tmp_path}/trial/step-001\.pt'"
+    with pytest.raises(OSError, match=said):
+        Storage(str(tmp_path)).write("trial/step-001.pt", b"x" * 2048)
+    assert list((tmp_path / "trial").iterdir()) == []

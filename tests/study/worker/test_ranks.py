@@ -144,6 +144,16 @@ def test_a_process_that_does_not_start_is_told(job: Job, monkeypatch: pytest.Mon
         pass
 
 
+def test_a_place_to_meet_that_is_full_is_named(job: Job, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    said = r"No space left on device \(4\.0 KiB needed, .* free\): '.*/dcreid-ranks-.*'"
+    with pytest.raises(OSError, match=said), trial_ranks(job):
+        pass
+
+
 def test_what_ended_the_attempt_before_is_told_once(
     job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
+import os
+import platform
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +19,7 @@ import pytest
 
 from dcreid.network.backbone import Backbone
 from dcreid.training import DivergedError
+from study.errors import NodeError
 from study.failures import Failure
 from study.job import Job
 from study.record.storage import Storage
@@ -185,3 +189,14 @@ def test_a_worker_that_was_replaced_says_so_and_does_not_crash(job, output, monk
     raising(monkeypatch, SupersededError("attempt 1 has been replaced by attempt 2"))
     run_trial(vars(job))
     assert output[-1] == {"superseded": "attempt 1 has been replaced by attempt 2"}
+
+
+def test_a_node_without_room_for_the_frames_is_to_blame(job, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    with pytest.raises(
+        NodeError, match=rf"^{platform.node()}: frame store of train: .*frames\.bin: Disk quota"
+    ):
+        next(trial_rows(job))
