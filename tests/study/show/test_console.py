@@ -106,4 +106,4 @@ def test_a_failed_trial_is_told_with_the_place_of_its_output(plan_of, open_sessi
         session.failed("t", "its worker process died")
     (line,) = text(console).splitlines()
     assert "trial 0 [paper] failed: its worker process died · " in line
-    assert line.endswith(" · what its workers printed: s3://b/s/0000/output.log?region=x")
+    assert line.endswith(" · what its workers printed: s3://b/s/study/0000/output.log?region=x")
