@@ -3,7 +3,7 @@
     ask         a trial may start: which one?                        a job, or none
     started     its worker has been started
     hear        it has reported: record it and decide                goes on, or has ended
-    waits       it waits for its storage, or does so no longer
+    waits       it waits for its files, or does so no longer         goes on, or not
     crashed     its worker has crashed: is it tried again?           a job, or none: it has ended
     failed      Tune has given it up
     left        Tune has put it down
@@ -55,7 +55,7 @@ class RunningTrial:
     reported: float | None = None  # when its newest merge step came in; None = not in this session
     crashes: int = 0  # since the newest merge step recorded
     places: list[tuple[str, ...]] = field(default_factory=list)  # that have failed it since; () = unknown
-    waiting: float | None = None  # since when it waits for its storage
+    waiting: float | None = None  # since when it waits for its files
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Session:
         return self.stopping is None
 
     def waits(self, tune_id: str, error: str) -> bool:
-        """Notes that a trial waits for its storage, once, and that the wait is over ("").
+        """Notes that a trial waits for its files, once, and that the wait is over ("").
 
         Returns whether the trial goes on.
         """
@@ -184,11 +184,11 @@ class Session:
         trial, running.heard = self.ledger.trials[running.number], time.monotonic()
         if error and running.waiting is None:
             running.waiting = time.monotonic()
-            self._record_notes(trial, [f"waits for its storage: {error}"])
+            self._record_notes(trial, [f"waits for its files: {error}"])
         elif not error and running.waiting is not None:
             minutes, seconds = divmod(int(time.monotonic() - running.waiting), 60)
             running.waiting = None
-            self._record_notes(trial, [f"its storage is back after {minutes}:{seconds:02d}"])
+            self._record_notes(trial, [f"goes on, having waited {minutes}:{seconds:02d} for its files"])
         return self.stopping is None
 
     def crashed(self, tune_id: str, failure: Failure) -> Job | None:

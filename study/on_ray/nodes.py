@@ -45,7 +45,9 @@ def wait_for_resources(plan: StudyPlan, stopping: Callable[[], bool]) -> float:
     """
     cpus, gpus = plan.cpus_per_trial, plan.gpus_per_trial
     if gpus is None:
-        gpus = float(plan.processes_per_trial or 1) if _most("GPU") >= 1 else 0.0
+        # Ray counts the graphics of a Mac as a GPU, which this PyTorch does not use.
+        usable = plan.address is not None or torch.version.cuda or torch.version.hip
+        gpus = float(plan.processes_per_trial or 1) if usable and _most("GPU") >= 1 else 0.0
     wanted = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
     if plan.address is not None and not nodes_that_fit(cpus, gpus):
         wanted_text = " and ".join(f"{number:g} {kind}" for kind, number in wanted.items())

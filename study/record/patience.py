@@ -33,9 +33,9 @@ class Patience:
         self,
         seconds: float,
         tell: Callable[[str | None], None] = lambda error: None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ):
-        self.seconds, self._tell, self._sleep = seconds, tell, sleep
+        self.seconds, self._tell, self._sleep = seconds, tell, sleep or time.sleep
 
     def __call__(self, call: Callable[[], Result]) -> Result:
         """What the call returns. Raises its error once there is no patience left."""

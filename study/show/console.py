@@ -64,7 +64,8 @@ class Display:
         else:
             running = [trial for trial in view.trials_under_way if view.state(trial) == "running"]
             lines = "; ".join(_line(view, trial) for trial in running) or "starting"
-            self.console.print(f"{self._elapsed()} {view.progress(*_STATES)}: {lines}", soft_wrap=True)
+            counts = ", ".join(filter(None, (view.progress(*_STATES), _set_aside(view))))
+            self.console.print(f"{self._elapsed()} {counts}: {lines}", soft_wrap=True)
 
     def _event(self, event: str, trial: TrialRecord | None) -> None:
         if event == "stopping":
@@ -113,7 +114,9 @@ class Display:
                 parameters(trial, view.plan),
             )
         heading = "  ".join(
-            filter(None, (self._elapsed(), view.progress(*_STATES), _left(view), _best(view)))
+            filter(
+                None, (self._elapsed(), view.progress(*_STATES), _left(view), _best(view), _set_aside(view))
+            )
         )
         return Group(Text(heading, no_wrap=True, overflow="ellipsis"), table)
 
@@ -133,6 +136,11 @@ def _left(view: StudyView) -> str:
 def _best(view: StudyView) -> str:
     best = view.best()
     return "" if best is None else f"best mAP {percent(best.value)} (trial {best.number})"
+
+
+def _set_aside(view: StudyView) -> str:
+    places = view.ledger.set_aside
+    return f"set aside: {', '.join(places)}" if places else ""
 
 
 def _line(view: StudyView, trial: TrialRecord) -> str:

@@ -23,6 +23,11 @@ def confirm_command(plan: StudyPlan) -> str:
     return f"{_resume(plan)} --confirm 3 --seeds 5"
 
 
+def retry_command(plan: StudyPlan) -> str:
+    """What to type to take failed trials up again."""
+    return f"{_resume(plan)} --retry-failed"
+
+
 def _resume(plan: StudyPlan) -> str:
     default = Path("studies").resolve()
     name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))

@@ -75,6 +75,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "protocol": data["protocol"],
         "objective": status.plan.objective,
         "driver": status.driver,
+        "set_aside": status.ledger.set_aside if status.driver is not None else {},
         "problems": status.ledger.problems(),
         "complete": view.queue.complete,
         "done": view.queue.done(),

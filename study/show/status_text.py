@@ -10,6 +10,7 @@ from rich.table import Table
 
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
+from study.show.next_command import retry_command
 from study.show.status import Status
 from study.show.view import StudyView, position, problems
 from study.show.wording import clock, describe_objective, last_value, parameters, percent, trial_numbers
@@ -38,6 +39,9 @@ def print_status(status: Status, console: Console) -> None:
     console.print(
         f"TensorBoard logs: {logs} (pip install tensorboard; tensorboard --logdir …)", soft_wrap=True
     )
+    if status.driver is None and view.any_failed:
+        retry = retry_command(status.plan)
+        console.print(f"failed trials again, from their checkpoints: {retry}", soft_wrap=True)
     console.print(status.next_command(), soft_wrap=True)
 
 
@@ -47,6 +51,7 @@ def _heading(status: Status) -> Iterator[str]:
     yield f"data: {data['name']}, {data['train_tracklets']:,} training tracklets, {data['protocol']}"
     if status.driver is not None:
         yield f"driver: {status.driver}"
+        yield from (f"{place} is set aside: {problem}" for place, problem in status.ledger.set_aside.items())
     else:
         yield f"driver: none is running; the study is {'complete' if view.queue.complete else 'not complete'}"
     yield from status.ledger.problems()

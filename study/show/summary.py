@@ -12,7 +12,7 @@ from study.decide.session import Session
 from study.plan import StudyPlan
 from study.record.intervals import interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
-from study.show.next_command import confirm_command, next_command
+from study.show.next_command import confirm_command, next_command, retry_command
 from study.show.view import StudyView, failures, is_papers, of_session
 from study.show.wording import clock, describe_objective, parameters, percent, trial_numbers
 
@@ -36,7 +36,11 @@ def summary(session: Session, console: Console) -> None:
     _print_saved(view, session.gpus_per_trial, console)
     for (state, reason), numbers in failures(view.trials).items():
         console.print(f"{trial_numbers(numbers)} {state}: {reason}", style="red", soft_wrap=True)
+    for place, problem in session.ledger.set_aside.items():
+        console.print(f"{place} was set aside: {problem}", style="yellow", soft_wrap=True)
     console.print(f"results: {plan.folder}/results.parquet, one row per trial and merge step", soft_wrap=True)
+    if view.any_failed:
+        console.print(f"failed trials again, from their checkpoints: {retry_command(plan)}", soft_wrap=True)
     console.print(next_command(plan, view.queue.complete), soft_wrap=True)
 
 

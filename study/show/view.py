@@ -102,6 +102,11 @@ class StudyView:
         ended = [t for t in self.trials if t.state in states and t.curve() and t.origin != "confirm"]
         return sorted(ended, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
+    @property
+    def any_failed(self) -> bool:
+        """Whether --retry-failed would find a trial."""
+        return any(trial.state == "failed" for trial in self.trials)
+
     # --- time and cost
 
     @property

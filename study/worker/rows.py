@@ -40,16 +40,17 @@ def trial_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of the trial that the driver has not recorded: step 0 is the untrained network.
 
-    Of several ranks the first reads and writes the trial's storage. patience: with that storage; None = as
-    long as the job says, and in silence.
+    Of several ranks the first reads and writes the trial's storage. patience: with that and the data; None =
+    as long as the job says, and in silence.
     """
     config = Config.from_dict(job.config)
-    storage = PatientStorage(job.storage, patience or Patience(job.patience))
+    patience = patience or Patience(job.patience)
+    storage = PatientStorage(job.storage, patience)
     if ranks.rank == 0:
         storage.clean()
     if job.cpus:
         torch.set_num_threads(max(1, int(job.cpus / ranks.size)))
-    data, device = _load_data(config, job), device_of(job, ranks.rank)
+    data, device = patience(lambda: _load_data(config, job)), device_of(job, ranks.rank)
     algorithm = _algorithm(
         config,
         data,

@@ -63,7 +63,7 @@ def _run(job: Job, output: WorkerOutput) -> None:
 
 
 def _report_waiting(error: str | None) -> None:
-    """Reports what the storage says while it is waited for, also as a sign of life; None = it is back."""
+    """Reports what a storage says while it is waited for, also as a sign of life; None = it is back."""
     tune.report({"waiting": error or ""})
 
 

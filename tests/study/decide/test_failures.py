@@ -283,8 +283,8 @@ def test_a_trial_that_waits_is_noted_once_and_is_alive(under_way, monkeypatch):
     assert session.waits("t", "")
     assert session.waits("t", "")
     assert session.ledger.trials[0].notes == [
-        "waits for its storage: [Errno 116] Stale file handle",
-        "its storage is back after 2:05",
+        "waits for its files: [Errno 116] Stale file handle",
+        "goes on, having waited 2:05 for its files",
     ]
     session.stop("signal SIGTERM")
     assert not session.waits("t", "x") and not session.waits("unknown", "x")

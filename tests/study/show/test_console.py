@@ -64,6 +64,16 @@ def test_a_retry_and_a_stop_are_printed_with_the_reason(plan_of, open_session):
     ]
 
 
+def test_what_is_set_aside_stands_in_table_and_line(halfway):
+    halfway.set_aside("GPU 3 of 10.0.0.5", "CUDA does not start")
+    console = screen(200)
+    display = Display(halfway, console)
+    console.print(display._table(of_session(halfway)))
+    display._drawn = 0.0
+    display.poll()
+    assert text(console).count("set aside: GPU 3 of 10.0.0.5") == 2
+
+
 def test_a_pipe_gets_a_line_now_and_then(halfway):
     console = screen(200)
     display = Display(halfway, console)

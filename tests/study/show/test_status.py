@@ -17,6 +17,7 @@ from study.__main__ import main
 from study.failures import Failure
 from study.record.folder import describe, driver_of, locked, write_description
 from study.record.lines import sealed
+from study.show.next_command import retry_command
 from study.show.status import Status, as_dict
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -86,6 +87,25 @@ def test_a_driver_that_runs_is_named_and_the_time_it_needs_shown(halfway, capsys
     assert driver_of(halfway.plan.folder) is None
     (halfway.plan.folder / ".holder").write_text("process 1 on here")  # killed: it could not clear up
     assert driver_of(halfway.plan.folder) is None
+
+
+def test_what_is_set_aside_is_shown_while_a_driver_runs(halfway, capsys):
+    halfway.set_aside("GPU 3 of 10.0.0.5", "CUDA does not start")
+    said = "GPU 3 of 10.0.0.5 is set aside: CUDA does not start"
+    with locked(halfway.plan.folder):
+        assert said in shown(capsys, str(halfway.plan.folder))
+        found = json.loads(shown(capsys, str(halfway.plan.folder), "--json"))
+        assert found["set_aside"] == {"GPU 3 of 10.0.0.5": "CUDA does not start"}
+    assert said not in shown(capsys, str(halfway.plan.folder))
+
+
+def test_the_way_to_take_failed_trials_up_is_named(halfway, capsys):
+    text = shown(capsys, str(halfway.plan.folder))
+    assert f"failed trials again, from their checkpoints: {retry_command(halfway.plan)}" in text
+    halfway.ledger.append("again", trial=1, reason="taken up again, having failed: it broke")
+    assert "--retry-failed" not in shown(capsys, str(halfway.plan.folder))
+    one = shown(capsys, str(halfway.plan.folder), "--trial", "1")
+    assert "taken up again, having failed: it broke" in one
 
 
 def test_the_epoch_under_way(halfway):

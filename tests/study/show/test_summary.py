@@ -43,4 +43,5 @@ def test_failures_are_printed_once_per_reason(plan_of, open_session):
     console = screen(200)
     summary(session, console)
     assert "trials 0, 1 failed: its worker process died" in text(console)
+    assert "failed trials again, from their checkpoints: python study/run.py" in text(console)
     assert "to go on: python study/run.py --resume" in text(console)

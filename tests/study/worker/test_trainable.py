@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dcreid.network.backbone import Backbone
 from dcreid.training import DivergedError
@@ -26,6 +27,7 @@ from study.record.storage import Storage
 from study.record.trial_tables import load_joins, load_queries
 from study.worker import trainable
 from study.worker.checkpoints import SupersededError, checkpoint_steps
+from study.worker.heartbeat import Heartbeat
 from study.worker.rows import _best_step, trial_rows
 from study.worker.trainable import run_trial
 
@@ -200,3 +202,77 @@ def test_a_node_without_room_for_the_frames_is_to_blame(job, monkeypatch: pytest
         NodeError, match=rf"^{platform.node()}: frame store of train: .*frames\.bin: Disk quota"
     ):
         next(trial_rows(job))
+
+
+def test_out_of_memory_is_told_as_such_with_what_to_do(job, output, monkeypatch):
+    raising(monkeypatch, torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    with pytest.raises(RuntimeError) as raised:
+        run_trial(vars(job))
+    failure = Failure.heard(str(raised.value))
+    assert failure is not None and failure.kind == "memory" and "--batch-size" in failure.reason
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU that works")
+def test_a_trial_whose_gpu_does_not_start_reports_no_row(job, output):
+    with pytest.raises(RuntimeError) as raised:
+        run_trial(vars(replace(job, gpus=0.5)))
+    failure = Failure.heard(str(raised.value))
+    assert failure is not None and failure.kind == "node" and failure.of_gpu and output == []
+
+
+def test_a_trial_out_of_memory_goes_on_frugally_to_the_same_weights(job, tmp_path: Path):
+    whole = results(trial_rows(replace(job, storage=str(tmp_path / "whole"))))
+    rows = trial_rows(job)
+    first = results([next(rows), next(rows), next(rows)])
+    rows.close()
+    rest = results(trial_rows(replace(job, recorded=2, checkpoint_activations=True)))
+    assert first + rest == whole
+
+
+class Outage:
+    """A storage that refuses every so many of its calls once more than it is waited for, unless it lasts."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, every: int, failures: int):
+        self.calls, self.every, self.failures, self.left = 0, every, failures, 0
+        for name in ("write", "read", "names", "delete"):
+            monkeypatch.setattr(Storage, name, self.refusing(getattr(Storage, name)))
+
+    def refusing(self, method: Any) -> Any:
+        def call(storage: Storage, *arguments: Any) -> Any:
+            if self.left == 0:
+                self.calls += 1
+                self.left = self.failures + 1 if self.calls % self.every == 0 else 1
+            self.left -= 1
+            if self.left:
+                raise OSError(116, "Stale file handle")
+            return method(storage, *arguments)
+
+        return call
+
+
+def test_an_outage_of_the_storage_is_waited_out_and_changes_nothing(job, output, monkeypatch, tmp_path: Path):
+    run_trial(vars(replace(job, storage=str(tmp_path / "whole"))))
+    whole = results(row for row in output if "step" in row)
+    output.clear()
+    monkeypatch.setattr("study.record.patience.time.sleep", lambda seconds: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Heartbeat, "_write", lambda self: None)
+        outage = Outage(patch, every=7, failures=3)
+        run_trial(vars(replace(job, patience=900.0)))
+        assert outage.calls > 20
+    assert results(row for row in output if "step" in row) == whole
+    waits = [row["waiting"] for row in output if "waiting" in row]
+    assert waits[:4] == ["[Errno 116] Stale file handle"] * 3 + [""] and len(waits) >= 8
+    ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_a_storage_that_does_not_come_back_is_told_as_such(job, output, monkeypatch):
+    monkeypatch.setattr("study.record.patience.time.sleep", lambda seconds: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Heartbeat, "_write", lambda self: None)
+        Outage(patch, every=3, failures=1000)
+        with pytest.raises(RuntimeError) as raised:
+            run_trial(vars(replace(job, patience=60.0)))
+    failure = Failure.heard(str(raised.value))
+    assert failure is not None and failure.kind == "passing" and "Stale file handle" in failure.reason
