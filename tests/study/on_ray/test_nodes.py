@@ -43,6 +43,19 @@ TINY = (
 )
 EMBEDDED = (*TINY, "--synthetic-train-identities", "4", "--synthetic-test-identities", "3")
 ORDERLY = ("--sampler", "random", "--pruner", "none", "--cache", "cache", "--name", "study")
+# Trials that hold GPUs of which only Ray knows, and train on the CPU all the same.
+ON_CPUS = """
+import functools, sys
+import study.on_ray.loop as loop
+from study.worker.trainable import run_trial
+
+def on_cpu(job):
+    run_trial(job | {"gpus": 0.0})
+
+loop.run_session = functools.partial(loop.run_session, trainable=on_cpu, probe=dict.fromkeys)
+from study.run import main
+sys.exit(main())
+"""
 IMPATIENT = (
     "import sys, study.on_ray.nodes as n; n._PATIENCE = 3; from study.run import main; sys.exit(main())"
 )
@@ -284,7 +297,7 @@ def test_four_trials_share_a_gpu(cluster: Cluster, tmp_path: Path):
     cluster.add(cpus=6, gpus=1)
     options = (*EMBEDDED, "--first-epochs", "20", "--samples", "6", "--gpus-per-trial", "0.25")
     options = (*options, "--concurrency", "6")
-    Driver(tmp_path, *options, cluster=cluster).finished()
+    Driver(tmp_path, *options, cluster=cluster, script=("-c", ON_CPUS)).finished()
     running: set[int] = set()
     most = 0
     for event in events(tmp_path):
@@ -295,6 +308,16 @@ def test_four_trials_share_a_gpu(cluster: Cluster, tmp_path: Path):
             running.discard(event["trial"])
         most = max(most, len(running))
     assert most == 4
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_gpus_do_not_start_trains_nothing_on_cpus(cluster: Cluster, tmp_path: Path):
+    cluster.add(cpus=2, gpus=2)
+    driver = Driver(tmp_path, *EMBEDDED, "--samples", "2", cluster=cluster)
+    driver.until(lambda: "no place is left that can run a trial" in driver.log.read_text())
+    driver.process.terminate()
+    output = driver.finished(status=130)
+    assert output.count("is set aside: CUDA does not start: ") == 2 and steps(tmp_path) == 0
 
 
 @pytest.mark.slow
