@@ -156,7 +156,7 @@ def test_what_a_worker_printed_is_kept_when_it_crashes_in_native_code(tmp_path: 
     first = printed.read_text().partition("--- attempt 2 at trial 1, ")[0]
     assert first.startswith("--- attempt 1 at trial 1, ")
     assert "SIGSEGV" in first or "Segmentation fault" in first
-    assert "worker/rows.py" in first  # where it was, in Python
+    assert "study/worker/" in first  # where it was, in Python
     told = subprocess.run(
         [sys.executable, "-m", "study", "status", "study", "--trial", "1"],
         cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])},

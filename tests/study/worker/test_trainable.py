@@ -263,7 +263,7 @@ def test_an_outage_of_the_storage_is_waited_out_and_changes_nothing(job, output,
     assert results(row for row in output if "step" in row) == whole
     waits = [row["waiting"] for row in output if "waiting" in row]
     assert waits[:4] == ["[Errno 116] Stale file handle"] * 3 + [""] and len(waits) >= 8
-    ours, theirs = (load_queries(Storage(str(tmp_path / name))) for name in ("trial", "whole"))
+    ours, theirs = (load_queries(Storage(str(tmp_path / name)), job.stamp) for name in ("trial", "whole"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
