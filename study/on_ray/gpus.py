@@ -88,7 +88,8 @@ class Gpus:
             return
         found.not_before = 0.0
         if len(gpus) == 1:
-            self._set_aside(found, gpus[0], problem)
+            if gpus[0] not in found.aside:  # trials that shared it tell one after the other
+                self._set_aside(found, gpus[0], problem)
         elif found.asked is None:
             self._ask(found, list(gpus))
 

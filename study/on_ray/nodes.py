@@ -33,7 +33,7 @@ from study.source import code_version
 
 _PATIENCE = 900.0  # seconds that a machine may take to come up, or to read the data set
 _BETWEEN_LOOKS = 5.0  # seconds between looks at the list of nodes
-_AGAIN = 60.0  # seconds between looks at a node that has failed
+_AGAIN, _LONGEST = 60.0, 3600.0  # seconds until a node that has failed is looked at again; doubled every time
 _TOKEN = ".nodes"  # a file by which a node shows that it sees the driver's storage
 _log = logging.getLogger("dcreid.study")
 
@@ -103,6 +103,7 @@ class _Node:
     due: float = 0.0  # when it is looked at next
     held: tuple[Any, ...] = ()  # references to tasks that keep trials out
     problem: str = ""  # why
+    pause: float = _AGAIN  # seconds until it is looked at again, should it fail
 
 
 def _on(node: _Node, function: Callable[..., Any], **options: Any) -> Any:
@@ -163,9 +164,14 @@ class Nodes:
         key: Ray's name for it; "" = not known which it was.
         """
         for node in self._nodes.values():
-            if key in ("", node.key):
+            if key in ("", node.key) and not node.held:
                 node.due = 0.0
-        self._polled = 0.0
+
+    def failed(self, key: str, problem: str) -> None:
+        """A trial has met a failing node: it is set aside, and looked at later, whatever that finds now."""
+        node = self._nodes.get(key)
+        if node is not None and not node.held:
+            self._judge(node, problem)
 
     def room(self) -> bool:
         """Whether some node is not set aside."""
@@ -213,7 +219,7 @@ class Nodes:
 
     def _judge(self, node: _Node, problem: str | None) -> None:
         if problem is not None:
-            node.due = time.monotonic() + _AGAIN
+            node.due, node.pause = time.monotonic() + node.pause, min(2 * node.pause, _LONGEST)
             node.problem = problem
             if not node.held:
                 self._fill(node)

@@ -62,7 +62,9 @@ class Places:
             return
         if failure.of_gpu and self.gpus is not None:
             self.gpus.failed(failure.node, failure.gpus, failure.reason)
-        elif failure.kind == "node" or self.session.plan.address is not None:
+        elif failure.kind == "node":
+            self.nodes.failed(failure.node, failure.reason)
+        elif self.session.plan.address is not None:
             self.nodes.suspect(failure.node)
 
     def _see_to_room(self) -> None:

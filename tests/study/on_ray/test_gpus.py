@@ -104,7 +104,8 @@ def test_it_is_given_back_when_it_works_and_looked_at_more_rarely_every_time(wat
     made.turns()
     waits = []
     for _ in range(3):
-        made.gpus.failed("n", ("0",), "launch failure")
+        for _ in range(4):  # trials that shared it
+            made.gpus.failed("n", ("0",), "launch failure")
         began = made.clock.now
         made.turns(3)
         assert made.held() == [0]

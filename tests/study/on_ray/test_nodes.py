@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import re
@@ -11,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +26,8 @@ from dcreid.presets import preset
 from study.command.parser import parser
 from study.command.resolve import resolve
 from study.errors import OptionError
-from study.on_ray.nodes import look
+from study.on_ray import nodes as module
+from study.on_ray.nodes import Nodes, look, wait_for_resources
 from study.record.storage import Storage
 from study.source import PACKAGES, code_version
 
@@ -127,6 +131,92 @@ def test_data_that_were_changed_are_other_data(asked, root: Path):
     shutil.rmtree(root / "train" / "07")
     _, problem = look(config, str(root), before, code_version(), str(root.parent / "trials"), "token")
     assert problem is not None and before in problem and fingerprint(root) in problem
+
+
+# --- nodes that fail, on a made-up Ray
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch, plan_of: Callable[..., Any]) -> SimpleNamespace:
+    """`Nodes` of two nodes, `a` and `b`, whose looks find `problem` of each; and what is told."""
+    made = SimpleNamespace(now=1000.0, told=[], asked=[], problem={}, freed=[])
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: made.now, time=lambda: made.now))
+    ray = SimpleNamespace(
+        nodes=lambda: [
+            {"NodeID": key, "NodeManagerAddress": key, "Alive": True, "Resources": {"CPU": 4.0}}
+            for key in "ab"
+        ],
+        wait=lambda references, **_: (references, []),
+        get=lambda reference: reference,
+        cancel=lambda task, force: made.freed.append(task),
+    )
+
+    def task(node: Any, function: Any, **_: Any) -> Any:
+        def remote(*arguments: Any) -> Any:
+            if function is not look:
+                return node.key  # keeps trials out
+            made.asked.append(node.key)
+            return torch.__version__, made.problem.get(node.key)
+
+        return SimpleNamespace(remote=remote)
+
+    monkeypatch.setattr(module, "ray", ray)
+    monkeypatch.setattr(module, "_on", task)
+    tell = lambda place, problem: made.told.append((place, problem))  # noqa: E731
+    made.of = lambda *options: Nodes(plan_of(*options), "fingerprint", 0.0, tell)
+    return made
+
+
+def turns(made: SimpleNamespace, nodes: Nodes, seconds: int) -> None:
+    for _ in range(seconds):
+        made.now += 1.0
+        nodes.poll()
+
+
+def test_a_node_that_fails_a_trial_is_set_aside_and_looked_at_more_rarely_every_time(watched):
+    nodes, waits = watched.of("--address", "auto"), []
+    turns(watched, nodes, 20)
+    assert sorted(watched.asked) == ["a", "b"] and watched.told == []
+    for _ in range(3):
+        for _ in range(4):  # trials that ran there
+            nodes.failed("a", "NodeError: no room for frames")
+        began = watched.now
+        assert nodes.room() and nodes.problems == ["a NodeError: no room for frames"]
+        nodes.suspect("")  # a crash elsewhere
+        while nodes.problems:
+            turns(watched, nodes, 1)
+        waits.append(watched.now - began)
+    assert waits == pytest.approx([60.0, 120.0, 240.0], abs=11)
+    assert watched.told == [("a", "NodeError: no room for frames"), ("a", None)] * 3
+    assert watched.freed == ["a"] * 4 * 3  # a task for each of its slots
+
+
+def test_one_machine_is_looked_at_only_when_it_has_failed_a_trial(watched):
+    nodes = watched.of()
+    turns(watched, nodes, 600)
+    assert watched.asked == [] and nodes.room()
+    watched.problem = {"a": "cannot read the data", "b": "cannot read the data"}
+    nodes.failed("a", "NodeError: cannot read the data")
+    nodes.failed("b", "NodeError: cannot read the data")
+    assert not nodes.room()
+    turns(watched, nodes, 100)
+    assert sorted(watched.asked) == ["a", "b"] and not nodes.room()
+    watched.problem = {}
+    turns(watched, nodes, 130)
+    assert nodes.room() and nodes.problems == []
+
+
+@pytest.mark.parametrize(
+    ("cuda", "address", "gpus"), [("12.8", None, 1.0), (None, None, 0.0), (None, "auto", 1.0)]
+)
+def test_a_gpu_that_this_pytorch_cannot_use_is_none(cuda, address, gpus, monkeypatch, plan_of):
+    """As on a Mac. The GPUs of a cluster are its nodes' affair."""
+    node = {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}
+    monkeypatch.setattr(module, "ray", SimpleNamespace(nodes=lambda: [node]))
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.version, "hip", None)
+    plan = dataclasses.replace(plan_of(), address=address)
+    assert wait_for_resources(plan, lambda: False) == gpus
 
 
 # --- options

@@ -55,7 +55,7 @@ def places_of(plan_of, open_session, clock, monkeypatch) -> Any:
     ("failure", "address", "nodes", "gpus"),
     [
         (GPU, (), [], [("failed", "1a", ("3",), GPU.reason)]),
-        (DATA, (), [("suspect", "1a")], []),
+        (DATA, (), [("failed", "1a", DATA.reason)], []),
         (CRASH, (), [], []),  # nothing of one machine is looked at for that
         (CRASH, ("--address", "auto"), [("suspect", "")], []),
         (GPU, ("--address", "auto"), [], [("failed", "1a", ("3",), GPU.reason)]),
@@ -71,7 +71,7 @@ def test_what_a_failure_makes_suspect(failure, address, nodes, gpus, places_of):
 def test_without_gpus_a_node_is_looked_at(places_of):
     places = places_of(gpus=0.0)
     places.suspect(GPU)
-    assert places.gpus is None and places.nodes.heard == [("suspect", "1a")]
+    assert places.gpus is None and places.nodes.heard == [("failed", "1a", GPU.reason)]
 
 
 @pytest.mark.parametrize("which", ["nodes", "gpus"])
