@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -86,6 +87,20 @@ def test_a_driver_that_is_stopped_anywhere_goes_on(undisturbed: Path, tmp_path: 
     assert resumed.returncode == 0 and "resumed, " in resumed.stdout
     check_console(resumed)
     assert results(tmp_path).equals(results(undisturbed))
+    check_curves(tmp_path)
+
+
+def check_curves(folder: Path) -> None:
+    """Loggers draw a trial that was resumed from the merge step at which it goes on, not from 1 again."""
+    sessions = sorted((folder / "studies" / "study" / "ray").glob("session-*"))
+    drawn = [
+        [json.loads(line) for line in path.read_text().splitlines()]
+        for session in sessions
+        for path in session.glob("*/result.json")
+    ]
+    reports = [report for reports in drawn for report in reports if "step" in report]
+    assert len(sessions) == 2 and any(reports[0]["step"] > 1 for reports in drawn if reports)
+    assert all(report["training_iteration"] == report["step"] for report in reports)
 
 
 def test_a_worker_that_is_killed_goes_on_from_its_checkpoint(undisturbed: Path, tmp_path: Path):
