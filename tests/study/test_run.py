@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from study.record.lines import sealed
+
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).resolve().parents[2] / "study" / "run.py"
@@ -101,6 +103,31 @@ def check_curves(folder: Path) -> None:
     reports = [report for reports in drawn for report in reports if "step" in report]
     assert len(sessions) == 2 and any(reports[0]["step"] > 1 for reports in drawn if reports)
     assert all(report["training_iteration"] == report["step"] for report in reports)
+
+
+def test_a_driver_whose_study_another_has_taken_over_stops_by_name(undisturbed: Path, tmp_path: Path):
+    """The other is on a machine that the locks of this one do not reach."""
+    ledger = tmp_path / "studies" / "study" / "ledger.jsonl"
+    driver = subprocess.Popen(
+        command(), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while driver.poll() is None and not (ledger.is_file() and ledger.read_text().count('"step"') > 8):
+            time.sleep(0.05)
+        first = json.loads(ledger.read_text().splitlines()[0])
+        other = first | {"session": 2, "pid": 9, "host": "elsewhere", "token": "another"}
+        del other["crc"]
+        with ledger.open("ab") as file:
+            file.write(sealed(other))
+        taken = len(ledger.read_bytes())
+        _, err = driver.communicate(timeout=300)
+    finally:
+        driver.kill()
+    assert driver.returncode == 2 and "Traceback" not in err
+    assert "another driver has written to it (process 9 on elsewhere); this one stops" in err
+    assert len(ledger.read_bytes()) == taken
+    again = run(tmp_path)
+    assert again.returncode == 0 and results(tmp_path).equals(results(undisturbed))
 
 
 def test_a_worker_that_is_killed_goes_on_from_its_checkpoint(undisturbed: Path, tmp_path: Path):
