@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 import torch
 
 from dcreid.parallel import Ranks
+
+_log = logging.getLogger("dcreid")
 
 
 class Clock:
@@ -19,7 +22,8 @@ class Clock:
 
     @contextmanager
     def timed(self, seconds: dict[str, float], part: str) -> Iterator[None]:
-        """Sets seconds[part] to the duration of the block."""
+        """Sets seconds[part] to the duration of the block, and logs that it begins."""
+        _log.info("%s", part)
         started = self._now()
         yield
         seconds[part] = self._now() - started

@@ -80,6 +80,8 @@ class WorkerOutput:
         self._handler = logging.StreamHandler(self._file)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         _log.addHandler(self._handler)
+        self._level = _log.level
+        _log.setLevel(logging.INFO)  # what it is doing: training, features, merging, …
         _flush()
         self._saved = os.dup(1), os.dup(2)
         for standard in (1, 2):
@@ -111,6 +113,7 @@ class WorkerOutput:
                 os.dup2(number, standard)
                 os.close(number)
         _log.removeHandler(self._handler)
+        _log.setLevel(self._level)
         with contextlib.suppress(OSError):
             self._file.close()
         self._cut()

@@ -8,6 +8,7 @@ died in between) are reported from there.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ from study.record.trial_tables import save_joins, save_queries
 from study.worker.checkpoints import Checkpoints
 from study.worker.cuda import device_of
 from study.worker.shared_stages import SharedStages
+
+_log = logging.getLogger("dcreid.study")
 
 
 def trial_rows(
@@ -77,6 +80,7 @@ def trial_rows(
         shared.train()
         step = algorithm.merge()
         if ranks.rank == 0:
+            _log.info("write merge step %d", step.step)
             checkpoints.check_newest()
             # Before the checkpoint, which a cut trial goes on from.
             save_joins(storage, algorithm.joins, job.stamp)

@@ -46,6 +46,7 @@ def _run(job: Job, output: WorkerOutput) -> None:
         check_device(job, 0)
         with heart as heartbeat, trial_ranks(job, patience) as ranks:
             for row in trial_rows(job, heartbeat.epoch, ranks, patience):
+                log.info("report merge step %d", row["step"])
                 output.keep()
                 # Its own count would begin anew with every worker; loggers draw curves over it.
                 tune.report(row | {"training_iteration": row["step"]} | notes.take())

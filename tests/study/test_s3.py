@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from kills import differences, results
-from pyarrow import fs
+from s3_server import S3Server, Way, missing
 
 from study.errors import StorageError
 from study.record.storage import Storage
@@ -29,44 +28,30 @@ TINY = (
 
 
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """HOST:PORT of a server with an empty bucket `bucket`; its credentials stand in the environment."""
-    pytest.importorskip("moto.server", reason="no S3 server (pip install -e '.[dev]')")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+def server() -> Iterator[S3Server]:
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
     patch = pytest.MonkeyPatch()
-    patch.setenv("AWS_ACCESS_KEY_ID", "test")
-    patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # which it sets
+        patch.setenv(name, "")
+    running = S3Server()
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert server.poll() is None and time.monotonic() < deadline
-                time.sleep(0.1)
-        place = f"127.0.0.1:{port}"
-        made, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options(place)}&allow_bucket_creation=true")
-        made.create_dir("bucket")
-        yield place
+        yield running
     finally:
-        server.terminate()
-        server.wait(30)
+        running.close()
         patch.undo()
 
 
-def options(endpoint: str) -> str:
-    return f"endpoint_override={endpoint}&scheme=http&region=us-east-1"
+@pytest.fixture
+def options(server: S3Server) -> str:
+    return server.options()
 
 
 @pytest.fixture
-def uri(endpoint: str, request: pytest.FixtureRequest) -> str:
+def uri(options: str, request: pytest.FixtureRequest) -> str:
     """A place for one test."""
-    return f"s3://bucket/{request.node.name.replace('[', '-').strip(']')}?{options(endpoint)}"
+    return f"s3://bucket/{request.node.name.replace('[', '-').strip(']')}?{options}"
 
 
 def test_what_is_written_is_read(uri: str):
@@ -111,6 +96,16 @@ def test_an_upload_that_is_not_finished_leaves_the_old_content(uri: str):
     assert len(Storage(uri).read("a") or b"") == 11 << 20
 
 
+def test_a_way_that_is_cut_refuses_and_opens_again(server: S3Server):
+    way = Way(server.port)
+    uri = f"s3://bucket/way?{server.options(way.port)}"
+    Storage(uri).write("a", b"one")
+    with way.closed(), pytest.raises(OSError, match="connect"):
+        Storage(uri).read("a")
+    assert Storage(uri).read("a") == b"one"
+    way.close()
+
+
 @pytest.mark.parametrize(
     ("place", "said"),
     [
@@ -119,9 +114,9 @@ def test_an_upload_that_is_not_finished_leaves_the_old_content(uri: str):
         ("s3://bucket/x?nonsense=1&region=us-east-1", "nonsense"),
     ],
 )
-def test_a_bucket_that_cannot_be_used_is_named(endpoint: str, place: str, said: str):
+def test_a_bucket_that_cannot_be_used_is_named(options: str, place: str, said: str):
     with pytest.raises(StorageError, match=f"--storage s3://.*{said}"):
-        Storage(place.format(options(endpoint))).check()
+        Storage(place.format(options)).check()
 
 
 def command(*arguments: str) -> list[str]:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
 import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from postgres import Server, missing
 
 from study import run
 from study.command.parser import parser
@@ -24,76 +19,20 @@ from study.errors import OptionError, StorageError
 from study.search import database
 from study.search.database import DatabaseAwayError, check_database
 
-_FOLDERS = os.pathsep.join([os.environ.get("PATH", ""), *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
 SAMPLES = ("--samples", "7", "--grace", "1")
-
-
-class Server:
-    """A PostgreSQL of this test's own, with one empty database; may be stopped and started again."""
-
-    def __init__(self, folder: Path, port: int, prefix: list[str]):
-        self.folder, self.port, self._prefix = folder, port, prefix
-        self._log = (folder / "log").open("ab")
-        self._run("initdb", "-A", "trust", "-U", "study", "--no-sync", "-D", str(folder / "data"))
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
-        command = [_program("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
-        output = [part for option in options for part in ("-c", option)]
-        self.process = subprocess.Popen(
-            [*self._prefix, *command, *output], stdout=self._log, stderr=self._log, cwd=self.folder
-        )
-        ready = [_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        deadline = time.monotonic() + 60
-        while subprocess.run(ready).returncode != 0:
-            output = (self.folder / "log").read_text()
-            assert self.process.poll() is None and time.monotonic() < deadline, output
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        """At once, as a lost machine."""
-        if self.process is not None:
-            self.process.send_signal(3)  # SIGQUIT: without saying goodbye to anybody
-            self.process.wait(60)
-            self.process = None
-
-    def url(self, name: str = "postgres") -> str:
-        return f"postgresql://study@127.0.0.1:{self.port}/{name}"
-
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._prefix, _program(program), *arguments]
-        subprocess.run(command, check=True, stdout=self._log, stderr=self._log, cwd=self.folder)
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=_FOLDERS)
-    assert found is not None
-    return found
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    pytest.importorskip("psycopg", reason="no psycopg (pip install -e '.[postgres]')")
-    if not all(shutil.which(name, path=_FOLDERS) for name in ("initdb", "postgres", "pg_isready")):
-        pytest.skip("no PostgreSQL (Debian: apt-get install postgresql)")
-    # Not below pytest's folder, which is its user's alone: PostgreSQL refuses to run as root.
-    folder, prefix = Path(tempfile.mkdtemp(prefix="dcreid-postgres-")), list[str]()
-    if os.geteuid() == 0:
-        users = {entry.pw_name: entry for entry in pwd.getpwall()}
-        user = users.get("postgres") or users["nobody"]
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        prefix = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = Server(folder, port, prefix)
+    why = missing()
+    if why is not None:
+        pytest.skip(why)
+    running = Server()
     try:
         running.start()
         yield running
     finally:
-        running.stop()
-        shutil.rmtree(folder)
+        running.close()
 
 
 @pytest.fixture

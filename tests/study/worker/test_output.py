@@ -19,6 +19,7 @@ from study.job import Job
 from study.record.storage import Storage
 from study.worker import output
 from study.worker.output import worker_output
+from study.worker.rows import trial_rows
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 HEAD = r"--- attempt \d+ at trial 0, [-\d]+ [:\d]+, process \d+ on \S+"
@@ -57,6 +58,16 @@ def test_every_attempt_stands_under_a_line_of_its_own_in_the_order_in_which_it_w
         assert re.fullmatch(HEAD, head) and f"process {os.getpid()} on " in head
         assert (first, third) == ("native output", "native error") and second.endswith("WARNING a warning")
     assert not list(Path(job.cache).rglob("*.log"))
+
+
+def test_what_a_worker_is_doing_stands_there(job):
+    with worker_output(job):
+        steps = [row["step"] for row in trial_rows(job)]
+    told = [line.split(" INFO ")[1] for line in kept(job) if " INFO " in line]
+    parts = ["train", "features", "evaluate", "merge"]
+    expected = [part for step in steps[1:] for part in (*parts, f"write merge step {step}")]
+    assert [line for line in told if not line.startswith("frame store")] == expected
+    assert logging.getLogger("dcreid").level == logging.NOTSET
 
 
 def test_an_error_leaves_its_traceback(job, place):
