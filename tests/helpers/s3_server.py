@@ -1,7 +1,7 @@
 """An S3 server of a test's own (moto's), and a way to it that can be cut.
 
-What it holds lies in its memory: it is not ended and started again, but stopped (SIGSTOP), so that it does not
-answer, or the way to it is closed, so that connections are refused.
+What it holds lies in its memory, so it is not ended and started again: it is stopped (SIGSTOP) and does not
+answer, or the way to it is closed and connections are refused.
 """
 
 from __future__ import annotations
