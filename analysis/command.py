@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.data.folder import ResultsError
 from dcreid import commandline
 from dcreid.commandline import Parser
+from dcreid.paths import user_path
+
+# Arguments that are paths, and what a message calls them.
+_PATHS = {
+    "studies": "STUDY",
+    "study": "STUDY",
+    "out": "--out",
+    "data_root": "--data-root",
+    "cache": "--cache",
+}
 
 
 def parser(script: str, about: str | None, *, several: bool = True) -> argparse.ArgumentParser:
@@ -17,12 +31,10 @@ def parser(script: str, about: str | None, *, several: bool = True) -> argparse.
         prog=f"python {script}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     if several:
-        made.add_argument("studies", nargs="+", type=Path, metavar="STUDY", help="folder of a study")
+        made.add_argument("studies", nargs="+", metavar="STUDY", help="folder of a study")
     else:
-        made.add_argument("study", type=Path, metavar="STUDY", help="folder of the study")
-    made.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to write [analysis in the first study's folder]"
-    )
+        made.add_argument("study", metavar="STUDY", help="folder of the study")
+    made.add_argument("--out", metavar="DIR", help="where to write [analysis in the first study's folder]")
     return made
 
 
@@ -48,7 +60,49 @@ def run(
     """Parses and works; what a user can mend becomes one line on stderr. Returns the exit status."""
 
     def parse_and_work() -> int:
-        work(made.parse_args(argv))
+        given = made.parse_args(argv)
+        for name, option in _PATHS.items():
+            value = getattr(given, name, None)
+            if isinstance(value, str):
+                setattr(given, name, user_path(option, value))
+            elif value is not None:
+                setattr(given, name, [user_path(option, one) for one in value])
+        with warnings_to(_SaidOnce()):
+            work(given)
         return 0
 
     return commandline.run(script, parse_and_work)
+
+
+@contextmanager
+def warnings_to(handler: logging.Handler) -> Iterator[None]:
+    """What our code warns of (files that are left out, damaged lines) goes to a handler, too."""
+    log = logging.getLogger("dcreid")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class Collected(logging.Handler):
+    """Keeps warnings, each once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps it, if it is new."""
+        if record.getMessage() not in self.messages:
+            self.messages.append(record.getMessage())
+            self.take(self.messages[-1])
+
+    def take(self, message: str) -> None:
+        """For what else is done with a new one."""
+
+
+class _SaidOnce(Collected):
+    def take(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            print(commandline.visible(message), file=sys.stderr)

@@ -9,6 +9,7 @@ grow, and for a search Optuna's own plots. What was not run is named and left ou
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 
 if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "Agg"  # files only, whatever the environment wants
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -28,7 +31,18 @@ from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
 from analysis.figures.search import search_figures
 from analysis.figures.series import NO_FINAL_RUN, Series, over_parameter, over_steps, printed_points
-from analysis.figures.style import BEST, LAST, LINES, PUBLISHED, band, panels, save, styled, whole_numbers
+from analysis.figures.style import (
+    BEST,
+    LAST,
+    LINES,
+    PUBLISHED,
+    band,
+    panels,
+    plain,
+    save,
+    styled,
+    whole_numbers,
+)
 from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.tables import file_name
 from dcreid.commandline import say
@@ -80,7 +94,7 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
         ax.set(xlabel="merge step (0: untrained)", ylabel=what)
         whole_numbers(ax.xaxis)
         ax.legend()
-    figure.suptitle(f"{group.name}, {_seeds(len(final))}", **_HEADING)
+    figure.suptitle(f"{plain(group.name)}, {_seeds(len(final))}", **_HEADING)
     return figure
 
 
@@ -104,7 +118,7 @@ def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> F
         _percent_axis(ax)
         ax.set_ylabel(label)
         ax.legend(fontsize=7)
-    figure.suptitle(f"{group.name}, {_seeds(measured.runs)}", **_HEADING)
+    figure.suptitle(f"{plain(group.name)}, {_seeds(measured.runs)}", **_HEADING)
     return figure
 
 

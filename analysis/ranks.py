@@ -10,12 +10,16 @@ pictures show people: keep them with the study, and share them only as the data 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "Agg"  # files only, whatever the environment wants
 
 import numpy as np
 from jaxtyping import Float
@@ -33,8 +37,9 @@ from analysis.people.pictures import class_sheet, rank_sheet
 from analysis.people.rank_lists import by_difficulty, rank_lists
 from analysis.stats.joins import with_causes
 from dcreid.clustering.distances import cross_distances
-from dcreid.commandline import say
+from dcreid.commandline import say, visible
 from dcreid.data.tracklets import Ints, Split
+from dcreid.paths import write_whole
 from study.record.trial_tables import joins_table
 
 QUERIES, CLASSES = 8, 8  # rows of a sheet
@@ -66,7 +71,7 @@ def _rank_sheets(rebuilt: Rebuilt, v: Float[Tensor, "t d"]) -> Iterator[tuple[st
     )
     where = _where(rebuilt)
     for hardest, name in ((True, "hardest"), (False, "easiest")):
-        title = f"{where}{name} queries. {data.protocol}"
+        title = f"{where}{name} queries. {visible(data.protocol)}"
         chosen = by_difficulty(lists, QUERIES, hardest=hardest)
         yield f"rank-lists-{name}", rank_sheet(chosen, data.test, data.query, data.gallery, store, title)
 
@@ -84,7 +89,9 @@ def _class_sheets(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image]]:
 
 
 def _where(rebuilt: Rebuilt) -> str:
-    return f"{rebuilt.algorithm.data.name}, trial {rebuilt.trial.number}, merge step {rebuilt.step}: "
+    return (
+        f"{visible(rebuilt.algorithm.data.name)}, trial {rebuilt.trial.number}, merge step {rebuilt.step}: "
+    )
 
 
 def members(labels: NDArray[np.integer], order: Ints) -> list[Ints]:
@@ -137,10 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 = written, 2 = a study, trial or data set that cannot be read."""
     made = command.parser("analysis/ranks.py", __doc__, several=False)
     made.add_argument("--trial", type=int, metavar="N", help="number of the trial [the final setting's best]")
-    made.add_argument(
-        "--data-root", type=Path, metavar="DIR", help="folder of the data set [as in the study]"
-    )
-    made.add_argument("--cache", type=Path, metavar="DIR", help="packed frames [as in the study]")
+    made.add_argument("--data-root", metavar="DIR", help="folder of the data set [as in the study]")
+    made.add_argument("--cache", metavar="DIR", help="packed frames [as in the study]")
     return command.run("analysis/ranks.py", made, _write, argv)
 
 
@@ -156,7 +161,9 @@ def _write(given: argparse.Namespace) -> None:
             elif isinstance(made, Figure):
                 say(" ".join(map(str, save(made, folder, name))))
             else:
-                made.save(folder / f"{name}.png")
+                content = io.BytesIO()
+                made.save(content, "PNG")
+                write_whole(folder / f"{name}.png", content.getvalue())
                 say(str(folder / f"{name}.png"))
 
 

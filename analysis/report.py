@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import argparse
 import html
+import logging
+import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +20,8 @@ from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "Agg"  # files only, whatever the environment wants
 
 import pandas as pd
 
@@ -36,6 +41,7 @@ from analysis.stats.measures import HEADINGS, MEASURES
 from analysis.tables import tables
 from dcreid.commandline import READABLE, say
 from dcreid.config import Config
+from dcreid.paths import write_whole
 from search_spaces.paper import FINAL
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
@@ -54,6 +60,8 @@ _MARKS = (
     "the query's person seen by the query's camera. In classes, green is the class's commonest person. "
     "c: camera."
 )
+_RANKS = re.compile(r"ranks-([0-9]{4,9})-step-([0-9]{3,9})")
+_log = logging.getLogger("dcreid.analysis")
 _BEST_AND_LAST = (
     "Why two steps: the paper keeps the model of the merge step with the highest mAP on the labelled test "
     "split. That is chosen with test labels, so it is a little too good; with no labels at hand one has the "
@@ -68,16 +76,26 @@ _PROTOCOL = (
 
 def report(results: Results, folders: Sequence[Path] = ()) -> str:
     """The page. folders: where to look for rank lists."""
-    sections = [("summary", "In short", "".join(_summary(group) for group in results.groups))]
-    sections.append(("run", "What was run", "".join(_about(study) for study in results.studies)))
+    collected = command.Collected()
+    with command.warnings_to(collected):
+        sections = list(_sections(results, folders))
+    left_out = [*(problem for study in results.studies for problem in study.problems), *collected.messages]
+    if left_out:
+        items = "".join(f"<li>{html.escape(text)}</li>\n" for text in left_out)
+        sections.insert(-1, ("left-out", "What could not be read", f"<ul>\n{items}</ul>\n"))
+    return page(f"Studies: {', '.join(study.name for study in results.studies)}", sections)
+
+
+def _sections(results: Results, folders: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
+    yield "summary", "In short", "".join(_summary(group) for group in results.groups)
+    yield "run", "What was run", "".join(_about(study) for study in results.studies)
     notes = paragraph(_BEST_AND_LAST) + paragraph(_PROTOCOL)
     numbered = [html_table(table) for group in results.groups for table in tables(group)]
-    sections.append(("tables", "Tables", notes + "".join(numbered)))
-    sections.append(("figures", "Figures", "".join(_figures(results))))
-    sections.append(("ranks", "Rank lists", _ranks(results, folders)))
-    sections.append(("failed", "What did not finish", _failed(results)))
-    sections.append(("reproduce", "How to reproduce each number", _reproduce(results)))
-    return page(f"Studies: {', '.join(study.name for study in results.studies)}", sections)
+    yield "tables", "Tables", notes + "".join(numbered)
+    yield "figures", "Figures", "".join(_figures(results))
+    yield "ranks", "Rank lists", _ranks(results, folders)
+    yield "failed", "What did not finish", _failed(results)
+    yield "reproduce", "How to reproduce each number", _reproduce(results)
 
 
 def _summary(group: Group) -> str:
@@ -150,9 +168,10 @@ def _figures(results: Results) -> Iterator[str]:
 
 def _ranks(results: Results, folders: Sequence[Path]) -> str:
     searched = [*folders, *(study.folder / "analysis" for study in results.studies)]
-    trials = dict.fromkeys(
-        path.resolve() for folder in searched for path in sorted(folder.glob("ranks-*-step-*"))
-    )
+    found = [path.resolve() for folder in searched for path in sorted(folder.glob("ranks-*"))]
+    trials = [path for path in dict.fromkeys(found) if _RANKS.fullmatch(path.name) and path.is_dir()]
+    for other in sorted({*found} - {*trials}):
+        _log.warning("%s is no folder of analysis/ranks.py and is left out", other)
     if not trials:
         first = results.studies[0].folder
         return paragraph("None drawn yet:") + preformatted(f"python analysis/ranks.py {first}")
@@ -167,8 +186,9 @@ def _ranks(results: Results, folders: Sequence[Path]) -> str:
 
 def _trial_and_step(folder: Path) -> str:
     """Of a folder `ranks-0008-step-006`."""
-    _, trial, _, step = folder.name.split("-")
-    return f"Trial {int(trial)} after merge step {int(step)}"
+    named = _RANKS.fullmatch(folder.name)
+    assert named is not None
+    return f"Trial {int(named[1])} after merge step {int(named[2])}"
 
 
 def _failed(results: Results) -> str:
@@ -230,8 +250,9 @@ def _write(given: argparse.Namespace) -> None:
     results = load(given.studies, finished=False)
     folder = command.out_folder(given)
     path = folder / "report.html"
-    path.write_text(report(results, [folder]), encoding="utf-8", errors=READABLE)
-    say(f"{path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    content = report(results, [folder]).encode(errors=READABLE)
+    write_whole(path, content)
+    say(f"{path} ({len(content) / 2**20:.1f} MiB)")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
 from analysis.stats.variants import choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
+from dcreid.paths import write_whole
 
 
 def tables(group: Group) -> Iterator[Table]:
@@ -90,7 +91,7 @@ def _write(given: argparse.Namespace) -> None:
             show(f"# {table.title}\n{render(table)}" if given.format == "csv" else render(table))
             if given.out is not None:
                 path = command.out_folder(given) / f"{file_name(group, groups, table.name)}{suffix}"
-                path.write_text(render(table), encoding="utf-8", errors=READABLE)
+                write_whole(path, render(table).encode(errors=READABLE))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from dcreid.errors import InputError
 # Name of the error handler with which a stream or file takes characters that its encoding does not have.
 READABLE = "dcreid.readable"
 _ASCII = {
-    "λ": "lambda", "τ": "tau", "α": "alpha", "φ": "phi", "θ": "theta", "π": "pi", "Σ": "sum", "Δ": "delta ",
+    "λ": "lambda", "τ": "tau", "α": "alpha", "φ": "phi", "θ": "theta", "π": "pi", "Σ": "sum", "Δ": "delta",
     "…": "...", "·": "|", "×": "x", "–": "-", "−": "-", "±": "+/-", "≥": ">=", "→": "->", "←": "<-",
     "✓": "v", "○": "o", "√": "sqrt", "‖": "||", "┤": "|",
     **dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True)),  # heights of a curve

@@ -27,6 +27,12 @@ def user_path(option: str, given: str) -> Path:
         raise ConfigError(
             f"{option} {given}: {home} is no home folder on this machine; write the path out, from / on"
         ) from None
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{option} {given}: {path.absolute()} is no UTF-8, which Ray and Arrow want; rename the folder"
+        ) from None
     if any(len(part.encode(errors="surrogateescape")) > _LONGEST for part in path.parts):
         raise ConfigError(f"{option} {given[:40]}…: a name in it is longer than {_LONGEST} bytes; shorten it")
     return path

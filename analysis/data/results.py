@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from study.record.storage import Storage
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
+_log = logging.getLogger("dcreid.analysis")
 _DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
 
 
@@ -39,6 +41,7 @@ class Study:
     plan: StudyPlan
     trials: tuple[TrialRecord, ...]
     sessions: tuple[tuple[float, float], ...] = ()  # start and end, seconds since 1970; none without a ledger
+    problems: tuple[str, ...] = ()  # of the ledger
 
     @property
     def name(self) -> str:
@@ -139,7 +142,7 @@ def load_study(folder: Path) -> Study:
         if missing:
             raise KeyError(missing[0])
         _ = plan.config
-        trials, sessions = read_trials(folder)
+        trials, sessions, problems = read_trials(folder)
     except StudyError as error:  # of a newer version, and says so
         raise ResultsError(str(error)) from None
     except (ConfigError, KeyError, TypeError) as error:
@@ -148,7 +151,9 @@ def load_study(folder: Path) -> Study:
             f"read it with commit {description.get('git') or 'of its own time'}"
         ) from None
     moved = dataclasses.replace(plan, studies=str(folder.parent), name=folder.name)
-    return Study(folder, description, moved, tuple(trials), tuple(sessions))
+    for problem in problems:
+        _log.warning("%s", problem)
+    return Study(folder, description, moved, tuple(trials), tuple(sessions), tuple(problems))
 
 
 def setting(config: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ readers lose nothing.
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from dcreid.commandline import visible
+from dcreid.paths import write_whole
 
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, and has λ, τ and α
@@ -70,7 +75,8 @@ PUBLISHED: dict[str, Any] = {
 @contextmanager
 def styled() -> Iterator[None]:
     """The look, inside only."""
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names in other alphabets
         yield
 
 
@@ -98,10 +104,18 @@ def band(
             markerfacecolor="white" if line.hollow else line.color)  # fmt: skip
 
 
+def plain(text: str) -> str:
+    """Text that others wrote, such as the name of a data set, for a title: a $ begins no formula."""
+    return visible(text).replace("$", r"\$")
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes name.pdf and name.png without dates, so that equal results give equal files."""
+    """Writes name.pdf and name.png without dates, so that equal results give equal files. Raises OSError."""
     paths = [folder / f"{name}.pdf", folder / f"{name}.png"]
-    figure.savefig(paths[0], metadata={"CreationDate": None})
-    figure.savefig(paths[1], dpi=200)
+    kinds: tuple[dict[str, Any], ...] = ({"metadata": {"CreationDate": None}}, {"dpi": 200})
+    for path, options in zip(paths, kinds, strict=True):
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:], **options)
+        write_whole(path, content.getvalue())
     plt.close(figure)
     return paths

@@ -73,7 +73,8 @@ def paragraph(text: str) -> str:
 
 def preformatted(text: str) -> str:
     """Commands, as they are typed."""
-    return f"<pre>{escaped(text)}</pre>\n"
+    lines = "\n".join(map(escaped, text.split("\n")))
+    return f"<pre>{lines}</pre>\n"
 
 
 def plot(figure: Figure, caption: str) -> str:

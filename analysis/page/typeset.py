@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dcreid.commandline import visible
 from study.record.intervals import MISSING
 
 _LATEX = {
@@ -19,6 +20,7 @@ _LATEX = {
     "×": r"$\times$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
 }  # fmt: skip
 _UNBROKEN = re.compile(r"(?<!\S)(--[\w-]+|\w+-\w+)(?!\S)")
+_TAG = re.compile("<(?=[A-Za-z/!?])")
 _READABLE = 18  # characters to a line, at least, in a column of words
 _LATEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)))
 
@@ -54,9 +56,15 @@ def p_value(p: float) -> str:
 def markdown(table: Table) -> str:
     """A pipe table under its title, the caption below."""
     bar = ["---"] * table.left + ["---:"] * (len(table.columns) - table.left)
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in (table.columns, *table.rows)]
+    lines = [" | ".join(map(_markdown, row)) for row in (table.columns, *table.rows)]
     body = [lines[0], " | ".join(bar), *lines[1:]]
-    return "\n".join([f"### {table.title}", "", *(f"| {line} |" for line in body), "", table.caption, ""])
+    title, caption = _TAG.sub(r"\\<", visible(table.title)), _TAG.sub(r"\\<", visible(table.caption))
+    return "\n".join([f"### {title}", "", *(f"| {line} |" for line in body), "", caption, ""])
+
+
+def _markdown(cell: str) -> str:
+    """A cell in one line, without what begins HTML or ends the cell."""
+    return _TAG.sub(r"\\<", visible(cell)).replace("|", "\\|")
 
 
 def latex(table: Table) -> str:
@@ -101,7 +109,7 @@ def html_table(table: Table) -> str:
         body.append(f"<tr>{first}{''.join(cells)}</tr>")
     heads = (f"<th{_mark(table, i)}>{escaped(cell)}</th>" for i, cell in enumerate(table.columns))
     return (
-        f"<h3>{html.escape(table.title)}</h3>\n<div class=scroll tabindex=0><table>\n"
+        f"<h3>{html.escape(visible(table.title))}</h3>\n<div class=scroll tabindex=0><table>\n"
         f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{chr(10).join(body)}\n</tbody></table></div>\n"
         + (f"<p class=caption>{html.escape(table.caption)}</p>\n" if table.caption else "")
     )
@@ -109,7 +117,7 @@ def html_table(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """Text for HTML in which lines do not break within an option (`--lambda1`) or a word with a hyphen."""
-    return _UNBROKEN.sub(r"<span class=unbroken>\g<0></span>", html.escape(text))
+    return _UNBROKEN.sub(r"<span class=unbroken>\g<0></span>", html.escape(visible(text)))
 
 
 def _mark(table: Table, column: int) -> str:
@@ -124,4 +132,4 @@ FORMATS = {"markdown": (markdown, ".md"), "latex": (latex, ".tex"), "csv": (csv,
 
 
 def _latex(text: str) -> str:
-    return _LATEX_PATTERN.sub(lambda found: _LATEX[found[0]], text)
+    return _LATEX_PATTERN.sub(lambda found: _LATEX[found[0]], visible(text))

@@ -51,6 +51,8 @@ def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Pat
     number: None takes a run of the final setting, else the best. data_root, cache: None = as in the
     study. Raises ResultsError, and DataError for data that cannot be used.
     """
+    if study.plan.root is None and data_root is not None:
+        raise ResultsError(f"--data-root {data_root}: {study.folder} used the embedded data; leave it out")
     trial = choose(study, number)
     step, state = _best_checkpoint(study, trial)
     # The state brings the weights: those it began with need not be here.

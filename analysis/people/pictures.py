@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from analysis.people.rank_lists import IGNORED, RIGHT, WRONG, RankList
+from dcreid.commandline import visible
 from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Ints, Split
 
@@ -74,7 +75,7 @@ def rank_sheet(
             for g, kind in zip(one.gallery.tolist(), one.kinds, strict=True)
         ]
         average = f"{100 * one.average_precision:.1f} %"
-        heading = f"query {split.names[q]}: AP {average}, first match at rank {one.first_right}"
+        heading = f"query {visible(split.names[q])}: AP {average}, first match at rank {one.first_right}"
         rows.append((heading, tiles))
     return sheet(rows, store, title)
 

@@ -23,7 +23,7 @@ from study.command.dry_run import print_plan
 from study.command.effects import check_effects
 from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
-from study.errors import StudyError
+from study.errors import OptionError, StudyError
 from study.on_ray.address import check_address
 from study.plan import StudyPlan
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
@@ -101,6 +101,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         width=config.data.width,
     )
     plan.fixed_items()  # refuses plans that do not fit the base
+    _check_cache(Path(plan.cache))
     if plan.storage is not None:
         Storage(plan.storage)
     if not given.dry_run and not plan.folder.exists():
@@ -112,6 +113,13 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
             if given.dry_run:  # a session says so itself
                 notes = (*notes, f"{error}; the study runs, and fills it in when it is back")
     return Prepared(plan, data, command_line(argv), notes)
+
+
+def _check_cache(cache: Path) -> None:
+    """On this machine: every node has its own."""
+    there = next(place for place in (cache, *cache.parents) if place.exists())
+    if not there.is_dir():
+        raise OptionError(f"--cache {cache}: {there} is not a folder; name another place")
 
 
 def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, tuple[str, ...]]:

@@ -9,7 +9,7 @@ import pytest
 from ledgers import rewrite
 from matplotlib.figure import Figure
 
-from analysis.curves import figures, main
+from analysis.curves import figures, main, sweep_figure
 from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.figures.series import over_parameter, over_steps, printed_points
@@ -105,3 +105,26 @@ def test_files_are_equal_for_equal_results(make, tmp_path):
 def test_bad_input_is_one_line_and_status_2(tmp_path, capsys):
     assert main([str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_dollar_in_the_name_of_the_data_begins_no_formula(make):
+    study = make("duke", experiments="table3")
+    study.run_plan(1)
+    rewrite(
+        study.folder / "study.json", lambda text: text.replace("DukeMTMC-VideoReID", "a_$2024_$\\u001b[2J")
+    )
+    group = group_of(study)
+    figure = sweep_figure(runs(group), group, "table3", "train.temperature")
+    assert isinstance(figure, Figure)
+    assert figure.get_suptitle().startswith(r"a_\$2024_\$\x1b[2J, ")
+    figure.canvas.draw()
+
+
+def test_a_file_that_cannot_be_written_is_named(make, tmp_path, capsys):
+    study = make("duke", experiments="table3")
+    study.run_plan(1)
+    (tmp_path / "fig3.png").symlink_to("/dev/full")
+    assert main([str(study.folder), "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"analysis/curves.py: error: {tmp_path / 'fig3.png'}: No space left on device\n"
+    )

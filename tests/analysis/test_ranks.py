@@ -142,3 +142,8 @@ def test_rank_lists_of_real_tracklets(make, mars_mini: Path, mobilenet_weights: 
     made.trial(config, steps=1)
     assert main([str(made.folder)]) == 0
     assert len(list((made.folder / "analysis" / "ranks-0000-step-001").glob("*.png"))) == 6
+
+
+def test_the_embedded_data_have_no_folder(study, tmp_path: Path, capsys):
+    assert main([str(study.folder), "--data-root", str(tmp_path)]) == 2
+    assert f"--data-root {tmp_path}: {study.folder} used the embedded data" in capsys.readouterr().err

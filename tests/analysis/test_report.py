@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import html.parser
 import re
 import shutil
@@ -134,3 +135,28 @@ def test_a_browser_shows_it(page: Path, tmp_path: Path, width: int):
     images, loaded, page_width, window = map(int, seen.groups())
     assert images == loaded == 6
     assert page_width <= window
+
+
+def test_what_is_left_out_is_told_on_the_console_and_on_the_page_where_text_is_text(make, capsys):
+    study = make("duke", experiments="table1")
+    study.run_plan(1)
+    study.trial(study.base.replace(seed=5), state="failed", steps=1, reason="<script>$x \ud800")
+    study.ledger.close()
+    lines = study.ledger.path.read_text().splitlines(keepends=True)
+    study.ledger.path.write_text("".join([*lines[:2], "{\x1b]0;t\x07\n", *lines[2:]]))
+    joins = study.folder / "trials" / "0000" / "joins.parquet"
+    joins.parent.mkdir(parents=True)
+    joins.write_bytes(b"PAR1")
+    stray = study.folder / "analysis" / "ranks-0000-step-001 (copy)"
+    stray.mkdir(parents=True)
+    described = study.folder / "study.json"
+    described.write_text(described.read_text().replace('"DukeMTMC-VideoReID"', r'"a_$2024_$ \\x <b>"'))
+    assert main([str(study.folder)]) == 0
+    ledger, table, folder = capsys.readouterr().err.splitlines()
+    assert "ledger.jsonl: passed over line 3" in ledger
+    assert "joins.parquet cannot be read" in table and "left out" in table
+    assert folder == f"{stray} is no folder of analysis/ranks.py and is left out"
+    text = (study.folder / "analysis" / "report.html").read_text()
+    for line in (ledger, table, folder):
+        assert f"<li>{html.escape(line)}</li>" in text
+    assert "a_$2024_$ \\x &lt;b&gt;" in text and "&lt;script&gt;$x \\ud800" in text and "<script>" not in text

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from bad_input import cases_data, cases_files, cases_ledger, cases_options
+from bad_input import (
+    cases_analysis,
+    cases_data,
+    cases_environments,
+    cases_files,
+    cases_ledger,
+    cases_options,
+)
 from bad_input.case import Case
 
-CASES: tuple[Case, ...] = (*cases_options.CASES, *cases_files.CASES, *cases_ledger.CASES, *cases_data.CASES)
+_FILES = (cases_options, cases_files, cases_ledger, cases_data, cases_analysis, cases_environments)
+CASES: tuple[Case, ...] = tuple(case for file in _FILES for case in file.CASES)

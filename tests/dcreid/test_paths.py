@@ -15,7 +15,7 @@ def test_home_is_put_in_and_everything_else_is_left(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", "/home/someone")
     assert user_path("--cache", "~/frames") == Path("/home/someone/frames")
     assert user_path("--cache", "a/../b") == Path("a/../b")
-    assert user_path("--cache", "λ \udcff") == Path("λ \udcff")
+    assert user_path("--cache", "λ é") == Path("λ é")
     assert user_path("--cache", "x" * 255) == Path("x" * 255)
 
 
@@ -26,6 +26,7 @@ def test_home_is_put_in_and_everything_else_is_left(monkeypatch: pytest.MonkeyPa
         ("  ", "--cache '  ': an empty path"),
         ("~nosuch-user/x", "--cache ~nosuch-user/x: ~nosuch-user is no home folder"),
         ("a\0b", "NUL"),
+        ("caf\udce9/x", "--cache caf\udce9/x: "),
         ("λ" * 128, "longer than 255 bytes"),
     ],
 )
@@ -74,3 +75,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError) as refused:
         write_whole(tmp_path / "none" / "file", b"")
     assert refused.value.filename == str(tmp_path / "none" / "file")
+
+
+def test_a_working_folder_that_is_no_utf8_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = tmp_path / "caf\udce9"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(ConfigError, match="frames is no UTF-8, which Ray and Arrow want; rename the folder"):
+        user_path("--cache", "frames")

@@ -72,4 +72,24 @@ INPUT: list[Mutant] = [
         ("rows for columns", 'order="F"', 'order="C"'),
         ("complex numbers lose a part", "or word & _COMPLEX", ""),
     ),
+    *of(
+        "left out",
+        "analysis/report.py",
+        "tests/analysis/test_report.py",
+        ("what the ledger lost is not on the page", "for problem in study.problems)", "for problem in ())"),
+        ("what a table lost is not on the page", "*collected.messages]", "*collected.messages[:0]]"),
+        ("stray folders are left out in silence", "{*found} - {*trials}", "{*trials} - {*trials}"),
+    ),
+    *of(
+        "left out",
+        "analysis/figures/style.py",
+        "tests/analysis/test_curves.py::test_a_dollar_in_the_name_of_the_data_begins_no_formula",
+        ("a dollar begins a formula", r'visible(text).replace("$", r"\$")', "visible(text)"),
+    ),
+    *of(
+        "left out",
+        "analysis/page/typeset.py",
+        "tests/analysis/page/test_typeset.py",
+        ("HTML in Markdown is HTML", "<(?=[A-Za-z/!?])", "<(?=[0-9])"),
+    ),
 ]

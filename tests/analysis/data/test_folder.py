@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
-from analysis.data.folder import ResultsError
+from analysis.data.folder import ResultsError, read_description, read_trials
 from analysis.data.results import load
 from study.record.results import results_table, write_results
 
@@ -71,3 +72,44 @@ def test_neither_ledger_nor_table(make):
     (study.folder / "ledger.jsonl").unlink()
     with pytest.raises(ResultsError, match=r"neither ledger\.jsonl nor results.parquet"):
         load([study.folder])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dataset": "MARS"}, r'dataset is "MARS", not a table of fields'),
+        ({"plan": [1]}, r"plan is \[1\], not a table of fields"),
+        ({"hardware": {"gpus": "none"}}, r'hardware\.gpus is "none", not a list'),
+        ({"commands": "run"}, r'commands is "run", not a list'),
+    ],
+)
+def test_a_description_changed_by_hand_is_refused_by_field(make, change, said):
+    path = make().folder / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ResultsError, match=rf"study\.json: {said}; copy it again"):
+        read_description(path.parent)
+
+
+def test_a_description_nested_without_end(make):
+    path = make().folder / "study.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ResultsError, match="not readable"):
+        read_description(path.parent)
+
+
+def test_results_of_another_program_are_called_that(make):
+    folder = make().folder
+    (folder / "ledger.jsonl").unlink()
+    pd.DataFrame({"trial": [0], "step": [1], "loss": [0.5]}).to_parquet(folder / "results.parquet")
+    with pytest.raises(
+        ResultsError, match=r"results\.parquet: not the results of a study \(no column seed\)"
+    ):
+        read_trials(folder)
+
+
+def test_a_ledger_that_is_no_file(make):
+    folder = make().folder
+    (folder / "ledger.jsonl").unlink()
+    (folder / "ledger.jsonl").mkdir()
+    with pytest.raises(ResultsError, match=r"ledger\.jsonl: not a file"):
+        read_trials(folder)
