@@ -22,6 +22,7 @@ from study.decide.session import Session
 from study.errors import StudyError, first_line
 from study.on_ray.gpus import Probe
 from study.on_ray.hangs import Watchdog
+from study.on_ray.head import head_watched
 from study.on_ray.hooks import SessionCallback, SessionScheduler, SessionSearcher, SessionStopper
 from study.on_ray.nodes import wait_for_resources
 from study.on_ray.places import Places
@@ -67,9 +68,10 @@ def run_session(
         try:
             _connect(session.plan)
             watch_signals()  # Ray has put its own handler of SIGTERM in place
-            places = _check_cluster(session, probe)
-            if session.stopping is None:
-                _tuner(session, trainable, _callback(session, display, places), places).fit()
+            with head_watched(None if session.plan.address is None else _head()):
+                places = _check_cluster(session, probe)
+                if session.stopping is None:
+                    _tuner(session, trainable, _callback(session, display, places), places).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
             raise StudyError(
@@ -78,6 +80,11 @@ def run_session(
         finally:
             if started_here:
                 ray.shutdown()
+
+
+def _head() -> str:
+    """HOST:PORT of the cluster's head."""
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _quiet_ray() -> None:

@@ -100,6 +100,7 @@ STUDY: list[Mutant] = [
         "study/worker/output.py",
         "tests/study/worker/test_output.py",
         ("standard error alone is kept", "for standard in (1, 2):\n", "for standard in (2,):\n"),
+        ("what it is doing is not told", "_log.setLevel(logging.INFO)", "_log.setLevel(logging.WARNING)"),
         ("every attempt is the first", "1 + max((int(number)", "1 + min((0 * int(number)"),
         ("the oldest half is kept", "content[-_LIMIT // 2 :]", "content[: _LIMIT // 2]"),
         ("the newest leftovers go", "st_mtime > _LEFT", "st_mtime < _LEFT"),
@@ -107,6 +108,17 @@ STUDY: list[Mutant] = [
             "what a killed worker left stands twice",
             "            attempts[known[0]] = whole",
             "            attempts.append(whole)",
+        ),
+    ),
+    *of(
+        "aside",
+        "study/on_ray/head.py",
+        "tests/study/on_ray/test_head.py",
+        ("a head that is gone is told at every look", "if missed == _MISSED:", "if missed >= _MISSED:"),
+        (
+            "a head that was there all the time is back",
+            "if missed >= _MISSED:\n                _log",
+            "if missed >= 0:\n                _log",
         ),
     ),
     *of(
