@@ -705,6 +705,47 @@ STUDY: list[Mutant] = [
             "if local and time.monotonic() - self._without > patience:",
             "if time.monotonic() - self._without > patience:",
         ),
+        (
+            "a place that comes back does not end the wait",
+            "            self._without = None\n            return",
+            "            self._without = self._without or None\n            return",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/on_ray/nodes.py",
+        "tests/study/on_ray/test_nodes.py",
+        (
+            "a node that fails trials is looked at every minute for ever",
+            "min(2 * node.pause, _LONGEST)",
+            "min(node.pause, _LONGEST)",
+        ),
+        (
+            "every trial of a failing node doubles its time",
+            "if node is not None and not node.held:",
+            "if node is not None:",
+        ),
+        (
+            "a machine of one's own is looked at before anything has failed",
+            'due = float("inf") if self.plan.address is None else 0.0',
+            'due = float("inf") if self.plan.address == "" else 0.0',
+        ),
+        (
+            "the graphics of a Mac are a GPU",
+            "if usable and _most(",
+            "if _most(",
+        ),
+    ),
+    *of(
+        "failures",
+        "study/on_ray/hangs.py",
+        "tests/study/on_ray/test_hangs.py",
+        (
+            "a storage that does not answer condemns its workers",
+            "if beat is _UNREADABLE:",
+            "if beat is _UNREADABLE and seen.beat is None:",
+            "tests/study/on_ray/test_hangs.py::test_a_storage_that_does_not_answer_says_nothing_of_its_workers",
+        ),
     ),
     *of(
         "failures",

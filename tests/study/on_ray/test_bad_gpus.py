@@ -23,7 +23,7 @@ DRIVER = """
 import functools, sys
 import study.on_ray.loop as loop
 
-bad, after, told = {bad!r}, {after!r}, {told!r}
+bad, after, told, here = {bad!r}, {after!r}, {told!r}, {here!r}
 
 def trial(job):
     import ray
@@ -42,9 +42,14 @@ def probe(gpus):
     return {{gpu: told if gpu in bad else None for gpu in gpus}}
 
 loop.run_session = functools.partial(loop.run_session, trainable=trial, probe=probe)
+if here:
+    import ray
+
+    ray.init(address="local", num_cpus=2, num_gpus=here, include_dashboard=False, log_to_driver=False)
 from study.run import main
 sys.exit(main())
 """
+SMALL = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +67,9 @@ def cluster(head: Cluster) -> Iterator[Cluster]:
 
 
 def run(cluster: Cluster, folder: Path, *options: str, **script: Any) -> subprocess.CompletedProcess[str]:
-    small = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
-    given = (*small, "--pruner", "none", "--name", "study", "--address", cluster.address, *options)
+    given = (*SMALL, "--name", "study", "--address", cluster.address, *options)
     return subprocess.run(
-        [sys.executable, "-c", DRIVER.format(**script), *given],
+        [sys.executable, "-c", DRIVER.format(**script, here=0), *given],
         cwd=folder, capture_output=True, text=True, timeout=1200,
         env={**os.environ, **cluster.environment, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
@@ -110,3 +114,29 @@ def test_all_shares_of_a_bad_gpu_are_kept_from_trials(cluster: Cluster, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     trials = ledger_of(tmp_path).trials.values()
     assert {trial.state for trial in trials} == {"complete"} and not any(trial.moves for trial in trials)
+
+
+def run_here(folder: Path, bad: list[str]) -> subprocess.CompletedProcess[str]:
+    """On this machine alone, which is said to have two GPUs."""
+    script = DRIVER.format(bad=bad, after=0, told="CUDA does not start", here=2)
+    return subprocess.run(
+        [sys.executable, "-c", script, *SMALL, "--name", "study", "--samples", "1", "--seeds", "4"],
+        cwd=folder, capture_output=True, text=True, timeout=600,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+
+
+def test_a_machine_goes_on_with_the_gpu_that_works(tmp_path: Path):
+    done = run_here(tmp_path, ["0"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    trials = ledger_of(tmp_path).trials.values()
+    assert {t.state for t in trials} == {"complete"} and {t.gpus for t in trials} == {1.0}
+    assert not any(trial.moves for trial in trials) and "GPU 0 of " in done.stdout
+
+
+def test_a_machine_none_of_whose_gpus_works_is_refused(tmp_path: Path):
+    done = run_here(tmp_path, ["0", "1"])
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stdout + done.stderr
+    assert "error: no GPU is left that a trial can run on: GPU 0 of " in done.stderr
+    assert "--gpus-per-trial 0 trains on the CPU" in done.stderr
+    assert not any(trial.attempts for trial in ledger_of(tmp_path).trials.values())
