@@ -8,7 +8,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from dcreid.errors import InputError
@@ -88,9 +88,17 @@ def type_hints(cls: type[Any]) -> dict[str, Any]:
     return _HINTS[cls]
 
 
-def _has_type(value: Any, hint: Any) -> bool:
+def has_type(value: Any, hint: Any) -> bool:
+    """Whether a plain value has the type of an annotation; an int is a float, a bool is neither."""
+    if hint is Any:
+        return True
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return any(_has_type(value, option) for option in typing.get_args(hint))
+        return any(has_type(value, option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(has_type(entry, *typing.get_args(hint)) for entry in value)
+    if typing.get_origin(hint) is dict:
+        of_values = typing.get_args(hint)[1]
+        return isinstance(value, dict) and all(has_type(entry, of_values) for entry in value.values())
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
@@ -98,7 +106,13 @@ def _has_type(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _finite(value: Any) -> bool:
+def in_words(hint: Any) -> str:
+    """A type in a message: `of type float | None`."""
+    plain = isinstance(hint, type) and not typing.get_args(hint)
+    return f"of type {hint.__name__ if plain else str(hint).replace('typing.', '')}"
+
+
+def finite(value: Any) -> bool:
     """Whether a number is one that files and libraries can take."""
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
@@ -125,10 +139,9 @@ class Checked:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value, hint = getattr(self, field.name), hints[field.name]
             where = f"{type(self).__name__}.{field.name}"
-            if not _has_type(value, hint):
-                kind = getattr(hint, "__name__", str(hint))
-                raise ConfigError(f"{where} = {shown(value)}: must be of type {kind}")
-            if not _finite(value):
+            if not has_type(value, hint):
+                raise ConfigError(f"{where} = {shown(value)}: must be {in_words(hint)}")
+            if not finite(value):
                 wanted = ["within 64 bits" if isinstance(value, int) else "finite", allowed(field)]
                 raise ConfigError(f"{where} = {shown(value)}: must be {' and '.join(filter(None, wanted))}")
             if not _in_range(value, field.metadata):
@@ -138,6 +151,18 @@ class Checked:
 
 
 # --- nested dictionaries
+
+
+def check_types(where: str, values: Any, types: Mapping[str, Any], needed: Collection[str]) -> None:
+    """Raises ConfigError where `values` is no mapping, lacks a needed name, or has another type of value."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} = {shown(values)}: must be {in_words(dict)}")
+    for name in needed:
+        if name not in values:
+            raise ConfigError(f"{where}.{name} is missing")
+    for name, hint in types.items():
+        if name in values and not has_type(values[name], hint):
+            raise ConfigError(f"{where}.{name} = {shown(values[name])}: must be {in_words(hint)}")
 
 
 def from_mapping(cls: type[Group], values: Any, where: str) -> Group:

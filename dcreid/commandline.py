@@ -37,7 +37,7 @@ _WRONG_PATH = {
     errno.ENAMETOOLONG,
 }  # fmt: skip
 _STDOUT = "standard output"
-_LONGEST = 400  # characters of a message; of longer ones (a value of 300 digits) the middle is left out
+_LONGEST = 470  # characters of a message; of longer ones (a value of 300 digits) the middle is left out
 _INTERRUPTED = 130  # the status that a shell gives SIGINT
 
 

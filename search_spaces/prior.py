@@ -13,6 +13,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dcreid.checked import shown
 from dcreid.config import Config, ConfigError, fields
 
 if TYPE_CHECKING:  # Optuna takes a second to import, and the names of the spaces do not need it
@@ -63,7 +64,7 @@ class Prior:
             self._check_value(value)
         outside = [value for value in self.grid if not self.contains(value)]
         if outside:
-            raise self._error(f"grid value {outside[0]!r}: must be {self.range()}")
+            raise self._error(f"grid value {shown(outside[0])}: must be {self.range()}")
 
     @property
     def numeric(self) -> bool:
@@ -152,8 +153,10 @@ class Prior:
         check_field(self.field)
         if self.field in _NOT_SEARCHED:
             raise self._error(_NOT_SEARCHED[self.field])
+        if ".synthetic." in self.field:
+            raise self._error(_NOT_SEARCHED["data.dataset"])
         if self.kind not in KINDS:
-            raise self._error(f"kind = {self.kind!r}: must be one of {', '.join(KINDS)}")
+            raise self._error(f"kind = {shown(self.kind)}: must be one of {', '.join(KINDS)}")
         held = type(fields()[self.field].default).__name__
         if self.numeric and self.kind != held:
             fit = held if held in KINDS else "categorical"
@@ -162,7 +165,7 @@ class Prior:
     def _check_choices(self) -> None:
         different = len({repr(choice) for choice in self.choices})
         if different < 2 or different < len(self.choices):
-            raise self._error(f"choices = {list(self.choices)!r}: must be two or more different values")
+            raise self._error(f"choices = {shown(list(self.choices))}: must be two or more different values")
         if self.low is not None or self.high is not None or self.log or self.zero:
             raise self._error("low, high, log and zero belong to numbers, not to choices")
 
@@ -171,7 +174,7 @@ class Prior:
             raise self._error("choices belong to kind categorical; numbers take low and high")
         for value in (self.low, self.high):
             if not isinstance(value, int | float):
-                raise self._error(f"low = {self.low!r}, high = {self.high!r}: both must be numbers")
+                raise self._error(f"low = {shown(self.low)}, high = {shown(self.high)}: both must be numbers")
             self._check_value(value)
         low, high = self._bounds()
         if not low < high:
@@ -197,4 +200,4 @@ def check_field(name: str) -> None:
         # A bare `lambda1` is nearest to nothing by spelling: the group in front outweighs it.
         near = [full for full in known if full.rsplit(".", 1)[-1] == name] or near
         mend = f"did you mean {', '.join(near)}?" if near else f"it must be one of {', '.join(known)}"
-        raise ConfigError(f"search space: unknown field {name!r}: {mend}")
+        raise ConfigError(f"search space: unknown field {shown(name)}: {mend}")

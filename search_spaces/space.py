@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from dcreid.checked import check_types, shown
 from dcreid.config import Config, ConfigError, fields
 from search_spaces.prior import Prior, check_field
 
@@ -150,12 +151,32 @@ class Space:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuilds a space from `to_dict`, also after a way through JSON."""
+        """Rebuilds a space from `to_dict`, also after a way through JSON. Raises ConfigError."""
+        _check_stored(values)
         priors = [
             Prior(**{**prior, "when": tuple(prior["when"]) if prior.get("when") else None})
             for prior in values["priors"]
         ]
         return cls(values["name"], tuple(priors), values.get("flat", False))
+
+
+_STORED: dict[str, Any] = {"name": str, "priors": list[dict[str, Any]], "flat": bool}
+_STORED_PRIOR: dict[str, Any] = {
+    **{"field": str, "kind": str, "low": float | None, "high": float | None, "log": bool, "zero": bool},
+    **{"choices": list[Any], "when": list[Any] | None, "grid": list[Any]},
+}
+
+
+def _check_stored(values: Mapping[str, Any]) -> None:
+    check_types("space", values, _STORED, ("name", "priors"))
+    for prior in values["priors"]:
+        check_types("space.priors", prior, _STORED_PRIOR, ("field", "kind"))
+        unknown = sorted(set(prior) - set(_STORED_PRIOR))
+        if unknown:
+            raise ConfigError(f"space.priors: unknown key {shown(unknown[0])}")
+        when = prior.get("when")
+        if when and (len(when) != 2 or not isinstance(when[0], str)):
+            raise ConfigError(f"space.priors.when = {shown(when)}: must be a field and its value")
 
 
 def holds(prior: Prior, values: Mapping[str, Any]) -> bool:

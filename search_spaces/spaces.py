@@ -37,6 +37,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dcreid.checked import shown
 from dcreid.config import ConfigError, fields
 from dcreid.paths import user_path
 from search_spaces.prior import Prior, check_field
@@ -123,9 +124,14 @@ def load_space(name_or_path: str | Path) -> Space:
         )
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Space(path.stem, tuple(_prior(field, table) for field, table in _tables(tables)))
-    except (ConfigError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        space = Space(path.stem, tuple(_prior(field, table) for field, table in _tables(tables)))
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply for a search space") from None
+    except ValueError as error:  # not TOML, not UTF-8, a number of thousands of digits, a ConfigError
         raise ConfigError(f"{path}: {error}") from None
+    if not space.priors:
+        raise ConfigError(f"{path}: no field in it; write a table for each, such as [merge.lambda1]")
+    return space
 
 
 def _tables(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -147,7 +153,7 @@ def _prior(field: str, table: dict[str, Any]) -> Prior:
     if unknown:
         near = difflib.get_close_matches(unknown[0], keys, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(keys)}"
-        raise ConfigError(f"search space, {field}: unknown key {unknown[0]!r}: {hint}")
+        raise ConfigError(f"search space, {field}: unknown key {shown(unknown[0])}: {hint}")
     held = type(fields()[field].default).__name__
     values = {"kind": held if held in ("float", "int") and "choices" not in table else "categorical", **table}
     when = values.get("when")
@@ -158,6 +164,6 @@ def _prior(field: str, table: dict[str, Any]) -> Prior:
     for key, form in (("choices", list), ("grid", list), ("log", bool), ("zero", bool)):
         if not isinstance(values.get(key, form()), form):
             raise ConfigError(
-                f"search space, {field}: {key} = {values[key]!r}: must be a TOML {form.__name__}"
+                f"search space, {field}: {key} = {shown(values[key])}: must be a TOML {form.__name__}"
             )
     return Prior(field, **values)

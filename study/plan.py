@@ -10,13 +10,15 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dcreid.checked import bounds, check_types, finite, shown, type_hints
 from dcreid.config import Config, ConfigError
-from search_spaces.paper import PlanItem, item, plan, with_seeds
+from search_spaces.paper import PLANS, PlanItem, item, plan, with_seeds
 from search_spaces.space import Space, adapt_space
 from study.errors import OptionError
 
@@ -29,6 +31,31 @@ PER_SESSION = (
     *("patience", "retry_failed"),
     "optuna_storage",  # made from the ledger, wherever it is wanted
 )
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
+PRUNERS = ("asha", "median", "none")
+OBJECTIVES = ("last", "best")
+CHOICES: dict[str, Collection[str]] = {
+    "sampler": SAMPLERS,
+    "pruner": PRUNERS,
+    "objective": OBJECTIVES,
+    "experiments": PLANS,
+}
+# The least and the most of what is a number: beyond it is a slip.
+LIMITS: dict[str, tuple[float, float]] = {
+    "samples": (1, 100_000),
+    "seeds": (1, 1000),
+    "gpu_hours": (0.01, 10_000_000),
+    "confirm": (0, 1000),
+    "grace": (0, 1_000_000),
+    "cpus_per_trial": (0.01, 1024),
+    "gpus_per_trial": (0, 64),
+    "processes_per_trial": (1, 1024),
+    "concurrency": (1, 10_000),
+    "max_failures": (0, 1000),
+}
+
+_GIVEN: dict[str, Any] = {"experiments": list[str], "changes": dict[str, Any]}
 
 OUTPUT = "output.log"  # what a trial's workers have printed, in its storage
 
@@ -167,7 +194,11 @@ class StudyPlan:
         return [*papers[:1], *(("given", run) for run in self._given_items()), *papers[1:]]
 
     def _given_items(self) -> list[PlanItem]:
-        return [item(self.config, row["changes"], tuple(row["experiments"])) for row in self.given]
+        items = []
+        for row in self.given:
+            check_types("plan.given", row, _GIVEN, tuple(_GIVEN))
+            items.append(item(self.config, row["changes"], tuple(row["experiments"])))
+        return items
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; inverse of `from_dict`."""
@@ -177,13 +208,37 @@ class StudyPlan:
     def from_dict(cls, values: Mapping[str, Any]) -> StudyPlan:
         """Rebuilds a plan; fields that an older version did not have get their defaults.
 
-        Raises ConfigError for a field that this code does not have, TypeError for one that is missing.
+        Raises ConfigError for a field that this code does not have, that is missing or that has no such
+        value, whatever it is.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        needed = [name for name, field in known.items() if (field.default, field.default_factory) == _MISSING]
+        check_types("plan", values, type_hints(cls), needed)
         for name, value in values.items():
             if name not in known:
-                raise ConfigError(f"plan.{name} = {value!r}: this code has no such field")
-        return cls(**values)
+                raise ConfigError(f"plan.{shown(name)[1:-1]} = {shown(value)}: this code has no such field")
+            _check(name, value)
+        made = cls(**values)
+        _ = made.config, made.search_space, made._given_items()  # raise what is wrong in them
+        return made
+
+
+_MISSING = (dataclasses.MISSING, dataclasses.MISSING)
+
+
+def _check(name: str, value: Any) -> None:
+    """Raises ConfigError where a stored field is not what an option could have given."""
+    if isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"plan.{name} = {shown(value)}: must not hold the character NUL")
+    if name in CHOICES and value not in (*CHOICES[name], None):
+        raise ConfigError(f"plan.{name} = {shown(value)}: must be one of {', '.join(CHOICES[name])}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high = LIMITS.get(name, (0, math.inf))
+    if isinstance(value, float):
+        low = 0  # older versions took smaller ones
+    if not finite(value) or not low <= value <= high:
+        raise ConfigError(f"plan.{name} = {shown(value)}: must be {bounds(low, high)}")
 
 
 def trial_digest(config: Config, fingerprint: str, code: str) -> str:

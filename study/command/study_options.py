@@ -10,9 +10,8 @@ from typing import Any
 from dcreid.checked import ConfigError, bounds, number, shown
 from search_spaces.paper import PLANS
 from search_spaces.spaces import SPACES
+from study.plan import LIMITS, OBJECTIVES, PRUNERS, SAMPLERS
 
-SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
-PRUNERS = ("asha", "median", "none")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 10_000 * 86400  # seconds
 
@@ -27,13 +26,13 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--samples",
-        type=_number(int, 1, 100_000),
+        type=_number(int, "samples"),
         metavar="N",
         help="finished trials wanted, earlier sessions' included [50; synthetic: 6]",
     )
     study.add_argument(
         "--seeds",
-        type=_number(int, 1, 1000),
+        type=_number(int, "seeds"),
         default=1,
         metavar="N",
         help="seeds for the paper's configuration, or for every configuration of a plan, from --seed on [1]",
@@ -51,7 +50,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     study.add_argument(
         "--gpu-hours",
-        type=_number(float, 0.01, 10_000_000),
+        type=_number(float, "gpu_hours"),
         metavar="H",
         help="stop between merge steps when the study, all its sessions together, has spent H GPU hours",
     )
@@ -110,7 +109,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--confirm",
-        type=_number(int, 0, 1000),
+        type=_number(int, "confirm"),
         default=0,
         metavar="K",
         help="run the K best configurations of the finished search, and the paper's, again on --seeds fresh "
@@ -120,14 +119,14 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
     search.add_argument(
         "--grace",
-        type=_number(int, 0, 1_000_000),
+        type=_number(int, "grace"),
         default=0,
         metavar="N",
         help="merge steps before a trial may be pruned [0 = a third of them]",
     )
     search.add_argument(
         "--objective",
-        choices=("last", "best"),
+        choices=OBJECTIVES,
         default="last",
         help="mAP the search maximises: of the last step, or of the best (chosen with test labels) [last]",
     )
@@ -143,17 +142,21 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         help="the Ray cluster that this runs in; with ray:// one that is to run it [a local one]",
     )
     where.add_argument(
-        "--cpus-per-trial", type=_number(float, 0.01, 1024), default=1.0, metavar="N", help="CPU cores [1]"
+        "--cpus-per-trial",
+        type=_number(float, "cpus_per_trial"),
+        default=1.0,
+        metavar="N",
+        help="CPU cores [1]",
     )
     where.add_argument(
         "--gpus-per-trial",
-        type=_number(float, 0, 64),
+        type=_number(float, "gpus_per_trial"),
         metavar="N",
         help="GPUs, fractions share one [1 where the cluster has any, else 0]",
     )
     where.add_argument(
         "--processes-per-trial",
-        type=_number(int, 1, 1024),
+        type=_number(int, "processes_per_trial"),
         metavar="N",
         help="processes that share a trial's batches, each with its own GPU or cores [one per whole GPU]",
     )
@@ -166,7 +169,7 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--concurrency",
-        type=_number(int, 1, 10_000),
+        type=_number(int, "concurrency"),
         metavar="N",
         help="trials at a time [what the resources allow]",
     )
@@ -178,7 +181,7 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
     )
     where.add_argument(
         "--max-failures",
-        type=_number(int, 0, 1000),
+        type=_number(int, "max_failures"),
         default=3,
         metavar="N",
         help="crashes in a row, no merge step between them, after which a trial is still tried again [3]",
@@ -200,7 +203,9 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
     )
 
 
-def _number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], Any]:
+def _number(kind: type[int] | type[float], field: str) -> Callable[[str], Any]:
+    low, high = LIMITS[field]
+
     def convert(text: str) -> Any:
         try:
             value = number(kind, text)

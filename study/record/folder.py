@@ -30,6 +30,7 @@ from dcreid.data.tracklets import TrackletDataset
 from dcreid.paths import user_path
 from study.errors import StudyError
 from study.plan import StudyPlan
+from study.record.description import parse, plan_of
 from study.record.schema import SCHEMA, check_schema
 from study.record.storage import Storage
 from study.source import code_version, git_commit
@@ -135,18 +136,15 @@ def as_created(plan: StudyPlan) -> StudyPlan:
 def _read(path: Path, mend: str) -> tuple[dict[str, Any], StudyPlan]:
     """A study.json and the plan in it. Raises StudyError, naming a field that this code cannot take."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not a description")
+        content = parse(path.read_text(encoding="utf-8"))
         check_schema(content.get("schema", 1), path)
-        plan = StudyPlan.from_dict(content["plan"])
-        _ = content["dataset"]["fingerprint"], plan.config, plan.identity()
+        plan = plan_of(content)
     except ConfigError as error:
         raise StudyError(
             f"{path}: this code cannot run what the study was made with: {error}; go on with the code of "
-            f"commit {content.get('git') or 'its day'}, or {mend}"
+            f"commit {str(content.get('git') or 'its day')[:12]}, restore the file, or {mend}"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise StudyError(f"{path}: not readable ({error}); restore it, or {mend}") from None
     return content, plan
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dcreid.checked import shown
 from study.errors import StudyError
 
 SCHEMA = 2  # 2: the number itself; a diverged trial has a value; names of partitions in rows
@@ -19,6 +20,6 @@ def check_schema(found: Any, path: Path) -> None:
     """Raises StudyError where `found`, the version in a file, is of a newer version than this code."""
     if not isinstance(found, int) or not 1 <= found <= SCHEMA:
         raise StudyError(
-            f"{path}: written by a newer version of this code (schema {found!r}; this code reads up to "
+            f"{path}: written by a newer version of this code (schema {shown(found)}; this code reads up to "
             f"{SCHEMA}); update this checkout, or use another --name"
         )
