@@ -17,10 +17,10 @@ from rich.console import Console
 from dcreid.commandline import standard_output
 from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
-from dcreid.network.backbone import build_backbone
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
 from study.command.effects import check_effects
+from study.command.networks import check_networks
 from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
 from study.errors import OptionError, StudyError
@@ -93,13 +93,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
     if len(data.train) <= config.merge.joins_per_step(len(data.train)):
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
-    build_backbone(
-        config.model.backbone,
-        config.model.weights,
-        frozen_stages=config.model.frozen_stages,
-        height=config.data.height,
-        width=config.data.width,
-    )
+    check_networks(plan)
     plan.fixed_items()  # refuses plans that do not fit the base
     _check_cache(Path(plan.cache))
     if plan.storage is not None:
