@@ -13,6 +13,8 @@ from study.plan import StudyPlan
 
 def check_effects(options: Collection[str], plan: StudyPlan) -> None:
     """Raises OptionError for one of `options`, as they were given, that has no effect on this plan."""
+    if "--reuse" in options and str(plan.folder) in plan.reuse:
+        raise OptionError(f"--reuse {plan.folder}: is this study, whose trials count anyway; leave it out")
     for idle, why in _without_effect(plan):
         for option in idle:
             if option in options:

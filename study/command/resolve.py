@@ -133,7 +133,15 @@ def _lasting(option: str, given: str) -> str:
     folder = user_path(option, given).resolve()
     if "runtime_resources" in folder.parts:
         raise OptionError(f"{option} {given}: {folder} is deleted with the job; give a folder that stays")
+    _check_folder(f"{option} {given}", folder)
     return str(folder)
+
+
+def _check_folder(option: str, folder: Path) -> None:
+    """Raises OptionError where a file is in the way of a folder."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise OptionError(f"{option}: {there} is a file, where a folder is needed; name another")
 
 
 def _reused(given: argparse.Namespace) -> list[str]:

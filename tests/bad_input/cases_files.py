@@ -96,7 +96,10 @@ def _with_plan(name: str, value: object) -> made.Make:
     return made.described(lambda content: content["plan"].update({name: value}))
 
 
-_OTHER_DATA = {"prepare": made.described(lambda content: content["dataset"].update(fingerprint="0"))}
+_OTHER_DATA = {
+    "prepare": made.described(lambda content: content["dataset"].update(fingerprint="0")),
+    "leaves": (".lock",),
+}
 _JSON = {
     "not JSON": "{",
     "empty": "",
@@ -187,10 +190,21 @@ STUDY_JSON = [
         (
             "a name that is taken by a file",
             "--name s",
-            "s",
+            "--name s: ",
             {"prepare": made.file("studies/s", ""), "fast": True},
         ),
-        ("studies that are a file", "--studies f", "f", {"prepare": made.file("f", ""), "fast": True}),
+        (
+            "studies that are a file",
+            "--studies f",
+            "--studies f: ",
+            {"prepare": made.file("f", ""), "fast": True},
+        ),
+        (
+            "a cache below a file",
+            "--cache f/x",
+            "--cache f/x: ",
+            {"prepare": made.file("f", ""), "fast": True},
+        ),
         ("a folder without a study", "--resume s", "--resume s", {"prepare": made.folder("studies/s")}),
         ("another method", "--resume s --lambda1 0.5", "--lambda1 cannot change", {"prepare": made.study}),
         (
@@ -200,7 +214,7 @@ STUDY_JSON = [
             {"prepare": made.study, "fast": True, "leaves": ("*",)},
         ),
         ("results of no study", "--reuse nosuch", "--reuse nosuch: no study.json", {"fast": True}),
-        ("its own results", "--resume s --reuse s", "--reuse s", {"prepare": made.study}),
+        ("its own results", "--resume s --reuse s", ("--reuse", "is this study"), {"prepare": made.study}),
     ),
 ]
 

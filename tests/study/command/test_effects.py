@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
@@ -59,3 +60,9 @@ def test_what_does_nothing_is_refused(plan_of: Callable[..., StudyPlan], argv: t
 )
 def test_what_does_something_is_taken(plan_of: Callable[..., StudyPlan], argv: tuple[str, ...]):
     check(plan_of(*argv), *argv)
+
+
+def test_a_study_does_not_take_over_from_itself(plan_of: Callable[..., StudyPlan]):
+    plan = plan_of()
+    with pytest.raises(OptionError, match="is this study"):
+        check(dataclasses.replace(plan, reuse=[str(plan.folder)]), "--reuse", "study")
