@@ -77,6 +77,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         named = default_name(dataset, plan.identity() | {"root": plan.root})
         if not (Path(plan.studies) / named).is_dir():
             named = find_study(plan) or named
+    _check_folder(f"--name {named}", Path(plan.studies) / named)
     # One --storage serves many studies: each has a folder of its own there.
     return dataclasses.replace(plan, name=named, storage_folder="" if plan.storage is None else named)
 
