@@ -94,6 +94,8 @@ def _nobody_answers(error: Exception, url: str) -> bool:
 def _engine(url: str) -> sqlalchemy.Engine:
     full = _expanded(url)
     try:
+        if (sqlalchemy.make_url(full).port or 0) > 65535:
+            raise ValueError("no such port")
         return sqlalchemy.create_engine(full, **_engine_options(full))
     except NoSuchModuleError as error:
         raise StorageError(

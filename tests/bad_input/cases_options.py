@@ -184,8 +184,18 @@ URLS = cases_of(
     ("a kind of database", "--optuna-storage x://y", "--optuna-storage x://y"),
     ("a database's port", "--optuna-storage postgresql://h:port/x", "--optuna-storage", {"fast": True}),
     ("a database's port too large", "--optuna-storage postgresql://127.0.0.1:99999/x", "--optuna-storage"),
-    ("a database that is down", "--optuna-storage postgresql://127.0.0.1:1/x", "--optuna-storage"),
-    ("a database's folder", "--optuna-storage sqlite:////proc/nosuch/x.db", "--optuna-storage", {"fast": True}),
+    (
+        "a database that is down",
+        "--optuna-storage postgresql://127.0.0.1:1/x --dry-run",
+        "--optuna-storage postgresql://127.0.0.1:1/x: connection failed",
+        {"status": 0},
+    ),
+    (
+        "a database's folder",
+        "--optuna-storage sqlite:////proc/nosuch/x.db",
+        "--optuna-storage",
+        {"fast": True},
+    ),
     ("a password", "--optuna-storage postgresql://u:pw@h/x", "password", {"fast": True}),
     ("a password that is not set", "--optuna-storage postgresql://$NOPE@h/x", "$NOPE", {"fast": True}),
     *(
