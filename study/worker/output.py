@@ -22,6 +22,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from study.errors import StorageError
@@ -57,7 +58,7 @@ class WorkerOutput:
     def __init__(self, job: Job):
         self.job = job
         self._path: Path | None = None  # the file that is written to; None = none could be opened
-        self._before: list[bytes] = []  # earlier attempts, on an object store
+        self._uploaded: bytes | None = None  # what an object store had before; None = not known yet
         self._saved: tuple[int, int] | None = None  # where standard output and error went before
         self._over = threading.Event()
 
@@ -69,10 +70,10 @@ class WorkerOutput:
         path.parent.mkdir(parents=True, exist_ok=True)
         earlier = path.read_bytes() if path.is_file() else b""
         if there is None:
-            self._before = _merged(self._storage.read(OUTPUT) or b"", earlier)
-            path.unlink(missing_ok=True)
             _drop_old(path.parent)
-            earlier = b"".join(self._before)
+            with contextlib.suppress(OSError):  # it is asked again with the first row
+                self._uploaded = self._storage.read(OUTPUT) or b""
+            earlier += self._uploaded or b""
         self._head = _head(self.job, 1 + max((int(number) for number in _HEAD.findall(earlier)), default=0))
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.write(number, self._head)
@@ -95,12 +96,18 @@ class WorkerOutput:
             with contextlib.suppress(OSError):
                 traceback.print_exception(error, file=self._file)
 
-    def keep(self) -> None:
-        """Uploads, where the storage is no disk."""
-        if self._path is not None and self._path != self._storage.local(OUTPUT):
-            with contextlib.suppress(OSError):
-                content = b"".join([*self._before, self._path.read_bytes()])
-                self._storage.write(OUTPUT, _shortened(content, self._head))
+    def keep(self) -> bool:
+        """Uploads, where the storage is no disk; returns whether that was done."""
+        if self._path is None or self._path == self._storage.local(OUTPUT):
+            return False
+        try:
+            if self._uploaded is None:
+                self._uploaded = self._storage.read(OUTPUT) or b""
+            content = _merged(self._uploaded, self._path.read_bytes())
+            self._storage.write(OUTPUT, _shortened(content, self._head))
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Gives standard output and error back."""
@@ -117,10 +124,8 @@ class WorkerOutput:
         with contextlib.suppress(OSError):
             self._file.close()
         self._cut()
-        self.keep()
-        if self._path != self._storage.local(OUTPUT):
-            with contextlib.suppress(OSError):
-                self._path.unlink()
+        if self.keep():
+            self._path.unlink(missing_ok=True)
 
     def _watch(self) -> None:
         while not self._over.wait(_LOOK):
@@ -152,22 +157,22 @@ def _drop_old(folder: Path) -> None:
 
 
 def _head(job: Job, attempt: int) -> bytes:
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    now = datetime.now().isoformat(" ", "milliseconds")
     where = f"process {os.getpid()} on {socket.gethostname()}"
     return f"--- attempt {attempt} at trial {job.trial}, {now}, {where}\n".encode()
 
 
-def _merged(uploaded: bytes, left: bytes) -> list[bytes]:
-    """The attempts that were uploaded, with all of the one that a killed worker has left on this node."""
+def _merged(uploaded: bytes, here: bytes) -> bytes:
+    """The attempts that were uploaded, with all of those that stand in the file of this node."""
     attempts = _attempts(uploaded)
-    for whole in _attempts(left):
+    for whole in _attempts(here):
         head = whole.partition(b"\n")[0]
         known = [i for i, attempt in enumerate(attempts) if attempt.partition(b"\n")[0] == head]
         if known:
             attempts[known[0]] = whole
         else:
             attempts.append(whole)
-    return attempts
+    return b"".join(attempts)
 
 
 def _attempts(content: bytes) -> list[bytes]:

@@ -22,7 +22,7 @@ from study.worker.output import worker_output
 from study.worker.rows import trial_rows
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-HEAD = r"--- attempt \d+ at trial 0, [-\d]+ [:\d]+, process \d+ on \S+"
+HEAD = r"--- attempt \d+ at trial 0, [-\d]+ [:.\d]+, process \d+ on \S+"
 
 
 @pytest.fixture
@@ -105,6 +105,29 @@ def test_what_a_killed_worker_has_left_is_uploaded_by_the_next_on_its_node(job, 
     assert [line.split(" at ")[0] for line in lines if "---" in line] == [
         f"--- attempt {number}" for number in (1, 2, 3)
     ]
+
+
+@pytest.mark.parametrize("place", ["object store"], indirect=True)
+def test_an_object_store_that_is_down_gets_it_later(job, place, monkeypatch: pytest.MonkeyPatch):
+    with worker_output(job):
+        os.write(1, b"uploaded\n")
+    with monkeypatch.context() as outage:
+        for name in ("read", "write"):
+            outage.setattr(Storage, name, lambda *arguments: down())
+        with worker_output(job) as printed:
+            os.write(1, b"while it was down\n")
+            printed.keep()
+    assert kept(job)[1:] == ["uploaded"]
+    with worker_output(job) as printed:
+        os.write(1, b"again\n")
+        printed.keep()
+        expected = ["uploaded", "while it was down", "again"]
+        assert [line for line in kept(job) if "---" not in line] == expected
+    assert [line for line in kept(job) if "---" not in line] == expected
+
+
+def down() -> None:
+    raise OSError("no answer")
 
 
 def test_it_does_not_grow_without_end(job, place, monkeypatch: pytest.MonkeyPatch):
