@@ -1,4 +1,4 @@
-"""Sixty bad inputs through the real commands, and a judge that notices what it is there for."""
+"""Bad inputs through the real commands, and a judge that notices what it is there for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bad_input.case import Answer, Case, fallen_short
+from bad_input.case import AREAS, Answer, Case, fallen_short
 from bad_input.cases import CASES
 from bad_input.run import as_commands
 
@@ -19,8 +19,10 @@ CASE = Case("no trials", "numbers", "study/run.py", ("--samples", "0"), ("--samp
 GOOD = Answer(2, "", "study/run.py: error: argument --samples: '0': must be >= 1\n")
 
 
-def test_every_case_has_a_name_of_its_own():
+def test_every_case_has_a_name_of_its_own_and_every_area_has_cases():
     assert max(Counter((case.area, case.name) for case in CASES).values()) == 1
+    assert {case.area for case in CASES} == set(AREAS)
+    assert len(CASES) >= 300 and sum(case.fast for case in CASES) >= 60
 
 
 def test_bad_inputs_are_refused_or_named():

@@ -14,7 +14,7 @@ from dcreid.config import ConfigError, SyntheticConfig
 from dcreid.data.readers.mars import read_tracks
 from dcreid.data.synthetic.dataset import load_synthetic, mars_counts
 from dcreid.data.synthetic.pedestrians import TRAITS, draw_people
-from dcreid.data.tracklets import DISTRACTOR, JUNK, Split, TrackletDataset
+from dcreid.data.tracklets import DISTRACTOR, JUNK, DataError, Split, TrackletDataset
 
 SMALL = SyntheticConfig(train_identities=5, test_identities=6, tracklets=4, frames=4, difficulty=0.8)
 
@@ -209,3 +209,9 @@ def test_smallest_data_set() -> None:
         SyntheticConfig(train_identities=2, test_identities=2, tracklets=2, cameras=2, frames=1)
     )
     assert len(data.train) == 4 and len(data.query) == 4 and set(data.train.lengths) == {1}
+
+
+@pytest.mark.parametrize("sizes", [{"frames": 1_000_000}, {"train_identities": 200_000}])
+def test_what_no_memory_holds_is_refused_before_it_is_drawn(sizes: dict[str, int]):
+    with pytest.raises(DataError, match="lower --synthetic-train-identities"):
+        load_synthetic(SyntheticConfig(**sizes))
