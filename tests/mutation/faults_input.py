@@ -123,7 +123,7 @@ INPUT: list[Mutant] = [
         "study/command/effects.py",
         "tests/study/command/test_effects.py",
         ("grace without a pruner is taken", 'plan.pruner == "none"', 'plan.pruner == "median"'),
-        ("searched heads do not count", '"model.head" in space.fields', "False"),
+        ("heads count where they are not searched", '"model.head" in', '"model.head" not in'),
     ),
     *of(
         "given values",
