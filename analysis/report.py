@@ -45,6 +45,7 @@ from dcreid.paths import write_whole
 from search_spaces.paper import FINAL
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
+from study.show.wording import trial_numbers
 
 # Pictures of analysis/ranks.py in the order in which they are shown, and what they are called.
 _PICTURES = {
@@ -60,6 +61,7 @@ _MARKS = (
     "the query's person seen by the query's camera. In classes, green is the class's commonest person. "
     "c: camera."
 )
+_NAMED = 10  # trials that are named one by one
 _RANKS = re.compile(r"ranks-([0-9]{4,9})-step-([0-9]{3,9})")
 _log = logging.getLogger("dcreid.analysis")
 _BEST_AND_LAST = (
@@ -79,11 +81,22 @@ def report(results: Results, folders: Sequence[Path] = ()) -> str:
     collected = command.Collected()
     with command.warnings_to(collected):
         sections = list(_sections(results, folders))
-    left_out = [*(problem for study in results.studies for problem in study.problems), *collected.messages]
-    if left_out:
-        items = "".join(f"<li>{html.escape(text)}</li>\n" for text in left_out)
-        sections.insert(-1, ("left-out", "What could not be read", f"<ul>\n{items}</ul>\n"))
+    problems = [problem for study in results.studies for problem in study.problems]
+    left_out = [*problems, *(text for study in results.studies for text in _warned(study))]
+    if left_out or collected.messages:
+        items = "".join(f"<li>{html.escape(text)}</li>\n" for text in (*left_out, *collected.messages))
+        sections.insert(-1, ("left-out", "What was left out, and warnings", f"<ul>\n{items}</ul>\n"))
     return page(f"Studies: {', '.join(study.name for study in results.studies)}", sections)
+
+
+def _warned(study: Study) -> Iterator[str]:
+    """What the study's trials warned of, such as frames that could not be read."""
+    trials: dict[str, list[int]] = {}
+    for trial in study.trials:
+        for note in trial.notes:
+            trials.setdefault(note, []).append(trial.number)
+    for note, numbers in trials.items():
+        yield f"{study.name}, {trial_numbers(numbers, _NAMED)}: {note}"
 
 
 def _sections(results: Results, folders: Sequence[Path]) -> Iterator[tuple[str, str, str]]:

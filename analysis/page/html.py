@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from analysis.page.typeset import escaped
+from dcreid.commandline import visible
 
 _CSS = """
 :root { color-scheme: light; }
@@ -52,13 +53,14 @@ def page(title: str, sections: Sequence[tuple[str, str, str]]) -> str:
         f'<section id="{key}">\n<h2>{html.escape(heading)}</h2>\n{body}\n</section>'
         for key, heading, body in sections
     )
-    return (
+    text = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n<title>{html.escape(title)}</title>\n'
         f"<style>{_CSS}</style>\n</head>\n<body>\n<h1>{html.escape(title)}</h1>\n"
         f"<nav>{links}</nav>\n{parts}\n</body>\n</html>\n"
     )
+    return "\n".join(map(visible, text.split("\n")))  # codes that a browser or a terminal would act on
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

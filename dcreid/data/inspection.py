@@ -10,7 +10,7 @@ import numpy as np
 from dcreid.commandline import visible
 from dcreid.data.jpeg import explain, explain_all
 from dcreid.data.readers.walk import first_few
-from dcreid.data.tracklets import DISTRACTOR, JUNK, Ints, JpegFrames, Split, TrackletDataset
+from dcreid.data.tracklets import DISTRACTOR, JUNK, DataError, Ints, JpegFrames, Split, TrackletDataset
 
 _AT_ONCE = 4096  # frames between two progress calls
 _HEADER = ("split", "tracklets", "identities", "cameras", "frames", "length min", "median", "max")
@@ -74,6 +74,24 @@ def unmatched_queries(dataset: TrackletDataset) -> int:
     for row in dataset.gallery:
         seen.setdefault(identities[row], set()).add(cameras[row])
     return sum(not seen.get(identities[row], set()) - {cameras[row]} for row in dataset.query)
+
+
+def queries_left_out(dataset: TrackletDataset) -> str:
+    """What to say of queries that evaluation cannot count; empty without any.
+
+    Raises DataError where that are all of them: there is nothing to measure.
+    """
+    unmatched, total = unmatched_queries(dataset), len(dataset.query)
+    if not unmatched:
+        return ""
+    if unmatched == total:
+        raise DataError(
+            f"{dataset.name}: no query can be counted ({total:,}): no other camera of the gallery shows its "
+            "person; mend identities or cameras, or leave query/ and gallery/ out to train without measuring"
+        )
+    return (
+        f"{unmatched:,} of {total:,} queries are not counted: no other camera of the gallery shows the person"
+    )
 
 
 def check_frames(
@@ -171,11 +189,8 @@ def _protocol_lines(dataset: TrackletDataset) -> list[str]:
         f"gallery rows: {junk:,} junk (ignored), {distractors:,} distractors (match no query), "
         f"{len(identities) - junk - distractors:,} of known people"
     )
-    if unmatched := unmatched_queries(dataset):
-        lines.append(
-            f"{unmatched:,} of {len(dataset.query):,} queries are not counted: "
-            "no other camera of the gallery shows the person"
-        )
+    if left_out := queries_left_out(dataset):
+        lines.append(left_out)
     return lines
 
 

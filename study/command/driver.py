@@ -16,6 +16,7 @@ from rich.console import Console
 
 from dcreid.commandline import standard_output
 from dcreid.data import load_dataset
+from dcreid.data.inspection import queries_left_out
 from dcreid.data.tracklets import DataError, TrackletDataset
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
@@ -93,6 +94,8 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
     data = load_dataset(config.data, None if plan.root is None else Path(plan.root))
     if len(data.train) <= config.merge.joins_per_step(len(data.train)):
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
+    if left_out := queries_left_out(data):
+        notes = (*notes, left_out)
     check_networks(plan)
     plan.fixed_items()  # refuses plans that do not fit the base
     _check_cache(Path(plan.cache))

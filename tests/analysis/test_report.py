@@ -141,6 +141,10 @@ def test_what_is_left_out_is_told_on_the_console_and_on_the_page_where_text_is_t
     study = make("duke", experiments="table1")
     study.run_plan(1)
     study.trial(study.base.replace(seed=5), state="failed", steps=1, reason="<script>$x \ud800")
+    for number in (0, 1, 3):
+        study.ledger.append(
+            "note", trial=number, text="train: 2 of 9 frames cannot be read, left out: \x1b.jpg"
+        )
     study.ledger.close()
     lines = study.ledger.path.read_text().splitlines(keepends=True)
     study.ledger.path.write_text("".join([*lines[:2], "{\x1b]0;t\x07\n", *lines[2:]]))
@@ -159,4 +163,6 @@ def test_what_is_left_out_is_told_on_the_console_and_on_the_page_where_text_is_t
     text = (study.folder / "analysis" / "report.html").read_text()
     for line in (ledger, table, folder):
         assert f"<li>{html.escape(line)}</li>" in text
+    noted = r"study, trials 0, 1, 3: train: 2 of 9 frames cannot be read, left out: \x1b.jpg"
+    assert f"<li>{noted}</li>" in text and "\x1b" not in text
     assert "a_$2024_$ \\x &lt;b&gt;" in text and "&lt;script&gt;$x \\ud800" in text and "<script>" not in text

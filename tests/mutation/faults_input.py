@@ -137,4 +137,14 @@ INPUT: list[Mutant] = [
         "tests/study/on_ray/test_address.py",
         ("the user's patience does not count", "if name not in os.environ", ""),
     ),
+    *of(
+        "left out",
+        "dcreid/data/inspection.py",
+        "tests/dcreid/data/test_inspection.py",
+        (
+            "data without a query that counts are trained on",
+            "if unmatched == total:",
+            "if unmatched > total:",
+        ),
+    ),
 ]

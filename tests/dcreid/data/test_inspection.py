@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,18 @@ from pathlib import Path
 import pytest
 
 from dcreid.data.__main__ import main
-from dcreid.data.inspection import FrameCheck, Summary, check_frames, report, summarise, unmatched_queries
+from dcreid.data.inspection import (
+    FrameCheck,
+    Summary,
+    check_frames,
+    queries_left_out,
+    report,
+    summarise,
+    unmatched_queries,
+)
+from dcreid.data.readers.folder import load_folder
 from dcreid.data.readers.mars import load_mars
+from dcreid.data.tracklets import DataError
 
 
 def test_summaries(official_mars: Path) -> None:
@@ -20,6 +31,15 @@ def test_summaries(official_mars: Path) -> None:
         Summary("gallery", 6, 2, 3, 12, 1, 2.0, 3),
         Summary("test", 6, 2, 3, 12, 1, 2.0, 3),
     ]
+
+
+def test_queries_of_which_none_can_be_counted_are_refused_before_anything_is_trained(
+    labelled_folder: Path,
+) -> None:
+    assert queries_left_out(load_folder(labelled_folder)) == ""
+    shutil.rmtree(labelled_folder / "gallery" / "ann" / "cam2_b")
+    with pytest.raises(DataError, match=r"shop: no query can be counted \(1\): no other camera"):
+        queries_left_out(load_folder(labelled_folder))
 
 
 def test_unmatched_queries(official_mars: Path) -> None:
