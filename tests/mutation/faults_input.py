@@ -76,8 +76,13 @@ INPUT: list[Mutant] = [
         "left out",
         "analysis/report.py",
         "tests/analysis/test_report.py",
-        ("what the ledger lost is not on the page", "for problem in study.problems)", "for problem in ())"),
-        ("what a table lost is not on the page", "*collected.messages]", "*collected.messages[:0]]"),
+        ("what the ledger lost is not on the page", "for problem in study.problems]", "for problem in ()]"),
+        (
+            "what trials warned of is not on the page",
+            "for note in trial.notes:",
+            "for note in trial.notes[:0]:",
+        ),
+        ("what a table lost is not on the page", "(*left_out, *collected.messages)", "(*left_out,)"),
         ("stray folders are left out in silence", "{*found} - {*trials}", "{*trials} - {*trials}"),
     ),
     *of(
