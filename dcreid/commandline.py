@@ -37,7 +37,7 @@ _WRONG_PATH = {
     errno.ENAMETOOLONG,
 }  # fmt: skip
 _STDOUT = "standard output"
-_LONGEST = 470  # characters of a message; of longer ones (a value of 300 digits) the middle is left out
+_LONGEST = 490  # characters of a line; of longer ones (a value of 300 digits) the middle is left out
 _INTERRUPTED = 130  # the status that a shell gives SIGINT
 
 
@@ -99,11 +99,11 @@ class Parser(argparse.ArgumentParser):
 
 def fail(command: str, message: str) -> None:
     """One line on stderr."""
-    text = visible(message)
+    text = f"{command}: error: {visible(message)}"
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     with contextlib.suppress(OSError):  # there is nobody else to tell
-        print(f"{command}: error: {text}", file=sys.stderr)
+        print(text, file=sys.stderr)
 
 
 def run(command: str, work: Callable[[], int]) -> int:

@@ -198,3 +198,10 @@ def test_a_full_disk_is_named(command: str):
 def test_no_standard_output_at_all():
     done = shell(f"{COMMANDS[0]} >&-")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_line_has_an_end(capsys: pytest.CaptureFixture[str]):
+    fail("a command of a long name", f"--n {'9' * 5000}: too large")
+    line = capsys.readouterr().err.rstrip("\n")
+    assert len(line) <= 500 and line.startswith("a command of a long name: error: --n 9") and " … " in line
+    assert line.endswith("9: too large")
