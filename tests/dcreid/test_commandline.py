@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid import commandline
-from dcreid.commandline import Parser, encodable, say, show, visible
+from dcreid.commandline import Parser, encodable, fail, say, show, visible
 from dcreid.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
