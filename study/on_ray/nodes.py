@@ -148,10 +148,7 @@ class Nodes:
         if now - self._polled < _BETWEEN_LOOKS:
             return
         self._polled = now
-        before = len(self._nodes)
         self._meet()
-        if before and not self._nodes:
-            _log.warning("no node is left that has room for a trial; the study waits for one")
         for node, problem in self._answers():
             self._judge(node, problem)
         for node in self._nodes.values():

@@ -72,7 +72,8 @@ class Places:
         if self.nodes.room() and (self.gpus is None or self.gpus.room()):
             self._without = None
             return
-        problems = "; ".join([*self.nodes.problems, *(self.gpus.problems if self.gpus is not None else ())])
+        found = [*self.nodes.problems, *(self.gpus.problems if self.gpus is not None else ())]
+        problems = "; ".join(found) or "no node has room for one"
         if self._without is None:
             self._without = time.monotonic()
             _log.warning("no place is left that can run a trial; the study waits for one (%s)", problems)

@@ -27,6 +27,7 @@ class Patience:
     """Calls that fail with an OSError or StorageError are made again until they succeed, or time is up.
 
     seconds: that one outage may last. tell: hears the error before every pause, and None when it is over.
+    longest: seconds of a pause.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class Patience:
         seconds: float,
         tell: Callable[[str | None], None] = lambda error: None,
         sleep: Callable[[float], None] | None = None,
+        longest: float = _LONGEST,
     ):
         self.seconds, self._tell, self._sleep = seconds, tell, sleep or time.sleep
+        self._longest = min(longest, _LONGEST)
 
     def __call__(self, call: Callable[[], Result]) -> Result:
         """What the call returns. Raises its error once there is no patience left."""
-        waited, pause = 0.0, _FIRST
+        waited, pause = 0.0, min(_FIRST, self._longest)
         while True:
             try:
                 result = call()
@@ -49,7 +52,7 @@ class Patience:
                     raise
                 self._tell(first_line(error, type(error).__name__))
                 self._sleep(min(pause, left))
-                waited, pause = waited + min(pause, left), min(2 * pause, _LONGEST)
+                waited, pause = waited + min(pause, left), min(2 * pause, self._longest)
             else:
                 if waited:
                     self._tell(None)

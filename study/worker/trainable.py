@@ -41,7 +41,8 @@ def _run(job: Job, output: WorkerOutput) -> None:
     log, notes = logging.getLogger("dcreid"), _Notes()
     log.addHandler(notes)
     try:
-        patience = Patience(job.patience, _report_waiting)
+        # Each pause ends with a report, which is a sign of life.
+        patience = Patience(job.patience, _report_waiting, longest=job.hang_timeout / 4)
         heart = Heartbeat(patience(lambda: Storage(job.storage)), job.hang_timeout)
         check_device(job, 0)
         with heart as heartbeat, trial_ranks(job, patience) as ranks:

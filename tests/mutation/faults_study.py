@@ -637,7 +637,12 @@ STUDY: list[Mutant] = [
         "failures",
         "study/record/patience.py",
         "tests/study/record/test_patience.py",
-        ("pauses do not grow", "min(2 * pause, _LONGEST)", "min(1 * pause, _LONGEST)"),
+        ("pauses do not grow", "min(2 * pause, self._longest)", "min(1 * pause, self._longest)"),
+        (
+            "pauses longer than the silence that is allowed",
+            "self._longest = min(longest, _LONGEST)",
+            "self._longest = _LONGEST",
+        ),
         (
             "what is refused for good is waited for",
             "return min(self.seconds, _FOR_GOOD) if lasting else self.seconds",

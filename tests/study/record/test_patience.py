@@ -40,6 +40,12 @@ def test_pauses_grow_and_the_wait_is_told_until_it_is_over():
     assert outage.told == [str(STALE)] * 9 + [None]
 
 
+def test_pauses_are_no_longer_than_is_asked():
+    outage = Outage(4)
+    assert Patience(900.0, sleep=outage.pauses.append, longest=2.5)(outage) == "answer"
+    assert outage.pauses == [1.0, 2.0, 2.5, 2.5]
+
+
 def test_nothing_is_told_where_nothing_fails():
     outage = Outage(0)
     assert outage.patience(900.0)(outage) == "answer" and outage.told == outage.pauses == []
