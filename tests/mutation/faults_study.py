@@ -521,6 +521,12 @@ STUDY: list[Mutant] = [
             "tests/study/decide/test_session.py::test_a_time_budget_is_that_of_one_session",
         ),
         (
+            "a crash while stopping is the trial's",
+            "if running is None or self.stopping is not None:",
+            "if running is None:",
+            "tests/study/decide/test_failures.py::test_what_fails_while_stopping_is_resumed",
+        ),
+        (
             "a failure while stopping is the trial's",
             "if running is not None and self.stopping is None:",
             "if running is not None:",

@@ -148,12 +148,16 @@ def test_retries_and_notes_are_kept_with_the_trial(plan_of, open_session, fake_t
     assert "trial 0: step-003.pt is damaged" in caplog.text and "notes" not in trial.steps[0]
 
 
-def test_what_fails_while_stopping_is_resumed(plan_of, open_session):
+@pytest.mark.parametrize("by", ["crashing", "Tune's giving up"])
+def test_what_fails_while_stopping_is_resumed(plan_of, open_session, by: str):
     session = open_session(plan_of("--samples", "2"))
     session.ask("t")
     session.started("t")
     session.stop("signal SIGTERM")
-    assert session.crashed("t", Failure("trial", "its worker process died")) is None
+    if by == "crashing":
+        assert session.crashed("t", Failure("trial", "its worker process died")) is None
+    else:
+        session.failed("t", "its worker process died")
     assert session.ledger.trials[0].state == "running" and session.idle
     assert open_session(plan_of("--samples", "2")).queue.outlook() == "0 done, 1 resumed, 1 new"
 
