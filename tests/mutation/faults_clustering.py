@@ -146,7 +146,8 @@ CLUSTERING: list[Mutant] = [
         "tests/dcreid/clustering/test_agglomeration.py::"
         "test_the_joins_are_those_of_the_loop_that_recomputes_everything "
         "tests/dcreid/clustering/test_agglomeration.py::"
-        "test_a_joined_class_can_come_closer_and_wins_ties_by_its_place",
+        "test_a_joined_class_can_come_closer_and_wins_ties_by_its_place "
+        "tests/dcreid/clustering/test_agglomeration.py::test_distances_need_not_be_euclidean",
         (
             "a joined class counts its halves only",
             "self.sums[a, a] += self.sums[a, b]",
