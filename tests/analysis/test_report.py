@@ -156,7 +156,9 @@ def test_what_is_left_out_is_told_on_the_console_and_on_the_page_where_text_is_t
     described = study.folder / "study.json"
     described.write_text(described.read_text().replace('"DukeMTMC-VideoReID"', r'"a_$2024_$ \\x <b>"'))
     assert main([str(study.folder)]) == 0
-    ledger, table, folder = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    ledger, table, folder = said
     assert "ledger.jsonl: passed over line 3" in ledger
     assert "joins.parquet cannot be read" in table and "left out" in table
     assert folder == f"{stray} is no folder of analysis/ranks.py and is left out"
