@@ -22,7 +22,6 @@ from pyarrow import ArrowException, fs
 
 from dcreid.disk import located
 from study.errors import StorageError, first_line
-from study.plan import below
 
 _PATIENCE = 15.0  # seconds for a first answer
 _log = logging.getLogger("dcreid.study")
@@ -43,10 +42,6 @@ class Storage:
                 f"--storage {root}: not a folder or a URI that pyarrow opens "
                 f"({first_line(error, type(error).__name__)})"
             ) from None
-
-    def within(self, folder: str) -> Storage:
-        """The storage of a folder below this one."""
-        return Storage(below(self.root, folder))
 
     def local(self, name: str) -> Path | None:
         """The file of a name where the storage is a disk; None where it is an object store."""

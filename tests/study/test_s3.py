@@ -16,6 +16,7 @@ from kills import differences, results
 from s3_server import S3Server, Way, missing
 
 from study.errors import StorageError
+from study.plan import below
 from study.record.storage import Storage
 from study.worker.checkpoints import Checkpoints, SupersededError, checkpoint_steps
 
@@ -61,8 +62,8 @@ def test_what_is_written_is_read(uri: str):
     storage.write("a/b.pt", b"two")
     storage.write("c", b"")
     assert storage.read("a/b.pt") == b"two" and storage.read("c") == b"" and storage.read("d") is None
-    assert storage.names() == ["c"] and storage.within("a").names() == ["b.pt"]
-    assert storage.within("a").within("missing").names() == []
+    assert storage.names() == ["c"] and Storage(below(uri, "a")).names() == ["b.pt"]
+    assert Storage(below(uri, "a/missing")).names() == []
     storage.delete("c")
     storage.delete("c")
     storage.clean()
@@ -70,7 +71,7 @@ def test_what_is_written_is_read(uri: str):
 
 
 def test_checkpoints_are_kept_pruned_and_checked(uri: str):
-    storage = Storage(uri).within("0001")
+    storage = Storage(below(uri, "0001"))
     checkpoints = Checkpoints(storage, {"study": "ours"})
     assert checkpoints.begin(dict) is None
     for step in range(1, 6):
@@ -130,7 +131,7 @@ def test_a_killed_study_goes_on_from_s3(uri: str, tmp_path: Path):
         folder.mkdir()
     done = subprocess.run(command(), cwd=whole, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    storage = Storage(uri).within("0001")
+    storage = Storage(below(uri, "0001"))
     driver = subprocess.Popen(command("--storage", uri), cwd=cut, stdout=subprocess.DEVNULL)
     try:
         while driver.poll() is None and "step-002.pt" not in storage.names():

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from study import run
 from study.errors import StudyError
+from study.on_ray import loop
 from study.record.ledger import Ledger
 from study.record.owner import claim
 from study.record.storage import Storage
@@ -89,3 +91,26 @@ def test_the_id_outlives_the_first_line_and_is_that_of_older_code(study: Session
     old = Sessions(tmp_path / "old", tmp_path / "elsewhere")
     (old.folder / "ledger.jsonl").write_bytes(b'{"event": "session", "time": 12.5, "pid": 7}\n')
     assert old.session() == old.session() == "12.500000-7"
+
+
+def test_a_driver_is_let_in_before_it_runs_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Two studies of one name in two folders, whose --storage is the same."""
+    ran = []
+    monkeypatch.setattr(loop, "run_session", lambda session, *_: ran.append(session.plan.studies))
+    monkeypatch.chdir(tmp_path)
+    options = (
+        "--synthetic-train-identities",
+        "4",
+        "--merge-rate",
+        "0.2",
+        "--storage",
+        "place",
+        "--name",
+        "one",
+    )
+    for studies in ("a", "b"):
+        status = run.main([*options, "--studies", studies])
+    assert status == 2 and ran == [str(tmp_path / "a")]
+    assert f"place/one belongs to another study, {tmp_path}/a/one on " in capsys.readouterr().err

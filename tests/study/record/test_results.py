@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from study.record.results import results_table
+from pathlib import Path
+
+import pytest
+
+from study.errors import StudyError
+from study.record import ledger as module
+from study.record.ledger import Ledger
+from study.record.results import results_table, write_results
 
 
 def test_the_table_equals_the_ledger(plan_of, play):
@@ -21,3 +28,18 @@ def test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one(plan_o
     table = results_table("study", [trial], "last").set_index("step")
     assert table.best_step.fillna(-1).tolist() == [-1, 1, 2, 2, 2, 2]
     assert table.best_mAP.fillna(-1).tolist() == [-1, 0.4, 0.5, 0.5, 0.5, 0.5]
+
+
+def test_a_driver_that_was_replaced_does_not_write_over_its_successors_table(
+    plan_of, play, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "fcntl", None)  # a file system without locks
+    session = play(plan_of("--samples", "2"))
+    folder: Path = session.plan.folder
+    successor = Ledger(session.ledger.path)
+    successor.append("session", command="c", pid=2)
+    write_results(folder, successor, "last")
+    written = (folder / "results.parquet").stat().st_ino
+    with pytest.raises(StudyError, match="another driver has written to it"):
+        write_results(folder, session.ledger, "last")
+    assert (folder / "results.parquet").stat().st_ino == written

@@ -14,9 +14,9 @@ from pyarrow import ArrowException, ArrowInvalid
 
 from dcreid.data.tracklets import TrackletDataset
 from study.errors import StorageError
-from study.plan import StudyPlan
+from study.plan import StudyPlan, below
 from study.record.folder import as_created, describe, write_description
-from study.record.storage import Storage, below
+from study.record.storage import Storage
 
 
 @pytest.fixture(params=["", "file://"], ids=["path", "uri"])
@@ -30,12 +30,12 @@ def test_what_is_written_is_read(storage: Storage):
     storage.write("a/b.pt", b"two")
     storage.write("c", b"")
     assert storage.read("a/b.pt") == b"two" and storage.read("c") == b""
-    assert storage.names() == ["c"] and storage.within("a").names() == ["b.pt"]
+    assert storage.names() == ["c"] and Storage(below(storage.root, "a")).names() == ["b.pt"]
 
 
 def test_what_is_not_there(storage: Storage):
     assert storage.read("missing") is None
-    assert storage.within("missing").names() == []
+    assert Storage(below(storage.root, "missing")).names() == []
     storage.delete("missing")
 
 
