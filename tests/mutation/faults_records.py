@@ -102,6 +102,22 @@ RECORDS: list[Mutant] = [
     ),
     *of(
         "owners",
+        "study/command/driver.py",
+        "tests/study/record/test_owner.py::test_a_driver_is_let_in_before_it_runs_anything",
+        (
+            "nobody looks whose a place is",
+            "                claim(Storage(plan.place), ledger)",
+            "                _ = claim, Storage(plan.place), ledger",
+        ),
+    ),
+    *of(
+        "owners",
+        "study/record/results.py",
+        "tests/study/record/test_results.py",
+        ("a replaced driver writes its table", "    ledger.check_alone()", "    _ = ledger.check_alone"),
+    ),
+    *of(
+        "owners",
         "study/plan.py",
         "tests/study/record/test_storage.py",
         (

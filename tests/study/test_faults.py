@@ -26,6 +26,10 @@ SMALL = (
     *("--pruner", "none", "--concurrency", "1", "--cache", "cache", "--name", "study"),
 )
 DRAWN = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--samples", "3")
+OWN_DATA = (
+    *("--dataset", "folder", "--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--batch-size", "8"),
+    *("--frames", "2", "--samples", "3", "--max-failures", "0"),
+)
 NO_SPACE = "No space left on device"
 
 
@@ -214,20 +218,7 @@ def frames(tmp_path: Path) -> Path:
 
 def test_data_that_go_away_stop_the_study_with_the_reason_until_they_are_back(frames: Path, tmp_path: Path):
     ledger = tmp_path / "studies" / "study" / "ledger.jsonl"
-    options = ("--dataset", "folder", "--data-root", str(frames), "--weights", "none", "--samples", "3")
-    network = (
-        "--backbone",
-        "shufflenet_v2_x0_5",
-        "--batch-size",
-        "8",
-        "--frames",
-        "2",
-        "--max-failures",
-        "0",
-        "--patience",
-        "5s",
-    )
-    driver = start(tmp_path, *options, *network)
+    driver = start(tmp_path, *OWN_DATA, "--data-root", str(frames), "--patience", "5s")
     try:
         when(lambda: ledger.is_file() and '"state": "complete"' in ledger.read_text(), driver)
         away = frames.rename(tmp_path / "away")
@@ -247,18 +238,7 @@ def test_data_that_go_away_stop_the_study_with_the_reason_until_they_are_back(fr
 
 def test_data_that_come_back_are_waited_for(frames: Path, tmp_path: Path):
     ledger = tmp_path / "studies" / "study" / "ledger.jsonl"
-    options = ("--dataset", "folder", "--data-root", str(frames), "--weights", "none", "--samples", "3")
-    network = (
-        "--backbone",
-        "shufflenet_v2_x0_5",
-        "--batch-size",
-        "8",
-        "--frames",
-        "2",
-        "--max-failures",
-        "0",
-    )
-    driver = start(tmp_path, *options, *network)
+    driver = start(tmp_path, *OWN_DATA, "--data-root", str(frames))
     try:
         when(lambda: ledger.is_file() and '"state": "complete"' in ledger.read_text(), driver)
         away = frames.rename(tmp_path / "away")
