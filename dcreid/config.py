@@ -61,8 +61,9 @@ class DataConfig(Checked):
     frames: int = setting(8, "frames drawn per tracklet in a training batch", low=1, high=1024)
     frame_sampling: str = setting(
         "segments",
-        "how they are drawn: one at random from each of equal segments, or all at random",
-        choices=("segments", "random"),
+        "how they are drawn: one at random from each of equal segments; each at random from all; or "
+        "distinct = at random from all, none twice while there are enough (BUC, DBC)",
+        choices=("segments", "random", "distinct"),
     )
     eval_frames: int = setting(
         0, "frames per tracklet for clustering and evaluation, evenly spaced; 0 = all", low=0, high=_MANY
@@ -70,6 +71,21 @@ class DataConfig(Checked):
     flip: float = setting(0.5, "probability of mirroring a tracklet in training", low=0.0, high=1.0)
     shift: float = setting(
         0.05, "largest random shift in training, as a share of height and width", low=0.0, high=0.5
+    )
+    crop: float = setting(
+        1.0,
+        "smallest area of a random crop in training, of height to width 2 to 3; 1 = none (BUC, DBC: 0.64)",
+        low=0.1,
+        high=1.0,
+    )
+    erase: float = setting(
+        0.0, "probability of erasing a random rectangle in training (re-ID practice: 0.5)", low=0.0, high=1.0
+    )
+    augment_per: str = setting(
+        "tracklet",
+        "what is mirrored, shifted, cropped and erased alike: all frames of a tracklet, or each frame for "
+        "itself (BUC, DBC)",
+        choices=("tracklet", "frame"),
     )
     shuffle_tracklets: bool = setting(
         True, "permute the training tracklets by seed, so that their order cannot leak"
@@ -91,13 +107,30 @@ class ModelConfig(Checked):
     frozen_stages: int = setting(
         0, "leading backbone stages kept fixed, batch norm included", low=0, high=1000
     )
+    batch_norm: str = setting(
+        "adapt",
+        "statistics of the backbone's batch norm in training: adapt = of the batch; frozen = those of its "
+        "weights, while scale and shift are trained (goes with --clip-norm and --warmup)",
+        choices=("adapt", "frozen"),
+    )
+    last_stride: int = setting(
+        2,
+        "stride of the backbone's last reduction; 1 = a map of twice the size (re-ID practice)",
+        choices=(2, 1),
+    )
+    pooling: str = setting(
+        "average",
+        "over the positions of a frame: average, or gem = generalised mean with p = 3",
+        choices=("average", "gem"),
+    )
     head: str = setting(
         "none",
-        "none: pooled features meet the memory (paper); embedding: linear, batch norm, dropout between",
-        choices=("none", "embedding"),
+        "none: pooled features meet the memory (paper); embedding: linear, batch norm, dropout between, L2 "
+        "behind; buc: as BUC's and DBC's code, dropout behind L2 and their initial weights",
+        choices=("none", "embedding", "buc"),
     )
-    embedding_dim: int = setting(2048, "width of the embedding head", low=1, high=65_536)
-    dropout: float = setting(0.5, "dropout of the embedding head", low=0.0, high=0.95)
+    embedding_dim: int = setting(2048, "width of the head", low=1, high=65_536)
+    dropout: float = setting(0.5, "dropout of the head", low=0.0, high=0.95)
 
 
 @dataclass(frozen=True)
@@ -105,6 +138,16 @@ class TrainConfig(Checked):
     """The stages of training between merges, and the feature memory."""
 
     batch_size: int = setting(64, "tracklets per batch", low=2, high=_MANY)
+    sampler: str = setting(
+        "tracklets",
+        "what makes a batch: tracklets = every tracklet once per epoch; classes = P classes of K tracklets, "
+        "from different cameras first, N draws per epoch",
+        choices=("tracklets", "classes"),
+    )
+    tracklets_per_class: int = setting(
+        4, "K of sampler classes; where a class has fewer, clips of the same ones", low=1, high=1024
+    )
+    drop_last: bool = setting(False, "leave an epoch's last batch out where it is not full (BUC, DBC)")
     first_epochs: int = setting(30, "epochs of the first stage", low=0, high=_MANY)
     later_epochs: int = setting(3, "epochs of every later stage", low=0, high=_MANY)
     lr: float = setting(0.1, "learning rate of new layers", above=0.0)
@@ -116,20 +159,36 @@ class TrainConfig(Checked):
     later_lr: str = setting(
         "decayed", "later stages' rate: decayed = lr * lr_decay, restart = lr", choices=("decayed", "restart")
     )
+    warmup: float = setting(
+        0.0, "epochs, from the run's first on, in which lr rises from a hundredth", low=0.0, high=1000.0
+    )
+    clip_norm: float = setting(0.0, "largest norm of the gradients of all weights; 0 = any", low=0.0)
     momentum: float = setting(0.9, "SGD momentum (Nesterov when > 0)", low=0.0, high=0.999)
     weight_decay: float = setting(5e-4, "SGD weight decay", low=0.0)
     temperature: float = setting(0.1, "τ of Eq (1)", above=0.0)
     alpha: float = setting(0.5, "end value of the memory update rate α", low=0.0, high=1.0)
     alpha_schedule: str = setting(
         "linear",
-        "α per stage: linear = stage·α·pm clipped to α, fixed, cosine",
-        choices=("linear", "fixed", "cosine"),
+        "α per stage: linear = stage·α·pm clipped to α, fixed, cosine; printed = (stage - 1)·α·pm, as "
+        "Algorithm 1's line 6 sets it after the merge before",
+        choices=("linear", "fixed", "cosine", "printed"),
+    )
+    memory_update: str = setting(
+        "samples",
+        "what a memory row takes in: each sample in turn (paper), or class_mean = the mean of the batch's "
+        "samples of its class, once",
+        choices=("samples", "class_mean"),
     )
     memory_init: str = setting(
         "members",
-        "memory rows after a merge: members = mean of the members' features, zeros, "
-        "previous_rows = by index from the step before (leaks labels; only for a leak audit)",
-        choices=("members", "zeros", "previous_rows"),
+        "memory rows after a merge: members = mean of the members' features; zeros (BUC); carry = the merged "
+        "classes' rows, averaged by size (Algorithm 1's line 6 as printed); old_classes = means over the "
+        "classes before the merge, so that rows and labels do not match (DBC's code); previous_rows = by "
+        "index from the step before (leaks labels; only for a leak audit)",
+        choices=("members", "zeros", "carry", "old_classes", "previous_rows"),
+    )
+    camera_proxies: bool = setting(
+        False, "add the losses over one row per class and camera to Eq (2) (CAP, arXiv 2012.10674)"
     )
     leak_audit: bool = setting(
         False, "permit settings known to leak labels, to measure what the leak is worth"
@@ -150,6 +209,11 @@ class TrainConfig(Checked):
                 "TrainConfig.memory_init = 'previous_rows': leaks labels through the order of the tracklets; "
                 "it is allowed only with leak_audit = true"
             )
+        if self.sampler == "classes" and self.batch_size % self.tracklets_per_class:
+            raise ConfigError(
+                f"TrainConfig.batch_size = {self.batch_size}: sampler classes needs a multiple of "
+                f"tracklets_per_class = {self.tracklets_per_class}"
+            )
 
 
 @dataclass(frozen=True)
@@ -164,11 +228,33 @@ class MergeConfig(Checked):
         "Eq (3): samples = sum over ordered pairs / n (as printed), pairs = / n²",
         choices=("samples", "pairs"),
     )
-    distance: str = setting("euclidean", "distance of Eqs (3), (4)", choices=("euclidean", "squared"))
+    distance: str = setting(
+        "euclidean",
+        "distance of Eqs (3), (4): euclidean; squared (BUC, DBC); jaccard = of the k-reciprocal neighbours",
+        choices=("euclidean", "squared", "jaccard"),
+    )
+    k1: int = setting(20, "neighbours of the Jaccard distance", low=1, high=_MANY)
+    k2: int = setting(6, "neighbours that its neighbourhoods are averaged over", low=1, high=_MANY)
+    camera_normalise: bool = setting(
+        False, "remove mean and deviation of each camera from the features before the distances"
+    )
+    linkage: str = setting(
+        "average",
+        "distance of two classes: average over all pairs of tracklets, Eq (4), or nearest pair (BUC)",
+        choices=("average", "nearest"),
+    )
     method: str = setting(
-        "once", "once = one D per step; exact = D recomputed after every join", choices=("once", "exact")
+        "once",
+        "once = one D per step, joins may chain; star = one D, a class that was joined away is passed over (DBC); "
+        "exact = D recomputed after every join; anew = exact, but from single tracklets at every step",
+        choices=("once", "star", "exact", "anew"),
     )
     max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0, high=_MANY)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.distance == "jaccard" and self.k2 > self.k1:
+            raise ConfigError(f"MergeConfig.k2 = {self.k2}: must be at most k1 = {self.k1}")
 
     def joins_per_step(self, n: int) -> int:
         """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
@@ -187,6 +273,11 @@ class EvalConfig(Checked):
     eval_every: int = setting(
         1, "evaluate every so many merge steps (the last is always evaluated)", low=1, high=_MANY
     )
+    camera_normalise: bool = setting(
+        False,
+        "measure retrieval a second time, with mean and deviation of each camera removed from the test "
+        "features (columns of their own)",
+    )
 
 
 @dataclass(frozen=True)
@@ -199,6 +290,20 @@ class Config(Checked):
     merge: MergeConfig = dataclasses.field(default_factory=MergeConfig)
     evaluate: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     seed: int = setting(0, "seed of everything drawn at random in a run", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kept = self.train.memory_init
+        if self.merge.method == "anew" and kept in ("carry", "old_classes", "previous_rows"):
+            raise ConfigError(
+                f"train.memory_init = {kept!r} takes rows over from the classes before, and merge.method = "
+                "'anew' makes its classes from single tracklets: use members or zeros, or another method"
+            )
+        if kept == "old_classes" and not self.data.shuffle_tracklets and not self.train.leak_audit:
+            raise ConfigError(
+                "train.memory_init = 'old_classes' with data.shuffle_tracklets = false: leaks labels through "
+                "the order of the tracklets; it is allowed only with leak_audit = true"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dictionaries, ready for JSON; inverse of `from_dict`."""

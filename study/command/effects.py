@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from dcreid.config import fields
 from study.command.method_options import option_name
@@ -35,10 +36,27 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield drawn, f"the data set is {config.data.dataset}, not synthetic"
     elif config.data.synthetic.shape == "mars":
         yield ("--synthetic-train-identities",), "--synthetic-shape mars has as many as MARS"
-    if config.model.head == "none" and not _tries_heads(plan):
-        yield ("--embedding-dim", "--dropout"), "there is no embedding head (--head embedding)"
+    for needed, value, idle, why in _NEEDED:
+        if config.flat()[needed] != value and not _tries(plan, needed):
+            yield [option_name(name) for name in idle], why
+    if config.model.head == "none" and not _tries(plan, "model.head"):
+        yield ("--embedding-dim", "--dropout"), "there is no head (--head embedding or buc)"
 
 
-def _tries_heads(plan: StudyPlan) -> bool:
-    space = plan.search_space
-    return plan.experiments == "choices" if space is None else "model.head" in space.fields
+# A field and the value without which others do nothing.
+_NEEDED: tuple[tuple[str, Any, tuple[str, ...], str], ...] = (
+    ("merge.distance", "jaccard", ("merge.k1", "merge.k2"), "the distance is not --distance jaccard"),
+    (
+        "train.sampler",
+        "classes",
+        ("train.tracklets_per_class",),
+        "batches are not made by --batch-sampler classes",
+    ),
+)
+
+
+def _tries(plan: StudyPlan, field: str) -> bool:
+    """Whether some trial may have another value of the field than the base."""
+    if plan.search_space is not None:
+        return field in plan.search_space.fields
+    return any(item.config.flat()[field] != plan.config.flat()[field] for _, item in plan.fixed_items())

@@ -46,7 +46,12 @@ def add_method_options(top: argparse.ArgumentParser) -> None:
 
 def option_name(field: str) -> str:
     """The option of a dotted config field: `merge.lambda1` is --lambda1."""
-    special = {"merge.method": "merge-method", "evaluate.eval_every": "eval-every"}
+    special = {
+        "merge.method": "merge-method",
+        "evaluate.eval_every": "eval-every",
+        "train.sampler": "batch-sampler",
+        "evaluate.camera_normalise": "eval-camera-normalise",
+    }
     if field in special:
         return f"--{special[field]}"
     leaf = field.rsplit(".", 1)[-1].replace("_", "-")
@@ -70,7 +75,7 @@ def _config_option(group: argparse._ArgumentGroup, name: str, field: dataclasses
         option_name(name),
         dest=name,
         type=_converter(name, hint, field),
-        metavar="|".join(choices) if choices else hint.__name__.upper(),
+        metavar="|".join(map(str, choices)) if choices else hint.__name__.upper(),
         help=_escape((text if choices or not extent else f"{text}, {extent}") + default),
     )
 

@@ -35,7 +35,7 @@ def test_every_field_is_an_option_with_help_type_range_and_default(name: str):
     assert field.metadata["help"] in action.help.replace("%%", "%") and "[" in action.help
     if not isinstance(field.default, bool):
         assert callable(action.type)
-        extent = "|".join(field.metadata["choices"] or ()) or allowed(field)
+        extent = "|".join(map(str, field.metadata["choices"] or ())) or allowed(field)
         assert extent in action.help or extent == action.metavar
 
 
