@@ -245,7 +245,7 @@ class MergeConfig(Checked):
     )
     method: str = setting(
         "once",
-        "once = one D per step, joins may chain; star = one D, a class that was joined away is passed over (DBC); "
+        "once = one D per step, joins may chain; star = one D, what was joined away is passed over (DBC); "
         "exact = D recomputed after every join; anew = exact, but from single tracklets at every step",
         choices=("once", "star", "exact", "anew"),
     )
