@@ -27,7 +27,7 @@ import pandas as pd
 
 from analysis import command
 from analysis.curves import figures
-from analysis.data.changes import changed_in_base, changed_in_preset
+from analysis.data.changes import changed_in_base, changed_in_settings
 from analysis.data.results import Group, Results, Study, load
 from analysis.data.runs import AT, of_experiment, runs
 from analysis.figures.style import styled
@@ -148,7 +148,7 @@ def _about(study: Study) -> str:
         ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
                  f"{study.data['queries']:,} queries; {study.data['protocol']}"),
         ("problems of the data", "; ".join(study.data.get("problems", [])) or "none"),
-        ("changed from the preset", changed_in_preset(group)),
+        ("changed from the settings", changed_in_settings(group)),
         *spent(study),
         ("machine", f"{hardware.get('host')}, {hardware.get('cpus')} CPUs, "
                     f"GPUs: {', '.join(hardware.get('gpus') or []) or 'none'}; {hardware.get('platform')}"),

@@ -19,7 +19,7 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from analysis import command
-from analysis.data.changes import changed_in_preset
+from analysis.data.changes import changed_in_settings
 from analysis.data.results import Group, load
 from analysis.data.runs import runs
 from analysis.page.typeset import FORMATS, Table
@@ -60,7 +60,7 @@ def heading(group: Group) -> str:
     return (
         f"{visible(group.name)}: {group.train_tracklets:,} training tracklets; studies {named}; "
         f"{finished} of {total} trials complete\n"
-        f"changed from the preset {group.dataset}: {changed_in_preset(group)}"
+        f"changed from the settings for {group.dataset}: {changed_in_settings(group)}"
     )
 
 

@@ -24,7 +24,7 @@ from measure import options, set_up, table, write_json
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data import load_dataset
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 
 PARTS = ("train", "features", "merge", "evaluate")
 SETTINGS = ((1, 0), (5, 0), (1, 1), (1, 2), (1, 4), (5, 2))  # eval_every, eval_frames
@@ -66,8 +66,8 @@ def check_same_result(found: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--data-root", type=Path, metavar="MARS", help="MARS (default: the embedded data)")
-    parser.add_argument("--backbone", help="torchvision network (default: the preset's)")
-    parser.add_argument("--weights", help="imagenet, none or a state dict (default: the preset's)")
+    parser.add_argument("--backbone", help="torchvision network (default: that of the data set's settings)")
+    parser.add_argument("--weights", help="imagenet, none or a state dict (default: the settings')")
     parser.add_argument("--seeds", type=int, default=1, help="runs of every setting (default: 1)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the Config; repeatable"
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    small = preset("synthetic")
+    small = settings_of("synthetic")
     if args.data_root is not None:  # MARS in frames that two cores can train
         small = small.replace(**{"data.dataset": "mars", "merge.merge_rate": 0.05, "train.batch_size": 32})
     given = {"model.backbone": args.backbone, "model.weights": args.weights}

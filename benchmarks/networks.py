@@ -20,7 +20,7 @@ from dcreid.data.tracklets import Split
 from dcreid.memory import FeatureMemory
 from dcreid.network.tracklets import build_network
 from dcreid.precision import set_tf32
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from dcreid.training import Trainer
 
 PER_PERSON = 6  # tracklets of a drawn person
@@ -38,7 +38,7 @@ def network_options(parser: argparse.ArgumentParser) -> None:
 
 def config_of(args: argparse.Namespace) -> Config:
     """The paper's settings, or the embedded data's on a CPU, with what was given; weights are random."""
-    base = preset("mars" if args.device != "cpu" else "synthetic")
+    base = settings_of("mars" if args.device != "cpu" else "synthetic")
     given = {
         "model.backbone": args.backbone,
         "data.height": args.height,

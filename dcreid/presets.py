@@ -31,7 +31,7 @@ def small() -> Config:
     )
 
 
-def preset(dataset: str) -> Config:
+def settings_of(dataset: str) -> Config:
     """The configuration a study of `dataset` starts from."""
     if dataset == "synthetic":
         return small()

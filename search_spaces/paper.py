@@ -67,7 +67,7 @@ class PlanItem:
 def plan(name: str, base: Config) -> list[PlanItem]:
     """The configurations behind a plan of `PLANS`, without duplicates, the final setting first.
 
-    `base` is the paper's preset with the user's changes; a plan varies its own fields only.
+    `base` is the data set's settings with the user's changes; a plan varies its own fields only.
 
     Raises:
         ConfigError: an unknown plan, or a base that leaks (only the leak audit's own rows may).

@@ -1,17 +1,17 @@
-"""What a configuration changes, in words: the base in its preset, a trial in the base."""
+"""What a configuration changes, in words: the base in its data set's settings, a trial in the base."""
 
 from __future__ import annotations
 
 from analysis.data.results import Group
 from analysis.data.symbols import symbol
 from dcreid.config import Config
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.symbols import value_text
 
 
-def changed_in_preset(group: Group) -> str:
-    """What the base configuration changes in the preset of its data set: `merge.lambda1 = 0.1`"""
-    own, standard = group.base.flat(), preset(group.dataset).flat()
+def changed_in_settings(group: Group) -> str:
+    """What the base configuration changes in its data set's settings: `merge.lambda1 = 0.1`"""
+    own, standard = group.base.flat(), settings_of(group.dataset).flat()
     synthetic = group.dataset == "synthetic"
     changed = [
         f"{name} = {own[name]}"

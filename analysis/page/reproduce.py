@@ -1,4 +1,4 @@
-"""The command that computes a configuration again, one option for each value that is not the preset's."""
+"""The command that computes a configuration again, one option for each value that is not its data set's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from analysis.data.results import Group
 from analysis.data.runs import Run
 from dcreid.config import Config
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from study.command.method_options import option_name
 
 
@@ -53,7 +53,7 @@ def command(config: Config, root: str | None, seeds: int = 1) -> str:
     if root is not None:
         words += ["--data-root", root]
     audited = ("train.memory_init", "train.leak_audit", "data.shuffle_tracklets") if leaks else ()
-    standard = preset(config.data.dataset).flat()
+    standard = settings_of(config.data.dataset).flat()
     for name, value in config.flat().items():
         elsewhere = ".synthetic." in name and config.data.dataset != "synthetic"
         if value == standard[name] or name == "data.dataset" or name in audited or elsewhere:

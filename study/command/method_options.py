@@ -16,7 +16,7 @@ from typing import Any
 
 from dcreid.checked import allowed, number, shown
 from dcreid.config import Config, ConfigError, fields
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 
 _GROUPS = {
     "data": "data",
@@ -81,10 +81,10 @@ def _config_option(group: argparse._ArgumentGroup, name: str, field: dataclasses
 
 
 def _defaults(name: str) -> str:
-    """The presets' values: `256; synthetic: 64`, MARS's first."""
+    """The values of the data sets' settings: `256; synthetic: 64`, MARS's first."""
     if name == "data.dataset":
         return "synthetic"
-    values = {dataset: _value(held[name]) for dataset, held in _presets().items()}
+    values = {dataset: _value(held[name]) for dataset, held in _settings().items()}
     if ".synthetic." in name:
         return values["synthetic"]
     others = [f"{data}: {value}" for data, value in values.items() if value != values["mars"]]
@@ -92,8 +92,8 @@ def _defaults(name: str) -> str:
 
 
 @functools.cache
-def _presets() -> dict[str, dict[str, Any]]:
-    return {dataset: preset(dataset).flat() for dataset in ("mars", "duke", "synthetic")}
+def _settings() -> dict[str, dict[str, Any]]:
+    return {dataset: settings_of(dataset).flat() for dataset in ("mars", "duke", "synthetic")}
 
 
 def _value(value: Any) -> str:

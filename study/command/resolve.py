@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from dcreid.config import Config, fields
 from dcreid.data.readers.layout import LAYOUTS
 from dcreid.paths import user_path
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space
 from study.errors import OptionError
@@ -32,7 +32,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     """The plan that the options mean. Raises OptionError or ConfigError."""
     chosen = _chosen(given)
     dataset = chosen.pop("data.dataset", "synthetic")
-    base = preset(dataset).replace(**chosen)
+    base = settings_of(dataset).replace(**chosen)
     weights = base.model.weights
     if weights not in ("imagenet", "none"):
         path = user_path("--weights", weights)
@@ -88,7 +88,7 @@ def settings_left_out(given: argparse.Namespace) -> list[str]:
         return []
     chosen = _chosen(given)
     dataset = chosen.pop("data.dataset", "synthetic")
-    return _tables(given, preset(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
+    return _tables(given, settings_of(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
 
 
 def _chosen(given: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from made_joins import joins_of_step
 
 from analysis.data.results import Group, load
 from dcreid.config import Config
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.paper import plan, with_seeds
 from search_spaces.spaces import load_space
 from study.plan import StudyPlan
@@ -158,7 +158,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]
     )  # hundreds of lines, all thrown away
 
     def build(dataset: str = "duke", name: str = "study", base: Config | None = None, **changes: Any) -> Made:
-        return Made(tmp_path / name, base or preset(dataset), **changes)
+        return Made(tmp_path / name, base or settings_of(dataset), **changes)
 
     return build
 

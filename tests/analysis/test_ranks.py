@@ -17,11 +17,11 @@ from analysis.ranks import main, members, most_mixed, principal_plane
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from study.record.storage import Storage
 from study.worker.checkpoints import save_state
 
-TINY = preset("synthetic").replace(
+TINY = settings_of("synthetic").replace(
     **{
         "data.height": 32, "data.width": 16, "data.frames": 2,
         "train.first_epochs": 1, "train.later_epochs": 1,
@@ -125,7 +125,7 @@ def test_principal_plane_of_a_plane_holds_everything():
 @pytest.mark.slow
 def test_rank_lists_of_real_tracklets(make, mars_mini: Path, mobilenet_weights: Path, tmp_path: Path):
     """An untrained trial on real data, end to end; the pictures stay in the temporary folder."""
-    config = preset("mars").replace(
+    config = settings_of("mars").replace(
         **{
             "data.height": 32, "data.width": 16, "data.eval_frames": 2, "model.backbone": "mobilenet_v2",
             "model.weights": str(mobilenet_weights), "train.first_epochs": 0, "train.later_epochs": 0,

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dcreid.config import Config, ConfigError
-from dcreid.presets import paper, preset, small
+from dcreid.presets import paper, settings_of, small
 
 
 def test_the_defaults_are_the_paper_s_training_details():
@@ -26,7 +26,7 @@ def test_the_defaults_are_the_paper_s_training_details():
 
 @pytest.mark.parametrize("dataset", ["synthetic", "mars", "duke", "folder"])
 def test_every_preset_is_valid_and_of_its_data(dataset: str):
-    config = preset(dataset)
+    config = settings_of(dataset)
     assert config.data.dataset == dataset
     assert Config.from_dict(config.to_dict()) == config
 
@@ -35,7 +35,7 @@ def test_unknown_presets_are_refused():
     with pytest.raises(ConfigError, match="market"):
         paper("market")
     with pytest.raises(ConfigError, match=r"DataConfig.dataset = 'market': must be one of synthetic, mars"):
-        preset("market")
+        settings_of("market")
 
 
 def in_another_process(code: str, hash_seed: str = "0") -> str:

@@ -18,7 +18,7 @@ from dcreid.memory import FeatureMemory
 from dcreid.network.backbone import build_backbone
 from dcreid.network.head import EmbeddingHead
 from dcreid.network.tracklets import TrackletNetwork
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from dcreid.training import DivergedError, Trainer, make_optimiser
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -61,7 +61,7 @@ def noise(tracklets: int, frames: int = 6) -> FrameStore:
 
 def waits(batches: int) -> int:
     """How often an epoch of so many batches waited for the GPU."""
-    config = preset("synthetic").replace(
+    config = settings_of("synthetic").replace(
         **{"train.first_epochs": 1, "train.batch_size": 4, "data.height": 32, "data.width": 16}
     )
     store = noise(4 * batches)

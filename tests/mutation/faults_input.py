@@ -128,7 +128,11 @@ INPUT: list[Mutant] = [
         "study/command/effects.py",
         "tests/study/command/test_effects.py",
         ("grace without a pruner is taken", 'plan.pruner == "none"', 'plan.pruner == "median"'),
-        ("heads count where they are not searched", '"model.head" in', '"model.head" not in'),
+        (
+            "heads count where they are not searched",
+            'not _tries(plan, "model.head")',
+            '_tries(plan, "model.head")',
+        ),
     ),
     *of(
         "given values",

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from dcreid.config import ConfigError
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.grid import grid_points, grid_size
 from search_spaces.prior import Prior
 from search_spaces.space import Space
@@ -17,7 +17,7 @@ from search_spaces.spaces import SPACES
 def test_points_are_different_configs_inside_the_space(space: Space) -> None:
     points = grid_points(space)
     assert len(points) == grid_size(space)
-    base = preset("mars")
+    base = settings_of("mars")
     configs = [base.replace(**point) for point in points[:: max(1, len(points) // 200)]]
     assert len({config.digest() for config in configs}) == len(configs)
     for config in configs:

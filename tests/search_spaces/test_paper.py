@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.config import Config, ConfigError
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, PLANS, PlanItem, plan, with_seeds
 
-PRESETS = [preset("mars"), preset("duke"), preset("synthetic")]
+BASES = [settings_of("mars"), settings_of("duke"), settings_of("synthetic")]
 SIZES = {
     "paper": 20,
     "tables": 7,
@@ -30,7 +30,7 @@ def by_experiment(items: list[PlanItem]) -> dict[str, Config]:
     return {experiment: item.config for item in items for experiment in item.experiments}
 
 
-@pytest.mark.parametrize("base", PRESETS, ids=lambda base: base.data.dataset)
+@pytest.mark.parametrize("base", BASES, ids=lambda base: base.data.dataset)
 @pytest.mark.parametrize("name", PLANS)
 def test_each_configuration_once_and_the_final_setting_first(name: str, base: Config) -> None:
     items = plan(name, base)
@@ -42,7 +42,7 @@ def test_each_configuration_once_and_the_final_setting_first(name: str, base: Co
 
 
 def test_the_final_setting_is_a_point_of_every_table_and_figure() -> None:
-    final = plan("paper", preset("mars"))[0]
+    final = plan("paper", settings_of("mars"))[0]
     assert final.experiments == (
         "table1/lambda1_lambda2",
         "table2/linear",
@@ -54,13 +54,14 @@ def test_the_final_setting_is_a_point_of_every_table_and_figure() -> None:
 
 
 def test_paper_is_the_union_of_its_parts() -> None:
-    parts = [plan(name, preset("duke")) for name in ("table1", "table2", "table3", "fig3", "fig4", "fig5")]
+    names = ("table1", "table2", "table3", "fig3", "fig4", "fig5")
+    parts = [plan(name, settings_of("duke")) for name in names]
     joined = {experiment: config for part in parts for experiment, config in by_experiment(part).items()}
-    assert by_experiment(plan("paper", preset("duke"))) == joined
+    assert by_experiment(plan("paper", settings_of("duke"))) == joined
 
 
 def test_tables_hold_the_paper_rows() -> None:
-    configs = by_experiment(plan("paper", preset("mars")))
+    configs = by_experiment(plan("paper", settings_of("mars")))
     rows = [configs[f"table1/{row}"].merge for row in ("baseline", "lambda1", "lambda1_lambda2")]
     assert [(row.lambda1, row.lambda2) for row in rows] == [(0, 0), (0.06, 0), (0.06, 0.003)]
     assert configs["table2/fixed"].train.alpha_schedule == "fixed"
@@ -90,7 +91,7 @@ def test_any_base_of_the_users_is_there_and_nothing_doubles(
     lambda1: float, lambda2: float, temperature: float, alpha: float, schedule: str, rows: str, shuffle: bool,
     name: str,
 ) -> None:  # fmt: skip
-    base = preset("mars").replace(
+    base = settings_of("mars").replace(
         **{
             "merge.lambda1": lambda1,
             "merge.lambda2": lambda2,
@@ -109,7 +110,7 @@ def test_any_base_of_the_users_is_there_and_nothing_doubles(
 
 
 def test_grids_are_absolute_and_hold_the_base_value() -> None:
-    base = preset("mars").replace(**{"merge.lambda1": 0.15})
+    base = settings_of("mars").replace(**{"merge.lambda1": 0.15})
     configs = by_experiment(plan("fig4", base))
     assert next(iter(configs.values())).merge.lambda1 == 0.15
     assert sorted(config.merge.lambda1 for config in configs.values()) == sorted((*FIG4_LAMBDA1, 0.15))
@@ -117,22 +118,22 @@ def test_grids_are_absolute_and_hold_the_base_value() -> None:
 
 def test_only_the_leak_audit_leaks() -> None:
     for name in PLANS:
-        for item in plan(name, preset("mars")):
+        for item in plan(name, settings_of("mars")):
             leaks = item.config.train.memory_init == "previous_rows"
             assert leaks == item.config.train.leak_audit
             assert not leaks or name == "leak_audit"
-    leaking = preset("mars").replace(**{"train.memory_init": "previous_rows", "train.leak_audit": True})
+    leaking = settings_of("mars").replace(**{"train.memory_init": "previous_rows", "train.leak_audit": True})
     for name in PLANS:
         with pytest.raises(ConfigError, match="no plan starts from it"):
             plan(name, leaking)
 
 
 def test_leak_audit_rows() -> None:
-    configs = by_experiment(plan("leak_audit", preset("mars")))
-    assert configs["leak_audit/right"] == preset("mars")
+    configs = by_experiment(plan("leak_audit", settings_of("mars")))
+    assert configs["leak_audit/right"] == settings_of("mars")
     leak, code = configs["leak_audit/leak"], configs["leak_audit/public_code"]
     assert leak.train.memory_init == "previous_rows" and not leak.data.shuffle_tracklets
-    assert leak.merge == preset("mars").merge
+    assert leak.merge == settings_of("mars").merge
     assert (code.merge.lambda1, code.merge.lambda2, code.merge.intra) == (0, 0, "pairs")
     assert code.train == leak.train and code.data == leak.data
     assert configs["leak_audit/previous_rows"].data.shuffle_tracklets
@@ -140,7 +141,7 @@ def test_leak_audit_rows() -> None:
 
 
 def test_seeds_come_one_whole_plan_after_the_other() -> None:
-    items = plan("table1", preset("synthetic"))
+    items = plan("table1", settings_of("synthetic"))
     seeded = with_seeds(items, (0, 7))
     assert [item.config.seed for item in seeded] == [0, 0, 0, 7, 7, 7]
     assert seeded[:3] == items
@@ -152,4 +153,4 @@ def test_seeds_come_one_whole_plan_after_the_other() -> None:
 
 def test_unknown_plans_list_the_known() -> None:
     with pytest.raises(ConfigError, match="did you mean table1"):
-        plan("tabel1", preset("mars"))
+        plan("tabel1", settings_of("mars"))

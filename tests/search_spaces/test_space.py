@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.config import Config, ConfigError
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.prior import Prior
 from search_spaces.space import Space
 from search_spaces.spaces import SPACES
 
-PRESETS = [preset("mars"), preset("duke"), preset("synthetic"), preset("folder")]
+BASES = [settings_of("mars"), settings_of("duke"), settings_of("synthetic"), settings_of("folder")]
 HEAD = Prior("model.head", "categorical", choices=("none", "embedding"))
 DROPOUT = Prior("model.dropout", "float", 0.0, 0.8, when=("model.head", "embedding"))
 
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("name", SPACES)
-@given(seed=st.integers(0, 2**31), base=st.sampled_from(PRESETS))
+@given(seed=st.integers(0, 2**31), base=st.sampled_from(BASES))
 def test_every_draw_is_a_config_and_can_be_read_back(flat: bool, name: str, seed: int, base: Config) -> None:
     space = SPACES[name].flattened() if flat else SPACES[name]
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
@@ -38,7 +38,7 @@ def test_every_draw_is_a_config_and_can_be_read_back(flat: bool, name: str, seed
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("name", SPACES)
-@pytest.mark.parametrize("base", PRESETS, ids=lambda base: base.data.dataset)
+@pytest.mark.parametrize("base", BASES, ids=lambda base: base.data.dataset)
 def test_presets_lie_inside_every_space(flat: bool, name: str, base: Config) -> None:
     space = SPACES[name].flattened() if flat else SPACES[name]
     params = space.params_of(base)
@@ -49,10 +49,10 @@ def test_presets_lie_inside_every_space(flat: bool, name: str, base: Config) -> 
 
 def test_an_enqueued_configuration_comes_back_from_ask() -> None:
     space = SPACES["training"]
-    config = preset("mars").replace(**{"model.head": "embedding", "model.dropout": 0.25})
+    config = settings_of("mars").replace(**{"model.head": "embedding", "model.dropout": 0.25})
     study = optuna.create_study()
     study.enqueue_trial(space.params_of(config))
-    assert preset("mars").replace(**space.draw(study.ask())) == config
+    assert settings_of("mars").replace(**space.draw(study.ask())) == config
 
 
 def test_a_config_outside_is_refused_by_name() -> None:

@@ -174,12 +174,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from dcreid.data import load_dataset, store
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 
 store.shutil.disk_usage = lambda path: SimpleNamespace(total=1 << 40, free=1 << 40)
 if sys.argv[2] == "late":
     store.allocate = lambda file, size: None
-data = load_dataset(preset("synthetic").data, None)
+data = load_dataset(settings_of("synthetic").data, None)
 try:
     store.open_store(data.train, 256, 128, Path(sys.argv[1]))
 except store.DataError as error:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.data.changes import changed_in_base, changed_in_preset
+from analysis.data.changes import changed_in_base, changed_in_settings
 from analysis.data.results import load
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 
 
 def test_the_base_against_its_preset(make):
-    plain, changed = make("duke", "plain"), preset("duke").replace(**{"merge.lambda1": 0.1, "seed": 3})
+    plain, changed = make("duke", "plain"), settings_of("duke").replace(**{"merge.lambda1": 0.1, "seed": 3})
     other = make("duke", "other", base=changed)
     for study in (plain, other):
         study.trial(study.base)
-    assert [changed_in_preset(group) for group in load([plain.folder, other.folder]).groups] == [
+    assert [changed_in_settings(group) for group in load([plain.folder, other.folder]).groups] == [
         "nothing",
         "merge.lambda1 = 0.1",
     ]

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.data import published as paper
 from analysis.data.published import Published
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.paper import PLANS
 
 # setting: MARS rank-1, MARS mAP, Duke rank-1, Duke mAP
@@ -66,7 +66,7 @@ def test_tables_4_and_5(
 @pytest.mark.parametrize("dataset", ["mars", "duke"])
 def test_published_settings_are_experiments_of_the_plans(dataset: str):
     for name, table in (("table1", paper.TABLE1), ("table2", paper.TABLE2), ("table3", paper.TABLE3)):
-        planned = {experiment for experiment, _ in PLANS[name].rows(preset(dataset))}
+        planned = {experiment for experiment, _ in PLANS[name].rows(settings_of(dataset))}
         assert set(table.get(dataset, {})) <= planned
 
 

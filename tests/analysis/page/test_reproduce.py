@@ -12,7 +12,7 @@ from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.reproduce import command, recipes
 from dcreid.config import Config
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.paper import plan
 from study.command.parser import parser
 from study.command.resolve import resolve
@@ -33,13 +33,13 @@ def computed_by(text: str) -> list[Config]:
 )
 def test_the_command_computes_the_configuration(lambda1: float, schedule: str, shuffle: bool, seed: int):
     changes = {"merge.lambda1": lambda1, "train.alpha_schedule": schedule, "data.shuffle_tracklets": shuffle}
-    config = preset("synthetic").replace(**changes, **{"data.synthetic.cameras": 5, "seed": seed})
+    config = settings_of("synthetic").replace(**changes, **{"data.synthetic.cameras": 5, "seed": seed})
     assert computed_by(command(config, None)) == [config]
 
 
 @pytest.mark.parametrize("name", ["paper", "alpha", "leak_audit"])
 def test_every_configuration_of_the_plans(name: str):
-    for item in plan(name, preset("synthetic")):
+    for item in plan(name, settings_of("synthetic")):
         assert item.config in computed_by(command(item.config, None))
 
 

@@ -22,7 +22,7 @@ from ray_nodes import Cluster, until
 from torchvision.io import encode_jpeg
 
 from dcreid.data import load_dataset
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from study.command.parser import parser
 from study.command.resolve import resolve
 from study.errors import OptionError
@@ -87,7 +87,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def fingerprint(root: Path) -> str:
-    return load_dataset(preset("folder").data, root).fingerprint()
+    return load_dataset(settings_of("folder").data, root).fingerprint()
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def asked(root: Path, tmp_path: Path) -> Callable[..., str | None]:
     """Asks this machine what it makes of a study; options differ from those of the study's driver."""
     storage = tmp_path / "trials"
     Storage(str(storage)).write(".nodes", b"token")
-    config = preset("folder").replace(**{"model.weights": "none"})
+    config = settings_of("folder").replace(**{"model.weights": "none"})
 
     def ask(**other: str) -> str | None:
         given = {"root": str(root), "storage": str(storage), "weights": "none"} | other
@@ -126,7 +126,7 @@ def test_what_a_node_may_lack(asked, root: Path, tmp_path: Path):
 
 
 def test_data_that_were_changed_are_other_data(asked, root: Path):
-    config = preset("folder").replace(**{"model.weights": "none"}).to_dict()
+    config = settings_of("folder").replace(**{"model.weights": "none"}).to_dict()
     before = fingerprint(root)
     shutil.rmtree(root / "train" / "07")
     _, problem = look(config, str(root), before, code_version(), str(root.parent / "trials"), "token")

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from dcreid.config import Config, ConfigError
-from dcreid.presets import preset
+from dcreid.presets import settings_of
 from search_spaces.space import Space, adapt_space
 from search_spaces.spaces import SPACES
 from study.search.samplers import SAMPLERS, make_sampler, pruned_as_complete
@@ -38,7 +38,7 @@ def start(path: Path, sampler: str, space: Space, seed: int = 1) -> optuna.Study
 
 def run(study: optuna.Study, space: Space, trials: int) -> None:
     """Three at a time; a bad one is stopped after its first report, every eleventh fails."""
-    base = preset("mars")
+    base = settings_of("mars")
     for _ in range(trials // 3):
         asked = [study.ask() for _ in range(3)]
         for trial in asked:
@@ -63,7 +63,7 @@ def test_thirty_trials_with_a_second_start(
     try:
         with caplog.at_level(logging.WARNING):
             first = start(tmp_path / "journal", sampler, space)
-            first.enqueue_trial(space.params_of(preset("mars")))
+            first.enqueue_trial(space.params_of(settings_of("mars")))
             run(first, space, 15)
             second = start(tmp_path / "journal", sampler, space)
             run(second, space, 15)
@@ -73,7 +73,8 @@ def test_thirty_trials_with_a_second_start(
     assert {record.name for record in caplog.records} <= {"optuna._gp.batched_lbfgsb"}
     trials = second.trials
     assert len(trials) == 30 and all(trial.state.is_finished() for trial in trials)
-    assert preset("mars").replace(**space.draw(optuna.trial.FixedTrial(trials[0].params))) == preset("mars")
+    base = settings_of("mars")
+    assert base.replace(**space.draw(optuna.trial.FixedTrial(trials[0].params))) == base
     assert all(trial.params not in [other.params for other in trials[:15]] for trial in trials[15:18])
 
 
@@ -91,9 +92,8 @@ def test_models_end_better_than_they_start(sampler: str, tmp_path: Path) -> None
     space = adapt_space(SPACES["default"], sampler)
     study = start(tmp_path / "journal", sampler, space)
     run(study, space, 60)
-    values = [
-        quality(preset("mars").replace(**space.draw(optuna.trial.FixedTrial(t.params)))) for t in study.trials
-    ]
+    points = [space.draw(optuna.trial.FixedTrial(trial.params)) for trial in study.trials]
+    values = [quality(settings_of("mars").replace(**point)) for point in points]
     assert sum(values[40:]) / 20 > sum(values[:10]) / 10
 
 
