@@ -93,7 +93,7 @@ def _warned(study: Study) -> Iterator[str]:
     """What the study's trials warned of, such as frames that could not be read."""
     trials: dict[str, list[int]] = {}
     for trial in study.trials:
-        for note in trial.notes:
+        for note in trial.warnings:
             trials.setdefault(note, []).append(trial.number)
     for note, numbers in trials.items():
         yield f"{study.name}, {trial_numbers(numbers, _NAMED)}: {note}"

@@ -26,6 +26,7 @@ from dcreid.clock import Clock
 from dcreid.clustering import merge_labels
 from dcreid.clustering.distances import cross_distances
 from dcreid.config import Config, ConfigError
+from dcreid.data.cameras import acting_per_camera, switched_off
 from dcreid.data.store import open_store
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import JoinRecorder, Joins
@@ -75,7 +76,11 @@ class Algorithm:
         size = config.data.height, config.data.width
         self.store = open_store(data.train, *size, cache)
         self.test_store = None if data.test is None else open_store(data.test, *size, cache)
-        self.problems = self.store.problems + (self.test_store.problems if self.test_store else ())
+        self.problems = (
+            *self.store.problems,
+            *(self.test_store.problems if self.test_store else ()),
+            *switched_off(acting_per_camera(config), data),
+        )
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks
         )
@@ -85,6 +90,10 @@ class Algorithm:
         # Line 1: y_i = i, C = N, m = N · pm. The memory is filled when the first stage begins.
         n = len(self.store)
         self.labels: Int[Tensor, " n"] = torch.arange(n)
+        # Of the same rows; None = unknown, and nothing is done per camera.
+        self.cameras: Int[Tensor, " n"] | None = None
+        if data.train.cameras_known:
+            self.cameras = torch.from_numpy(data.train.cameras[self.order])
         self.m = config.merge.joins_per_step(n)
         self.memory: FeatureMemory | None = None
         self.stage: TrainedStage | None = None  # trained, not merged yet
@@ -276,8 +285,7 @@ class Algorithm:
         """Lines 4 and 5: the labels after m joins, and the joins."""
         merging = self.config.merge
         recorder = JoinRecorder(self.labels, self.order, self.data.train, merging)
-        cameras = torch.from_numpy(self.data.train.cameras[self.order])
-        labels = merge_labels(v, self.labels, merging, self.m, cameras=cameras, on_join=recorder)
+        labels = merge_labels(v, self.labels, merging, self.m, cameras=self.cameras, on_join=recorder)
         return labels, recorder.joins()
 
     @torch.no_grad()
@@ -310,8 +318,9 @@ class Algorithm:
     def _retrieval(self, *, most_frames: int) -> QueryResults | None:
         """Line 8, on the gallery that `TrackletDataset.protocol` names; None without labelled test data."""
         test = self.data.test
-        if test is None or test.identities is None or self.test_store is None or not len(self.data.query):
+        if not self.data.labelled:
             return None
+        assert test is not None and test.identities is not None and self.test_store is not None
         v = l2_normalize(self.network.pooled_features(self.test_store, most_frames=most_frames))
         self.test_features: Float[Tensor, "t d"] = v
         sides = self.data.query, self.data.gallery

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mutation.check import check
 from mutation.faults_analysis import ANALYSIS
+from mutation.faults_cameras import CAMERAS
 from mutation.faults_clustering import CLUSTERING
 from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
@@ -28,7 +29,7 @@ from mutation.faults_study import STUDY
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
 
-MUTANTS: tuple[Mutant, ...] = (*METHOD, *CLUSTERING, *STUDY, *RECORDS, *ANALYSIS, *INPUT)
+MUTANTS: tuple[Mutant, ...] = (*METHOD, *CLUSTERING, *STUDY, *RECORDS, *ANALYSIS, *INPUT, *CAMERAS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,7 +57,7 @@ def _summary(name: str, split: Split, rows: Ints) -> Summary:
         name=name,
         tracklets=len(rows),
         identities=None if people is None else len(np.setdiff1d(people, (JUNK, DISTRACTOR))),
-        cameras=len(cameras) if cameras.any() else None,
+        cameras=len(cameras) if split.cameras_known else None,
         frames=int(lengths.sum()),
         shortest=int(lengths.min()),
         median=float(np.median(lengths)),

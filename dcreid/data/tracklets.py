@@ -61,6 +61,7 @@ class Split:
     cameras: Ints  # (n,)
     identities: Ints | None  # (n,)
     names: Sequence[str]  # (n,) tracklet names, for people
+    unknown_cameras: int = 0  # tracklets whose entry in `cameras` is made up
 
     def __post_init__(self) -> None:
         lengths = np.diff(self.offsets)
@@ -69,6 +70,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def cameras_known(self) -> bool:
+        """Whether `cameras` says of every tracklet which camera saw it; what acts per camera needs all."""
+        return not self.unknown_cameras
 
     @property
     def lengths(self) -> Ints:
@@ -91,6 +97,11 @@ class TrackletDataset:
     gallery: Ints
     protocol: str
     problems: tuple[str, ...] = field(default=())
+
+    @property
+    def labelled(self) -> bool:
+        """Whether retrieval can be measured: there are test tracklets with identities, and queries."""
+        return self.test is not None and self.test.identities is not None and len(self.query) > 0
 
     def fingerprint(self) -> str:
         """16 hex digits of the data: frames, tracklets, cameras, identities, query and gallery rows."""

@@ -20,7 +20,7 @@ from dcreid.data.inspection import queries_left_out
 from dcreid.data.tracklets import DataError, TrackletDataset
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
-from study.command.effects import check_effects
+from study.command.effects import check_effects, off_on_these_data
 from study.command.networks import check_networks
 from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
@@ -98,6 +98,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         notes = (*notes, left_out)
     check_networks(plan)
     plan.fixed_items()  # refuses plans that do not fit the base
+    notes = (*notes, *off_on_these_data(plan, data))
     _check_cache(Path(plan.cache))
     if plan.storage is not None:
         Storage(plan.storage)

@@ -1,4 +1,8 @@
-"""Options that would do nothing are refused: who gives one expects something of it."""
+"""Options that would do nothing are refused: who gives one expects something of it.
+
+What the data have no cameras or no labels for is told and switched off instead: the same command serves
+other data, and a search tries it among others.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from dcreid.config import fields
+from dcreid.data.cameras import PER_CAMERA, acting_per_camera, switched_off
+from dcreid.data.tracklets import TrackletDataset
 from study.command.method_options import option_name
 from study.command.resolve import TABLES_FROM
 from study.errors import OptionError
@@ -20,6 +26,14 @@ def check_effects(options: Collection[str], plan: StudyPlan) -> None:
         for option in idle:
             if option in options:
                 raise OptionError(f"{option} has no effect: {why}; leave it out")
+
+
+def off_on_these_data(plan: StudyPlan, data: TrackletDataset) -> tuple[str, ...]:
+    """What some trial of the plan asks for and these data do not allow, a line for each reason."""
+    asked = {name for _, item in plan.fixed_items() for name in acting_per_camera(item.config)}
+    if plan.search_space is not None:
+        asked |= set(plan.search_space.fields) & set(PER_CAMERA)
+    return switched_off(asked, data)
 
 
 def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:

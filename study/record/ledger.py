@@ -102,6 +102,12 @@ class TrialRecord:
         """Merge steps the trial has when it is complete; None before its first report."""
         return next((row["total_steps"] for row in self.steps.values()), None)
 
+    @property
+    def warnings(self) -> list[str]:
+        """What its worker warned of, and what the run found wrong with the data; each once."""
+        found = self.steps.get(0, {}).get("problems", ())
+        return list(dict.fromkeys([*self.notes, *found]))
+
     def definition(self) -> dict[str, Any]:
         """What makes it this trial; repeated where it starts, for when its own line is damaged."""
         return {name: getattr(self, name) for name in (*_DEFINITION, "labels", "created")}

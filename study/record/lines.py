@@ -109,6 +109,9 @@ def _check_row(row: dict[str, Any]) -> None:
     for name, kind in _measures().items():
         if not _is(row.get(name), kind):
             raise DamagedLine(f"{name} in its row is wrong")
+    problems = row.get("problems", [])
+    if not (isinstance(problems, list) and all(isinstance(text, str) for text in problems)):
+        raise DamagedLine("problems in its row is wrong")
 
 
 def _check_trial(entry: dict[str, Any]) -> None:

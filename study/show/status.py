@@ -109,7 +109,7 @@ def _trial_dict(view: StudyView, trial: TrialRecord) -> dict[str, Any]:
         "attempts": trial.attempts,
         "retries": trial.retries,
         "moves": trial.moves,
-        "notes": trial.notes,
+        "notes": trial.warnings,
         "seconds": trial.seconds,
         "gpu_seconds": trial.gpu_seconds,
     }

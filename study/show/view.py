@@ -180,7 +180,7 @@ def problems(trials: Iterable[TrialRecord]) -> Reasons:
         events = [(trial.state, trial.reason or "unknown")] if trial.state in ("failed", "diverged") else []
         events += [("tried again", reason) for reason in trial.retries]
         events += [("moved elsewhere", reason) for reason in trial.moves]
-        events += [("warned", text) for text in trial.notes]
+        events += [("warned", text) for text in trial.warnings]
         for event in dict.fromkeys(events):
             found.setdefault(event, []).append(trial.number)
     return found

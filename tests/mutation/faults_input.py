@@ -79,8 +79,8 @@ INPUT: list[Mutant] = [
         ("what the ledger lost is not on the page", "for problem in study.problems]", "for problem in ()]"),
         (
             "what trials warned of is not on the page",
-            "for note in trial.notes:",
-            "for note in trial.notes[:0]:",
+            "for note in trial.warnings:",
+            "for note in trial.warnings[:0]:",
         ),
         ("what a table lost is not on the page", "(*left_out, *collected.messages)", "(*left_out,)"),
         ("stray folders are left out in silence", "{*found} - {*trials}", "{*trials} - {*trials}"),

@@ -4,11 +4,13 @@ Below `train/` (or below the root itself, where there are no `train/ query/ gall
 that holds frames is a tracklet, however deep it lies: `train/camera1/monday/0007/` is one.
 
 To measure retrieval as well, `query/` and `gallery/` hold `<identity>/<tracklet>/<frames>` with the
-camera in the name of the tracklet or of its first frame: `C2_0007/`, `cam2/`, `0001C2F003.jpg`.
+camera in the name of the tracklet or of its first frame: `C2_0007/`, `cam2/`, `0001C2F003.jpg`. Training
+tracklets need no camera; where one has none, nothing acts per camera (`dcreid/data/cameras.py`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +31,8 @@ from dcreid.data.readers.walk import (
 )
 from dcreid.data.tracklets import DISTRACTOR, DataError, Ints, Split, TrackletDataset
 
-_UNKNOWN_CAMERA = 0
+_NONE = -1  # no camera in the name
+_UNKNOWN_CAMERA = 0  # what stands for it in the training split
 # A lower-case c must stand alone (`person_c3_f2`), or words and hexadecimal names would be cameras.
 _CAMERA = re.compile(
     r"(?:(?<![A-Za-z])C([0-9]{1,18})|(?<![A-Za-z0-9])c([0-9]{1,18})(?![A-Za-z])"
@@ -49,8 +52,10 @@ def load_folder(root: Path) -> TrackletDataset:
     if parts:
         require(root, ("train/",))
     train, problems = _with_frames(root, walk_any_depth(root, "train" if parts else ""))
-    cameras = np.array([_camera(tracklet, _UNKNOWN_CAMERA) for tracklet in train], dtype=np.int64)
-    split = as_split("train", root, train, cameras, identities=None)
+    cameras = np.array([_camera(tracklet) for tracklet in train], dtype=np.int64)
+    known = cameras != _NONE
+    split = as_split("train", root, train, np.where(known, cameras, _UNKNOWN_CAMERA), identities=None)
+    split = dataclasses.replace(split, unknown_cameras=int((~known).sum()))
     if not set(parts) - {"train"}:
         nothing = np.zeros(0, dtype=np.int64)
         return TrackletDataset(name, split, None, nothing, nothing, "no test split", tuple(problems))
@@ -65,7 +70,7 @@ def _read_test(root: Path) -> tuple[Split, Ints, Ints, list[str]]:
     gallery_folders, gallery_problems = _with_frames(root, walk(root, "gallery"))
     test, query, gallery = join_test(query_folders, gallery_folders)
     cameras = np.array([_camera(tracklet) for tracklet in test], dtype=np.int64)
-    for row in np.flatnonzero(cameras < 0):
+    for row in np.flatnonzero(cameras == _NONE):
         # With one made-up camera for all, every true match would count as the query's own view.
         raise DataError(
             f"{root / test[row].folder}: no camera in the name of the tracklet or its first frame; "
@@ -83,9 +88,9 @@ def _with_frames(root: Path, tracklets: list[TrackletFolder]) -> tuple[list[Trac
     return kept, [f"left out: {empty}"] if empty else []
 
 
-def _camera(tracklet: TrackletFolder, otherwise: int = -1) -> int:
+def _camera(tracklet: TrackletFolder) -> int:
     match = _CAMERA.search(tracklet.tracklet) or _CAMERA.search(tracklet.frames[0])
-    return int(match[match.lastindex or 0]) if match else otherwise
+    return int(match[match.lastindex or 0]) if match else _NONE
 
 
 def _number(identities: Sequence[str]) -> Ints:

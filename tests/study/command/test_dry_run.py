@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from study import run
 from study.command.dry_run import Cost, estimate
@@ -65,3 +66,18 @@ def test_it_prints_the_plan_and_writes_nothing(
     output = capsys.readouterr().out
     assert said in output and "one trial:" in output and "merge.lambda1" in output
     assert not (tmp_path / "s").exists()
+
+
+def test_it_says_what_unknown_cameras_switch_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for i in range(12):
+        place = tmp_path / "shop" / "train" / f"tracklet{i}"
+        place.mkdir(parents=True)
+        Image.new("RGB", (8, 16)).save(place / "1.jpg")
+    shop = ("--dataset", "folder", "--data-root", str(tmp_path / "shop"), "--cache", str(tmp_path))
+    network = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--height", "32", "--width", "16")
+    options = [*shop, *network, "--studies", str(tmp_path / "s"), "--dry-run"]
+    assert run.main([*options, "--camera-normalise"]) == 0
+    output = capsys.readouterr().out
+    assert output.count("nothing is done per camera by merge.camera_normalise") == 1
+    assert run.main(options) == 0
+    assert "per camera" not in capsys.readouterr().out

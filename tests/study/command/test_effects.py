@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from study.command.effects import check_effects
+from dcreid.data.cameras import switched_off
+from dcreid.data.tracklets import TrackletDataset
+from study.command.effects import check_effects, off_on_these_data
 from study.command.resolve import options_in
 from study.errors import OptionError
 from study.plan import StudyPlan
@@ -66,3 +69,33 @@ def test_a_study_does_not_take_over_from_itself(plan_of: Callable[..., StudyPlan
     plan = plan_of()
     with pytest.raises(OptionError, match="is this study"):
         check(dataclasses.replace(plan, reuse=[str(plan.folder)]), "--reuse", "study")
+
+
+@pytest.mark.parametrize(
+    ("argv", "asked"),
+    [
+        ((), []),
+        (("--camera-normalise",), ["merge.camera_normalise"]),
+        (("--eval-camera-normalise", "--camera-proxies"), ["train.camera_proxies"]),
+        (("--plan", "table1", "--camera-normalise"), ["merge.camera_normalise"]),
+    ],
+    ids=str,
+)
+def test_what_the_data_have_no_cameras_for_is_told_and_not_refused(
+    plan_of: Callable[..., StudyPlan], data: TrackletDataset, argv: tuple[str, ...], asked: list[str]
+):
+    plan = plan_of(*argv)
+    check(plan, *argv)
+    assert off_on_these_data(plan, data) == ()
+    unknown = dataclasses.replace(data, train=dataclasses.replace(data.train, unknown_cameras=1))
+    assert off_on_these_data(plan, unknown) == switched_off(asked, unknown)
+
+
+def test_what_a_search_tries_is_told_too(
+    plan_of: Callable[..., StudyPlan], data: TrackletDataset, tmp_path: Path
+):
+    space = tmp_path / "space.toml"
+    space.write_text("[train.camera_proxies]\nchoices = [false, true]\n")
+    plan = plan_of("--space", str(space))
+    unknown = dataclasses.replace(data, train=dataclasses.replace(data.train, unknown_cameras=1))
+    assert off_on_these_data(plan, unknown) == switched_off(["train.camera_proxies"], unknown) != ()

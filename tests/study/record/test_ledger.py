@@ -265,6 +265,8 @@ def plain(entry: dict[str, Any]) -> dict[str, Any]:
         (3, {"row": row(-1)}, "step in its row is missing or wrong"),
         (3, {"row": row(0, mAP="high")}, "mAP in its row is wrong"),
         (3, {"row": row(0, seconds_train=[1])}, "seconds_train in its row is wrong"),
+        (3, {"row": row(0, problems="frames")}, "problems in its row is wrong"),
+        (3, {"row": row(0, problems=["frames", 3])}, "problems in its row is wrong"),
         (3, {"row": row(0, mAP=math.nan)}, "not JSON"),
         (3, {"trial": "0"}, "its trial is missing or wrong"),
         (3, {"event": "end"}, "its state is missing or wrong"),

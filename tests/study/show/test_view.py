@@ -140,10 +140,13 @@ def test_each_reason_stands_once_with_its_trials(session):
     trials[3].retries += ["a", "a"]
     trials[2].moves += ["n", "n"]
     trials[1].notes.append("w")
+    trials[1].steps[0]["problems"] = ["w"]  # a frame that is missing: warned of by the worker too
+    trials[2].steps[0]["problems"] = ["w", "p"]
     expected = {("failed", "a"): [0, 3], ("diverged", "a"): [1], ("failed", "b"): [2]}
     assert failures(trials) == expected
     assert problems(trials) == expected | {
-        ("tried again", "a"): [3], ("moved elsewhere", "n"): [2], ("warned", "w"): [1],
+        ("tried again", "a"): [3], ("moved elsewhere", "n"): [2], ("warned", "w"): [1, 2],
+        ("warned", "p"): [2],
     }  # fmt: skip
 
 

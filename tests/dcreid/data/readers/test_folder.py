@@ -69,15 +69,31 @@ def test_tracklets_at_any_depth_and_other_suffixes(tmp_path: Path, write_frames:
         ("person_c3_f2", 3),
         ("cam4-x", 4),
         ("Camera_05", 5),
-        ("ABC7", 0),
-        ("a3c9f2", 0),
-        ("webcam", 0),
-        ("scam8", 0),
+        ("C0_a", 0),
+        ("ABC7", None),
+        ("a3c9f2", None),
+        ("webcam", None),
+        ("scam8", None),
     ],
 )
-def test_camera_in_a_name(tmp_path: Path, write_frames: Callable[..., None], name: str, camera: int) -> None:
+def test_camera_in_a_name(
+    tmp_path: Path, write_frames: Callable[..., None], name: str, camera: int | None
+) -> None:
     write_frames(tmp_path / "train" / name, ["1.jpg"])
-    assert load_folder(tmp_path).train.cameras.tolist() == [camera]
+    train = load_folder(tmp_path).train
+    assert train.cameras.tolist() == [camera or 0] and train.cameras_known == (camera is not None)
+
+
+def test_a_camera_that_some_tracklets_lack_is_unknown_for_all(
+    user_folder: Path, write_frames: Callable[..., None]
+) -> None:
+    known = load_folder(user_folder)
+    assert known.train.cameras_known and known.train.unknown_cameras == 0
+    for name in ("yard_0001", "yard_0002"):
+        write_frames(user_folder / "train" / name, ["1.jpg"])
+    train = load_folder(user_folder).train
+    assert not train.cameras_known and train.unknown_cameras == 2
+    assert train.cameras.tolist() == [1, 1, 2, 0, 0]
 
 
 def test_folders_without_frames_are_left_out_and_reported(labelled_folder: Path) -> None:
