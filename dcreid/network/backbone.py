@@ -5,13 +5,18 @@ Frames go in, one pooled feature per frame comes out.
 
 from __future__ import annotations
 
+import itertools
+import math
 from pathlib import Path
 
 import torch
 import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from dcreid.config import Config
+from dcreid.network.last_stride import without_last_reduction
 from dcreid.network.pooling import GlobalPool
 from dcreid.network.recomputation import recompute_activations
 from dcreid.network.weights import BackboneError as BackboneError
@@ -26,17 +31,20 @@ class Backbone(nn.Module):
     """Normalised frames (b, 3, h, w) to features (b, dim); the first `frozen_stages` are not trained.
 
     Stages are the children of `features`, or for residual networks stem, layer1, … layer4.
+    batch_norm: adapt, or frozen = its statistics are never those of a batch, and never change.
     """
 
-    def __init__(self, network: nn.Module, dim: int, frozen_stages: int):
+    def __init__(self, network: nn.Module, dim: int, frozen_stages: int, batch_norm: str = "adapt"):
         super().__init__()
         self.network, self.dim = network, dim
         stages = _stages(network)
         if frozen_stages > len(stages):
             raise BackboneError(f"frozen_stages = {frozen_stages}: this backbone has {len(stages)} stages")
-        self._frozen = [module for stage in stages[:frozen_stages] for module in stage]
-        for module in self._frozen:
+        self._fixed = [module for stage in stages[:frozen_stages] for module in stage]
+        for module in self._fixed:
             module.requires_grad_(False)
+        if batch_norm == "frozen":
+            self._fixed += [module for module in network.modules() if isinstance(module, _BatchNorm)]
         self.train()
 
     def forward(self, frames: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
@@ -44,9 +52,9 @@ class Backbone(nn.Module):
         return pooled
 
     def train(self, mode: bool = True) -> Backbone:
-        """As `nn.Module.train`, but frozen stages stay in evaluation mode, batch norm included."""
+        """As `nn.Module.train`, but frozen stages and frozen batch norm stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen:
+        for module in self._fixed:
             module.eval()
         return self
 
@@ -55,13 +63,35 @@ class Backbone(nn.Module):
         recompute_activations(self.network)
 
 
+def backbone_of(config: Config) -> Backbone:
+    """The backbone of a configuration, as `build_backbone` makes it."""
+    model, data = config.model, config.data
+    return build_backbone(
+        model.backbone,
+        model.weights,
+        frozen_stages=model.frozen_stages,
+        batch_norm=model.batch_norm,
+        last_stride=model.last_stride,
+        height=data.height,
+        width=data.width,
+    )
+
+
 def build_backbone(
-    name: str, weights: str = "imagenet", *, frozen_stages: int = 0, height: int = 256, width: int = 128
+    name: str,
+    weights: str = "imagenet",
+    *,
+    frozen_stages: int = 0,
+    batch_norm: str = "adapt",
+    last_stride: int = 2,
+    height: int = 256,
+    width: int = 128,
 ) -> Backbone:
     """torchvision's network `name` with `weights`: imagenet, none, or the path of a state dict.
 
-    Random weights come from torch's global generator: seed it first. Raises BackboneError when the
-    name is unknown, the network cannot take height × width frames, or the weights cannot be loaded.
+    last_stride: 1 takes the stride out of the network's last reduction. Random weights come from torch's
+    global generator: seed it first. Raises BackboneError when the name is unknown, the network cannot
+    take height × width frames or has no such reduction, or the weights cannot be loaded.
     """
     _check_name(name)
     imagenet = weights == "imagenet"
@@ -72,16 +102,43 @@ def build_backbone(
     setattr(network, classifier, GlobalPool())
     if name.startswith(("vgg", "alexnet")):
         network.avgpool = nn.AdaptiveAvgPool2d(1)
-    return Backbone(network, _feature_width(name, network, height, width), frozen_stages)
+    dim = _feature_width(name, network, height, width)
+    if last_stride == 1:
+        without_last_reduction(name, network, torch.zeros(1, 3, height, width))
+    return Backbone(network, dim, frozen_stages, batch_norm)
 
 
 def stage_count(name: str) -> int:
     """How many stages of a backbone can be frozen. Raises BackboneError as `build_backbone` does."""
+    return len(_stages(_on_meta(name)))
+
+
+@torch.no_grad()
+def stages_to_stride(name: str, stride: int) -> int:
+    """How many leading stages of a backbone give maps that are reduced at most by `stride`.
+
+    So many are frozen to keep a network fixed up to there: for ResNets and 8 the first three, conv1 to
+    layer2. Raises BackboneError as `build_backbone` does.
+    """
+    network, maps = _on_meta(name).eval(), list[torch.Size]()
+    for stage in _stages(network):
+        stage[-1].register_forward_hook(lambda *called: maps.append(called[2].shape))
+    network(torch.zeros(1, 3, 224, 224, device="meta"))  # a size that all of them take
+    # Axis 2 is the height, or the width of channels-last maps; sequences of patches have no third axis.
+    reductions = [224 / shape[2] if len(shape) == 4 else math.inf for shape in maps]
+    return sum(1 for _ in itertools.takewhile(lambda reduction: reduction < 1.5 * stride, reductions))
+
+
+def _on_meta(name: str) -> nn.Module:
+    """The network in shapes alone, without its classifier."""
     _check_name(name)
-    with torch.device("meta"):
-        network = torchvision.models.get_model(name, weights=None)
+    try:
+        with torch.device("meta"):
+            network: nn.Module = torchvision.models.get_model(name, weights=None)
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        network = torchvision.models.get_model(name, weights=None).to("meta")
     setattr(network, _classifier_name(name, network), GlobalPool())
-    return len(_stages(network))
+    return network
 
 
 def _check_name(name: str) -> None:

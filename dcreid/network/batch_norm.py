@@ -15,12 +15,15 @@ from dcreid.parallel import Ranks
 
 
 def synchronise_batch_norm(network: nn.Module, ranks: Ranks, device: torch.device) -> None:
-    """Replaces the batch norm layers that are trained, in place. The state dict keeps its keys."""
+    """Replaces the batch norm layers that follow the batches, in place. The state dict keeps its keys.
+
+    network: in training mode; layers that are in evaluation mode all the same are left as they are.
+    """
     if ranks.size == 1:
         return
     for parent in list(network.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, _BatchNorm) and any(weight.requires_grad for weight in child.parameters()):
+            if isinstance(child, _BatchNorm) and child.training:
                 setattr(parent, name, _synchronised(child, device))
 
 

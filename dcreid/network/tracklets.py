@@ -24,7 +24,7 @@ from dcreid.data.augmentation import normalise
 from dcreid.data.loading import frame_runs
 from dcreid.data.sampling import evenly_spaced
 from dcreid.data.store import FrameStore
-from dcreid.network.backbone import Backbone, build_backbone
+from dcreid.network.backbone import Backbone, backbone_of
 from dcreid.network.batch_norm import synchronise_batch_norm
 from dcreid.network.head import EmbeddingHead
 from dcreid.parallel import ONE_PROCESS, Ranks
@@ -172,15 +172,9 @@ def build_network(
     ranks: Ranks = ONE_PROCESS,
 ) -> TrackletNetwork:
     """The network of a configuration, with the initial weights of its seed. Raises BackboneError."""
-    model, data, train = config.model, config.data, config.train
+    model, train = config.model, config.train
     with torch_seed(generator(config.seed, "network"), device):
-        backbone = build_backbone(
-            model.backbone,
-            model.weights,
-            frozen_stages=model.frozen_stages,
-            height=data.height,
-            width=data.width,
-        )
+        backbone = backbone_of(config)
         head = None
         if model.head == "embedding":
             head = EmbeddingHead(backbone.dim, model.embedding_dim, model.dropout)

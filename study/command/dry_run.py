@@ -17,7 +17,7 @@ from dcreid.config import Config
 from dcreid.data.augmentation import normalise
 from dcreid.data.store import store_bytes
 from dcreid.data.tracklets import TrackletDataset
-from dcreid.network.backbone import Backbone, build_backbone
+from dcreid.network.backbone import Backbone, backbone_of
 from dcreid.precision import autocast
 from search_spaces.grid import grid_points
 from study.decide.confirmation import runs_to_confirm
@@ -57,13 +57,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     if data.test is not None:  # the untrained network and the last step are measured on all frames
         feature_frames += 2 * (int(data.test.lengths.sum()) - per_pass[1])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backbone = build_backbone(
-        config.model.backbone,
-        "none",
-        frozen_stages=config.model.frozen_stages,
-        height=config.data.height,
-        width=config.data.width,
-    ).to(device)
+    backbone = backbone_of(config.replace(**{"model.weights": "none"})).to(device)
     train_rate, feature_rate = _rates(backbone, config, device)
     shared_frames = (config.train.first_epochs + config.train.later_epochs) * n * config.data.frames
     weights = sum(value.numel() * value.element_size() for value in backbone.state_dict().values())

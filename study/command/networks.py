@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dcreid.config import Config
-from dcreid.network.backbone import BackboneError, build_backbone
+from dcreid.network.backbone import BackboneError, backbone_of
 from study.errors import OptionError
 from study.plan import StudyPlan
 
-_FIELDS = ("model.backbone", "model.weights", "model.frozen_stages", "data.height", "data.width")
+_FIELDS = (
+    *("model.backbone", "model.weights", "model.frozen_stages", "model.last_stride", "model.pooling"),
+    *("data.height", "data.width"),
+)
 
 
 def check_networks(plan: StudyPlan) -> None:
     """Raises BackboneError for trial 0's network, OptionError for one that the search may draw."""
-    _build(plan.config)
+    backbone_of(plan.config)
     for changes in _drawn(plan):
         try:
-            _build(plan.config.replace(**changes))
+            backbone_of(plan.config.replace(**changes))
         except BackboneError as error:
             named = " and ".join(f"{name} = {value}" for name, value in changes.items())
             raise OptionError(f"--space: {named}: {error}") from None
@@ -31,13 +33,3 @@ def _drawn(plan: StudyPlan) -> Iterator[dict[str, Any]]:
         if prior.field in _FIELDS:
             for value in prior.choices or (prior.low, prior.high):
                 yield dict([prior.when] if prior.when else []) | {prior.field: value}
-
-
-def _build(config: Config) -> None:
-    build_backbone(
-        config.model.backbone,
-        config.model.weights,
-        frozen_stages=config.model.frozen_stages,
-        height=config.data.height,
-        width=config.data.width,
-    )

@@ -111,7 +111,7 @@ def learnt(seed: int, monkeypatch: pytest.MonkeyPatch) -> Learnt:
     def build(*_: Any, **__: Any) -> Backbone:
         return Backbone(SmallNetwork(), 32, 0)
 
-    monkeypatch.setattr(dcreid.network.tracklets, "build_backbone", build)
+    monkeypatch.setattr(dcreid.network.tracklets, "backbone_of", build)
     config = Config().replace(
         **{
             # One frame a tracklet: a mean over several is lit alike.

@@ -78,7 +78,8 @@ class ReferenceRun:
         for k in range(BLOCKS):
             block = f"network.features.{k}"
             x = convolved(x, self.weights[f"{block}.0.weight"])
-            x = self.batch_norm(x, f"{block}.1", training and not self.frozen(f"{block}.1"))
+            adapts = self.config.model.batch_norm == "adapt" and not self.frozen(f"{block}.1")
+            x = self.batch_norm(x, f"{block}.1", training and adapts)
             x = x.clamp(min=0)
         return x.mean(dim=(2, 3))
 

@@ -55,6 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{"data.eval_frames": 2, "train.batch_size": 7, "train.later_lr": "restart"},
         "train.alpha_schedule": "cosine",
     },
+    "frozen statistics": {"model.batch_norm": "frozen"},
     "random weights": {"model.weights": "none", "train.temperature": 0.1},
 }
 _LENGTHS = [1, 2, 3, 5, 7, 4, 9, 3, 6, 2, 8]
@@ -110,10 +111,10 @@ class SmallNetwork(nn.Module):
 def small_algorithm(made: Config, **options: Any) -> Algorithm:
     """A run of `SmallNetwork` on the pictures."""
 
-    def build(*_: Any, frozen_stages: int, **__: Any) -> Backbone:
-        return Backbone(SmallNetwork(), 8, frozen_stages)
+    def build(made: Config) -> Backbone:
+        return Backbone(SmallNetwork(), 8, made.model.frozen_stages, made.model.batch_norm)
 
-    with mock.patch("dcreid.network.tracklets.build_backbone", build):
+    with mock.patch("dcreid.network.tracklets.backbone_of", build):
         return Algorithm(made, dataset(), **options)
 
 

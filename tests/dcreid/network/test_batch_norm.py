@@ -48,6 +48,12 @@ def test_only_batch_norm_that_is_trained_is_replaced_and_the_state_dict_stays() 
     assert torch.equal(ours.eval()(frames), plain.eval()(frames))
 
 
+def test_frozen_batch_norm_stays_torch_s_own() -> None:
+    frozen = build_backbone("resnet18", "none", batch_norm="frozen", height=32, width=16)
+    synchronise_batch_norm(frozen, Ranks(0, 2), torch.device("cpu"))
+    assert not [module for module in frozen.modules() if isinstance(module, RankBatchNorm)]
+
+
 def test_a_single_process_keeps_torch_s_own() -> None:
     network = nn.Sequential(nn.BatchNorm1d(2))
     synchronise_batch_norm(network, ONE_PROCESS, torch.device("cpu"))

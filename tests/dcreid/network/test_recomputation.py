@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rank_runs
@@ -26,10 +27,10 @@ LARGE = ["resnet50", "convnext_tiny", "densenet121", "vgg11_bn", "swin_t"]
 ALL = [*NETWORKS, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 
 
-def pair(name: str, frozen_stages: int = 0) -> tuple[Backbone, Backbone]:
+def pair(name: str, frozen_stages: int = 0, **options: Any) -> tuple[Backbone, Backbone]:
     """A plain network and the same with activations checkpointed."""
     torch.manual_seed(0)
-    plain = build_backbone(name, "none", frozen_stages=frozen_stages, height=HEIGHT, width=WIDTH)
+    plain = build_backbone(name, "none", frozen_stages=frozen_stages, height=HEIGHT, width=WIDTH, **options)
     checkpointed = copy.deepcopy(plain)
     checkpointed.checkpoint_activations()
     return plain, checkpointed
@@ -104,6 +105,19 @@ def test_frozen_stages_stay_frozen(name: str, stages: int) -> None:
     check_equal(ours, trained(plain))
     fixed = [name for name, weight in plain.named_parameters() if not weight.requires_grad]
     assert fixed and all(torch.equal(ours[name], before[name]) for name in fixed)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("options", [{"batch_norm": "frozen"}, {"last_stride": 1}], ids=str)
+def test_choices_of_the_network_are_trained_alike(name: str, options: dict[str, Any]) -> None:
+    plain, checkpointed = pair(name, 1, **options)
+    before = copy.deepcopy(plain.state_dict())
+    ours = trained(checkpointed)
+    check_equal(ours, trained(plain))
+    assert kept_bytes(checkpointed) < kept_bytes(plain) / 2
+    statistics = [name for name in ours if "running" in name]
+    moved = [name for name in statistics if not torch.equal(ours[name], before[name])]
+    assert bool(moved) == ("batch_norm" not in options)
 
 
 def test_gradients_under_autocast_are_those_of_plain_training() -> None:
