@@ -33,6 +33,7 @@ from dcreid.evaluation.joins import JoinRecorder, Joins
 from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
 from dcreid.memory import FeatureMemory, class_means
+from dcreid.network.backbone import notes_on_backbone
 from dcreid.network.tracklets import build_network, l2_normalize
 from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import set_tf32
@@ -80,6 +81,7 @@ class Algorithm:
             *self.store.problems,
             *(self.test_store.problems if self.test_store else ()),
             *switched_off(acting_per_camera(config), data),
+            *notes_on_backbone(config),
         )
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks

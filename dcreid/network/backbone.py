@@ -77,6 +77,16 @@ def backbone_of(config: Config) -> Backbone:
     )
 
 
+def notes_on_backbone(config: Config) -> tuple[str, ...]:
+    """What a run of this configuration says of its backbone: a line each."""
+    if config.model.batch_norm == "frozen" and config.model.weights == "none":
+        return (
+            "model.batch_norm = frozen with model.weights = none: the statistics that are kept are those of "
+            "no data (mean 0, variance 1); adapt takes them from the batches",
+        )
+    return ()
+
+
 def build_backbone(
     name: str,
     weights: str = "imagenet",

@@ -96,9 +96,8 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
     if left_out := queries_left_out(data):
         notes = (*notes, left_out)
-    check_networks(plan)
     plan.fixed_items()  # refuses plans that do not fit the base
-    notes = (*notes, *off_on_these_data(plan, data))
+    notes = (*notes, *off_on_these_data(plan, data), *check_networks(plan))
     _check_cache(Path(plan.cache))
     if plan.storage is not None:
         Storage(plan.storage)

@@ -5,25 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dcreid.network.backbone import BackboneError, backbone_of
+from dcreid.config import Config
+from dcreid.network.backbone import BackboneError, backbone_of, notes_on_backbone
 from study.errors import OptionError
 from study.plan import StudyPlan
 
 _FIELDS = (
-    *("model.backbone", "model.weights", "model.frozen_stages", "model.last_stride", "model.pooling"),
-    *("data.height", "data.width"),
+    *("model.backbone", "model.weights", "model.frozen_stages", "model.batch_norm", "model.last_stride"),
+    *("model.pooling", "data.height", "data.width"),
 )
 
 
-def check_networks(plan: StudyPlan) -> None:
-    """Raises BackboneError for trial 0's network, OptionError for one that the search may draw."""
+def check_networks(plan: StudyPlan) -> tuple[str, ...]:
+    """What is to be said of the networks, a line each.
+
+    Raises BackboneError for trial 0's network, OptionError for one of a run that is given or may be drawn.
+    """
     backbone_of(plan.config)
+    built, notes = {_network(plan.config)}, list(notes_on_backbone(plan.config))
+    for named, config in _others(plan):
+        if _network(config) not in built:
+            built.add(_network(config))
+            notes += notes_on_backbone(config)
+            try:
+                backbone_of(config)
+            except BackboneError as error:
+                raise OptionError(f"{named}: {error}") from None
+    return tuple(dict.fromkeys(notes))
+
+
+def _network(config: Config) -> tuple[Any, ...]:
+    values = config.flat()
+    return tuple(values[name] for name in _FIELDS)
+
+
+def _others(plan: StudyPlan) -> Iterator[tuple[str, Config]]:
+    for origin, item in plan.fixed_items():
+        yield f"{origin}: {item.label}", item.config
     for changes in _drawn(plan):
-        try:
-            backbone_of(plan.config.replace(**changes))
-        except BackboneError as error:
-            named = " and ".join(f"{name} = {value}" for name, value in changes.items())
-            raise OptionError(f"--space: {named}: {error}") from None
+        named = " and ".join(f"{name} = {value}" for name, value in changes.items())
+        yield f"--space: {named}", plan.config.replace(**changes)
 
 
 def _drawn(plan: StudyPlan) -> Iterator[dict[str, Any]]:

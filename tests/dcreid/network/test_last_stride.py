@@ -135,9 +135,7 @@ def test_features_are_those_of_a_network_edited_by_hand_and_the_weights_the_same
         ("resnet18", 16, "its map of 1×1 would become one of 1×1, not of twice the size"),
     ],
 )
-def test_networks_without_such_a_reduction_are_refused(
-    name: str, size: int, why: str
-) -> None:
+def test_networks_without_such_a_reduction_are_refused(name: str, size: int, why: str) -> None:
     with pytest.raises(BackboneError) as refused:
         without_last_reduction(name, headless(name), torch.zeros(1, 3, size, size, device="meta"))
     assert str(refused.value).startswith(f"last_stride = 1: not possible with backbone '{name}', {why}")
