@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 from dcreid.config import Config, DataConfig
 from dcreid.data import load_dataset
 from dcreid.data.loading import frame_runs, training_batches
-from dcreid.data.sampling import evenly_spaced
+from dcreid.data.sampling import batches_of, evenly_spaced
 from dcreid.data.store import FrameStore, open_store
 from dcreid.data.tracklets import JpegFrames, Split
 
@@ -82,13 +82,13 @@ class Loaders:
         )
 
     def training_from_store(self) -> int:
-        data = self.config.data
+        data, rng = self.config.data, np.random.default_rng(0)
         batches = training_batches(
             self.store,
-            batch_size=self.config.train.batch_size,
+            batches_of(rng.permutation(len(self.store)), self.config.train.batch_size),
             frames=data.frames,
             sampling=data.frame_sampling,
-            rng=np.random.default_rng(0),
+            rng=rng,
             device=self.device,
         )
         return sum(self.sink.take(frames) for frames, _ in batches)

@@ -103,10 +103,10 @@ class NetworkBench:
 
     def epoch_without_loader(self) -> int:
         """The same on one batch of frames that is there already, as often as an epoch has batches."""
-        train, data = self.config.train, self.config.data
+        data, plan = self.config.data, batches_of(np.arange(len(self.store)), self.config.train.batch_size)
         loader = training_batches(
             self.store,
-            batch_size=train.batch_size,
+            plan,
             frames=data.frames,
             sampling=data.frame_sampling,
             rng=np.random.default_rng(0),
@@ -114,8 +114,7 @@ class NetworkBench:
         )
         frames, tracklets = next(loader)
         loader.close()
-        sizes = [len(part) for part in batches_of(np.arange(len(self.store)), train.batch_size)]
-        batches = [(frames[:size], tracklets[:size]) for size in sizes]
+        batches = [(frames[: len(part)], tracklets[: len(part)]) for part in plan]
         with mock.patch("dcreid.training.training_batches", lambda *_, **__: iter(batches)):
             return self.epoch()
 

@@ -32,7 +32,7 @@ from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import JoinRecorder, Joins
 from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
-from dcreid.memory import FeatureMemory, class_means
+from dcreid.memory import FeatureMemory, class_means, rows_after_merge
 from dcreid.network.backbone import notes_on_backbone
 from dcreid.network.tracklets import build_network, l2_normalize
 from dcreid.parallel import ONE_PROCESS, Ranks
@@ -55,7 +55,8 @@ class Algorithm:
     the same order and have the same state; a state can be continued by any number of ranks.
 
     checkpoint_activations: training takes a third more time and a fraction of the memory, for the same
-    weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`.
+    weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`, and where the
+    tracklets do not fill a batch (`TrainConfig.check_batches`).
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Algorithm:
     ):
         if checkpoint_activations and config.train.compile:
             raise ConfigError("checkpoint_activations and train.compile exclude each other: turn one off")
+        config.train.check_batches(len(data.train))
         self.config, self.data, self.device, self.ranks = config, data, torch.device(device), ranks
         set_tf32(config.train.precision, self.device)
         self.order = _order(config, len(data.train))  # row i of labels and features is tracklet order[i]
@@ -132,8 +134,9 @@ class Algorithm:
         seconds: dict[str, float] = {}
         with self._clock.timed(seconds, "train"):
             if self.memory is None:
-                self.memory = self._memory_of_classes(self._pooled_features())
-            result = self._trainer.train_stage(self.steps_done + 1, self.memory, self.labels)
+                self._make_rows(self._pooled_features(), self.labels)
+            assert self.memory is not None
+            result = self._trainer.train_stage(self.steps_done + 1, self.memory, self.labels, self.cameras)
         self.stage = TrainedStage(result)
         self.stage.seconds |= seconds
 
@@ -160,12 +163,12 @@ class Algorithm:
     def merge(self) -> MergeStep:
         """Lines 4 to 7: merges m classes of the trained stage and makes the memory's new rows."""
         self.measure()
-        stage, before = self.stage, self._partition()
+        stage, before, labels = self.stage, self._partition(), self.labels
         assert stage is not None and stage.pooled is not None
         with self._clock.timed(stage.seconds, "merge"):
             v = l2_normalize(stage.pooled)
             self.labels, joins = self.ranks.on_rank_0(lambda: self._merged(v))
-            self.memory = self._memory_of_classes(stage.pooled)
+            self._make_rows(stage.pooled, labels)
         step = stage.report(self.steps_done + 1, before, self._partition(), self._clock.peak_memory())
         self.history.append(step)
         self.labels_history.append(self.labels.to(torch.int32))
@@ -291,14 +294,21 @@ class Algorithm:
         return labels, recorder.joins()
 
     @torch.no_grad()
-    def _memory_of_classes(self, pooled: Float[Tensor, "n d"]) -> FeatureMemory:
-        """Line 6: a memory with rows for the present classes (see `TrainConfig.memory_init`)."""
-        kind = self.config.train.memory_init
-        if kind == "previous_rows" and self.memory is not None:
-            return self._memory(self.memory.rows[: self.n_classes])
+    def _make_rows(self, pooled: Float[Tensor, "n d"], before: Int[Tensor, " n"]) -> None:
+        """Line 6: the memory's rows for the present classes (see `dcreid/memory.py`).
+
+        before: the labels before the merge.
+        """
+        train, labels = self.config.train, self.labels.to(self.device)
         self.network.eval()
-        rows = class_means(self.network.embed(pooled), self.labels.to(self.device), self.n_classes)
-        return self._memory(torch.zeros_like(rows) if kind == "zeros" else rows)
+        features = self.network.embed(pooled)
+        if self.memory is None:
+            means = class_means(features, labels, self.n_classes)
+            rows = torch.zeros_like(means) if train.first_rows == "zeros" else means
+        else:
+            older = before.to(self.device), self.memory.rows
+            rows = rows_after_merge(train.memory_init, features, labels, self.n_classes, *older)
+        self.memory = self._memory(rows)
 
     def _memory(self, rows: Float[Tensor, "c d"]) -> FeatureMemory:
         return FeatureMemory(rows, self.config.train.temperature).to(self.device)

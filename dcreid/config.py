@@ -215,6 +215,23 @@ class TrainConfig(Checked):
                 f"tracklets_per_class = {self.tracklets_per_class}"
             )
 
+    @property
+    def first_rows(self) -> str:
+        """What the memory's rows begin as, whatever merges make of them: members or zeros."""
+        return "zeros" if self.memory_init in ("zeros", "old_classes") else "members"
+
+    def draws(self, n: int) -> int:
+        """Tracklets that an epoch trains on, of n: all, but for what `drop_last` leaves out."""
+        return n - n % self.batch_size if self.drop_last else n
+
+    def check_batches(self, n: int) -> None:
+        """Raises ConfigError where `drop_last` leaves nothing of n training tracklets."""
+        if not self.draws(n):
+            raise ConfigError(
+                f"train.drop_last: the {n:,} training tracklets do not fill one batch of train.batch_size = "
+                f"{self.batch_size:,}, so that nothing would be trained; make batches smaller"
+            )
+
 
 @dataclass(frozen=True)
 class MergeConfig(Checked):

@@ -18,12 +18,25 @@ def learning_rate(train: TrainConfig, stage: int, epoch: int) -> float:
     return train.lr * (train.lr_decay if train.later_lr == "decayed" else 1.0)
 
 
+def warmup_factor(train: TrainConfig, stage: int, epochs_done: float) -> float:
+    """Share of the learning rate after so many epochs of a stage: from a hundredth up to 1, linearly.
+
+    It rises over the run's first `warmup` epochs, those of earlier stages included.
+    """
+    if stage > 1:
+        epochs_done += train.first_epochs + (stage - 2) * train.later_epochs
+    return 1.0 if epochs_done >= train.warmup else 0.01 + 0.99 * epochs_done / train.warmup
+
+
 def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:
     """α of stage `step` = 1, 2, …
 
-    linear: α_step = step · α · pm, clipped to α ("Feature memory": from α·pm up to α);
-    fixed: α throughout; cosine: half a cosine from 0 to α over the same 1/pm stages.
+    linear: α_step = step · α · pm, clipped to α ("Feature memory": from α·pm up to α); fixed: α
+    throughout; cosine: half a cosine from 0 to α over the same 1/pm stages; printed: linear with the
+    α that Algorithm 1's line 6 has set after the merge before, so (step − 1) · α · pm.
     """
+    if schedule == "printed":
+        return update_rate("linear", alpha, merge_rate, step - 1)
     share = min(1.0, step * merge_rate)
     if schedule == "fixed":
         return alpha
@@ -31,4 +44,4 @@ def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> fl
         return alpha * share
     if schedule == "cosine":
         return alpha * (1.0 - math.cos(math.pi * share)) / 2.0
-    raise ValueError(f"schedule = {schedule!r}: must be linear, fixed or cosine")
+    raise ValueError(f"schedule = {schedule!r}: must be linear, fixed, cosine or printed")

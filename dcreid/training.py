@@ -1,7 +1,8 @@
 """Stages of training between two merges (Algorithm 1, lines 3 and 6).
 
-The loss is Eq (2) over the feature memory; after each optimiser step the memory takes in the
-batch's features.
+The loss is Eq (2) over the feature memory, to which camera proxies may add theirs; after each optimiser
+step memory and proxies take in the batch's features. In a batch, and in an epoch, a tracklet may come more
+than once (`TrainConfig.sampler`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from dcreid.config import Config
 from dcreid.data.augmentation import augment
 from dcreid.data.loading import training_batches
+from dcreid.data.sampling import batches_of, draws_by_class
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory
 from dcreid.network.tracklets import TrackletNetwork
-from dcreid.schedules import learning_rate, update_rate
+from dcreid.schedules import learning_rate, update_rate, warmup_factor
 from dcreid.seeding import generator, torch_seed
 
 
@@ -31,7 +33,10 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class StageResult:
-    """The figures of a stage. `loss` is the last epoch's mean; nan where nothing was trained."""
+    """The figures of a stage, of its last epoch: `lr` of the last batch, `loss` the mean of Eq (2).
+
+    `loss` is nan where nothing was trained. `frames` were trained on in all epochs.
+    """
 
     alpha: float
     lr: float
@@ -80,14 +85,20 @@ class Trainer:
     ):
         self.network, self.store, self.config, self.on_epoch = network, store, config, on_epoch
 
-    def train_stage(self, stage: int, memory: FeatureMemory, labels: Int[Tensor, " n"]) -> StageResult:
+    def train_stage(
+        self,
+        stage: int,
+        memory: FeatureMemory,
+        labels: Int[Tensor, " n"],
+        cameras: Int[Tensor, " n"] | None = None,
+    ) -> StageResult:
         """Trains network and memory on the classes `labels` (on the CPU) for the epochs of stage 1, 2, …
 
-        The result depends on the weights, the memory, the labels and (seed, stage), and on nothing else.
-        Raises DivergedError.
+        cameras: of the tracklets, on the CPU; None = unknown. The result depends on the weights, the
+        memory, the labels, the cameras and (seed, stage), and on nothing else. Raises DivergedError.
         """
         train, network, ranks = self.config.train, self.network, self.network.ranks
-        device, n = network.device, len(self.store)
+        device = network.device
         merge_rate = self.config.merge.merge_rate
         alpha = update_rate(train.alpha_schedule, train.alpha, merge_rate, step=stage)
         epochs = train.first_epochs if stage == 1 else train.later_epochs
@@ -99,6 +110,7 @@ class Trainer:
         rng = generator(self.config.seed, "stage", stage)
         backbone_rng = rng.spawn(ranks.size)[ranks.rank] if ranks.size > 1 else None
         optimiser = make_optimiser(network, self.config)
+        weights = [weight for group in optimiser.param_groups for weight in group["params"]]
         network.broadcast_weights()
         ranks.broadcast([memory.rows])
         network.train()
@@ -106,13 +118,16 @@ class Trainer:
 
         with torch_seed(rng, device):
             for epoch in range(1, epochs + 1):
-                lr = learning_rate(train, stage, epoch)
-                for group in optimiser.param_groups:
-                    group["lr"] = lr * group["factor"]
                 # Losses are added up on the device: reading one would stop the GPU in every iteration.
                 total = torch.zeros((), device=device)
+                plan = self._plan(labels, cameras, rng)
 
-                for frames, tracklets in self._batches(rng):
+                for done, (frames, tracklets) in enumerate(self._batches(plan, rng)):
+                    lr = learning_rate(train, stage, epoch)
+                    lr *= warmup_factor(train, stage, epoch - 1 + done / len(plan))
+                    for group in optimiser.param_groups:
+                        group["lr"] = lr * group["factor"]
+
                     # Forward: Eq (2) for the features of b augmented tracklets.
                     b = len(tracklets)
                     augmented = self._augmented(frames, b, rng)
@@ -123,14 +138,17 @@ class Trainer:
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
                     network.combine_gradients()
+                    if train.clip_norm:
+                        nn.utils.clip_grad_norm_(weights, train.clip_norm)
                     optimiser.step()
 
                     # Line 6: the memory takes in the features that the loss was computed from.
-                    memory.update(v, labels[tracklets], alpha)
+                    memory.update(v, labels[tracklets], alpha, train.memory_update)
                     total += loss.detach() * b
 
                 ranks.broadcast([total])
-                mean_loss = float(total) / n
+                trained = sum(map(len, plan))
+                mean_loss = float(total) / trained
                 if not math.isfinite(mean_loss):
                     raise DivergedError(
                         f"loss is {mean_loss} in epoch {epoch} of stage {stage}: the training diverged "
@@ -138,15 +156,32 @@ class Trainer:
                     )
                 if self.on_epoch is not None:
                     self.on_epoch(stage, epoch, epochs)
-        return StageResult(alpha, lr, mean_loss, epochs * n * self.config.data.frames)
+        return StageResult(alpha, lr, mean_loss, epochs * trained * self.config.data.frames)
+
+    def _plan(
+        self, labels: Int[Tensor, " n"], cameras: Int[Tensor, " n"] | None, rng: np.random.Generator
+    ) -> list[Int[np.ndarray, " _"]]:
+        """The tracklets of an epoch's batches."""
+        train = self.config.train
+        if train.sampler == "classes":
+            order = draws_by_class(
+                labels.numpy(),
+                None if cameras is None else cameras.numpy(),
+                per_class=train.tracklets_per_class,
+                classes_per_batch=train.batch_size // train.tracklets_per_class,
+                rng=rng,
+            )
+        else:
+            order = rng.permutation(len(self.store))
+        return batches_of(order, train.batch_size, drop_last=train.drop_last)
 
     def _batches(
-        self, rng: np.random.Generator
+        self, plan: list[Int[np.ndarray, " _"]], rng: np.random.Generator
     ) -> Iterator[tuple[UInt8[Tensor, "s f h w 3"], Int[Tensor, " b"]]]:
         """One epoch: frames of this rank's share of each batch, on the device; the batch's tracklets."""
         return training_batches(
             self.store,
-            batch_size=self.config.train.batch_size,
+            plan,
             frames=self.config.data.frames,
             sampling=self.config.data.frame_sampling,
             rng=rng,

@@ -8,7 +8,7 @@ Notation: b tracklets (or frames) per batch, s of this rank's share, f frames of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from dcreid.data.sampling import batches_of, sample_frames
+from dcreid.data.sampling import sample_frames
 from dcreid.data.store import FrameStore
 from dcreid.parallel import ONE_PROCESS, Ranks
 
@@ -28,20 +28,21 @@ Result = TypeVar("Result")
 
 def training_batches(
     store: FrameStore,
+    batches: Iterable[Int[ndarray, " _"]],
     *,
-    batch_size: int,
     frames: int,
     sampling: str,
     rng: np.random.Generator,
     device: torch.device,
     ranks: Ranks = ONE_PROCESS,
 ) -> Iterator[tuple[UInt8[Tensor, "s f h w 3"], Int[Tensor, " b"]]]:
-    """One epoch: every tracklet once in random order, as (frames on the device, tracklets on the CPU).
+    """One epoch of these batches of tracklets, as (frames on the device, tracklets on the CPU).
 
-    With several ranks the frames are those of this rank's share of the batch, the tracklets all of it.
+    A tracklet that comes more than once has frames of its own each time. With several ranks the frames
+    are those of this rank's share of the batch, the tracklets all of it.
     """
     plans = []
-    for tracklets in batches_of(rng.permutation(len(store)), batch_size):
+    for tracklets in batches:
         within = sample_frames(store.lengths[tracklets], frames, sampling, rng)
         rows = store.starts[tracklets][:, None] + within
         plans.append((tracklets, rows[ranks.share(len(tracklets))]))

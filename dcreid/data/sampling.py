@@ -1,4 +1,7 @@
-"""Which frames of which tracklets: at random for training, evenly spaced for features."""
+"""Which frames of which tracklets: at random for training, evenly spaced for features.
+
+Notation: n tracklets of C classes 0 … C-1, batches of b, k clips of a class (K of P×K).
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,70 @@ def evenly_spaced(store: FrameStore, most: int) -> tuple[Int[ndarray, " k"], Int
     return starts[owner] + (2 * place + 1) * lengths[owner] // (2 * kept[owner]), kept
 
 
-def batches_of(order: Int[ndarray, " n"], size: int) -> list[Int[ndarray, " b"]]:
-    """Cuts an epoch into batches; a last batch of one (batch norm needs two) joins the one before."""
+def batches_of(order: Int[ndarray, " n"], size: int, *, drop_last: bool = False) -> list[Int[ndarray, " _"]]:
+    """Cuts an epoch into batches; a last batch of one (batch norm needs two) joins the one before.
+
+    drop_last: a last batch that is not full is left out instead.
+    """
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    if len(batches) > 1 and len(batches[-1]) == 1:
+    if drop_last and len(order) % size:
+        batches.pop()
+    elif len(batches) > 1 and len(batches[-1]) == 1:
         last = batches.pop()
         batches[-1] = np.concatenate([batches[-1], last])
     return batches
+
+
+def draws_by_class(
+    labels: Int[ndarray, " n"],
+    cameras: Int[ndarray, " n"] | None,
+    *,
+    per_class: int,
+    classes_per_batch: int,
+    rng: np.random.Generator,
+) -> Int[ndarray, " n"]:
+    """The tracklets of an epoch of P×K batches: n draws, `per_class` = K of a class in a row.
+
+    Every class has its turn once before any has its next. P = `classes_per_batch` turns in a row make a
+    batch, and are of different classes where there are as many; with fewer classes than P a batch holds
+    them more than once. n draws end within a turn, or a batch, where they must. Within a turn see
+    `_turn_of_every_class`. cameras: None = unknown.
+    """
+    n = len(labels)
+    turns, clips = np.zeros(0, dtype=np.int64), []
+    while len(turns) * per_class < n:
+        order = rng.permutation(int(labels.max()) + 1)
+        begun = turns[len(turns) - len(turns) % classes_per_batch :]  # classes of a batch that is not full
+        first = order[~np.isin(order, begun)][: classes_per_batch - len(begun)]
+        order = np.concatenate([first, order[~np.isin(order, first)]])
+        turns = np.concatenate([turns, order])
+        clips.append(_turn_of_every_class(labels, cameras, per_class, rng)[order])
+    return np.concatenate(clips).flatten()[:n]
+
+
+def _turn_of_every_class(
+    labels: Int[ndarray, " n"], cameras: Int[ndarray, " n"] | None, k: int, rng: np.random.Generator
+) -> Int[ndarray, "c k"]:
+    """k tracklets of each class: a first one at random, then others in random order.
+
+    Those of other cameras come before those of the first one's camera, and of these each camera's first
+    before any camera's second. None comes twice while the class has enough; else all come again.
+    """
+    order = np.lexsort((rng.random(len(labels)), labels))  # class by class
+    sizes = np.bincount(labels)
+    starts = np.cumsum(sizes) - sizes
+    if cameras is not None:
+        classes, seen_by = labels[order], cameras[order]
+        of_class_and_camera = classes * len(order) + np.unique(seen_by, return_inverse=True)[1]
+        again = _earlier(of_class_and_camera)
+        as_first = (seen_by == seen_by[starts][classes]) & (np.arange(len(order)) != starts[classes])
+        order = order[np.lexsort((again, as_first, classes))]
+    return order[starts[:, None] + np.arange(k) % sizes[:, None]]
+
+
+def _earlier(values: Int[ndarray, " n"]) -> Int[ndarray, " n"]:
+    """How many equal values stand before each."""
+    order = np.argsort(values, kind="stable")
+    earlier = np.empty_like(order)
+    earlier[order] = np.arange(len(order)) - np.searchsorted(values[order], values[order])
+    return earlier

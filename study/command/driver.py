@@ -96,7 +96,8 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
     if left_out := queries_left_out(data):
         notes = (*notes, left_out)
-    plan.fixed_items()  # refuses plans that do not fit the base
+    for _, item in plan.fixed_items():  # which refuses plans that do not fit the base
+        item.config.train.check_batches(len(data.train))
     notes = (*notes, *off_on_these_data(plan, data), *check_networks(plan))
     _check_cache(Path(plan.cache))
     if plan.storage is not None:

@@ -49,7 +49,8 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     n = len(data.train)
     steps = config.merge.merge_steps(n)
     epochs = config.train.first_epochs + max(0, steps - 1) * config.train.later_epochs
-    train_frames = epochs * n * config.data.frames
+    epoch_frames = config.train.draws(n) * config.data.frames
+    train_frames = epochs * epoch_frames
     most = config.data.eval_frames
     splits = [data.train] + ([] if data.test is None else [data.test])
     per_pass = [int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
@@ -59,7 +60,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = backbone_of(config.replace(**{"model.weights": "none"})).to(device)
     train_rate, feature_rate = _rates(backbone, config, device)
-    shared_frames = (config.train.first_epochs + config.train.later_epochs) * n * config.data.frames
+    shared_frames = (config.train.first_epochs + config.train.later_epochs) * epoch_frames
     weights = sum(value.numel() * value.element_size() for value in backbone.state_dict().values())
     memory = 4 * n * (config.model.embedding_dim if config.model.head == "embedding" else backbone.dim)
     size = config.data.height, config.data.width

@@ -37,6 +37,8 @@ def stage_key(config: Config, labels_history: Sequence[Int[Tensor, " n"]] = (), 
     left_out = MERGE_FIELDS + _AS_VALUES + (_FROM_STAGE_2 if stage == 1 else ())
     acting = {name: value for name, value in config.flat().items() if name not in left_out}
     train, rate = config.train, config.merge.merge_rate
+    if stage == 1 and train.first_rows != "members":
+        acting["first_rows"] = train.first_rows
     acting["alphas"] = [
         update_rate(train.alpha_schedule, train.alpha, rate, step) for step in range(1, stage + 1)
     ]

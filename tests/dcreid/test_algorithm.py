@@ -12,6 +12,7 @@ import torch
 from tiny_runs import dataset, run, tiny
 
 from dcreid.algorithm import Algorithm
+from dcreid.config import ConfigError
 from dcreid.network.tracklets import l2_normalize
 from dcreid.training import DivergedError
 
@@ -76,24 +77,42 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
     assert len(set(found.values())) == len(found), found
 
 
-@pytest.mark.parametrize("kind", ["members", "zeros", "previous_rows"])
+@pytest.mark.parametrize("kind", ["members", "zeros", "carry", "old_classes", "previous_rows"])
 def test_memory_rows_after_a_merge(kind: str) -> None:
     leaks = {"train.leak_audit": True} if kind == "previous_rows" else {}
-    config = tiny(**{"train.memory_init": kind} | leaks)
+    config = tiny(**{"train.memory_init": kind, "merge.merge_rate": 0.3} | leaks)
     algorithm = Algorithm(config, dataset(config))
+    algorithm.step()
     algorithm.train()
     assert algorithm.memory is not None
-    before = algorithm.memory.rows.clone()
+    before, labels = algorithm.memory.rows.clone(), algorithm.labels
     algorithm.merge()
     pooled = algorithm.network.pooled_features(algorithm.store)
     v = l2_normalize(pooled)[torch.from_numpy(algorithm.order)]
     means = torch.stack([v[algorithm.labels == c].mean(dim=0) for c in range(algorithm.n_classes)])
+    merged = [labels[algorithm.labels == c].unique() for c in range(algorithm.n_classes)]
+    sizes = torch.bincount(labels)[:, None]
     expected = {
         "members": l2_normalize(means),
         "zeros": torch.zeros_like(means),
+        "carry": l2_normalize(
+            torch.stack([(sizes * before[: len(sizes)])[classes].sum(dim=0) for classes in merged])
+        ),
+        "old_classes": l2_normalize(
+            torch.stack([v[labels == c].mean(dim=0) for c in range(int(labels.max()) + 1)])
+        ),
         "previous_rows": before[: algorithm.n_classes],
     }
     torch.testing.assert_close(algorithm.memory.rows, expected[kind], rtol=1e-4, atol=1e-5)
+
+
+def test_a_data_set_that_does_not_fill_a_batch_is_refused_where_other_batches_are_left_out() -> None:
+    config = tiny(**{"train.drop_last": True, "train.batch_size": 19})
+    data = dataset(config)
+    with pytest.raises(ConfigError, match=r"^train\.drop_last: the 18 training tracklets .*batch_size = 19"):
+        Algorithm(config, data)
+    Algorithm(config.replace(**{"train.batch_size": 18}), data)
+    Algorithm(config.replace(**{"train.drop_last": False}), data)
 
 
 def test_the_diversity_term_keeps_classes_small() -> None:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dcreid.memory import FeatureMemory, class_means
+from dcreid.memory import FeatureMemory, class_means, rows_after_merge
 from dcreid.network.head import EmbeddingHead
 from dcreid.precision import float32_linear
 
@@ -59,6 +59,29 @@ def test_update_is_the_loop_in_batch_order(labels: list[int], alpha: float, seed
     m.update(v, torch.tensor(labels, dtype=torch.long), alpha)
     np.testing.assert_allclose(m.rows, wanted, atol=1e-5)
     torch.testing.assert_close(m.rows.norm(dim=1), torch.ones(4))
+
+
+@given(st.lists(st.integers(0, 3), min_size=0, max_size=12), st.floats(0, 0.9), st.integers(0, 2**31))
+def test_update_by_class_means_takes_the_mean_of_each_class_in_once(
+    labels: list[int], alpha: float, seed: int
+):
+    m, v = FeatureMemory(unit_rows(4, 5, seed), 0.1), unit_rows(len(labels), 5, seed + 1)
+    wanted = m.rows.double().numpy().copy()
+    for c in set(labels):
+        mean = v.double().numpy()[[label == c for label in labels]].mean(axis=0)
+        row = alpha * wanted[c] + (1 - alpha) * mean
+        wanted[c] = row / np.linalg.norm(row)
+    m.update(v, torch.tensor(labels, dtype=torch.long), alpha, "class_mean")
+    np.testing.assert_allclose(m.rows, wanted, atol=1e-4)
+
+
+@given(st.permutations(range(6)), st.integers(0, 2**31))
+def test_update_by_class_means_does_not_depend_on_the_order_of_the_batch(order: list[int], seed: int):
+    v, labels = unit_rows(6, 5, seed), torch.tensor([2, 0, 2, 1, 0, 2])
+    one, other = memory(d=5), memory(d=5)
+    one.update(v, labels, 0.3, "class_mean")
+    other.update(v[order], labels[order], 0.3, "class_mean")
+    torch.testing.assert_close(one.rows, other.rows)
 
 
 def test_a_class_that_comes_twice_depends_on_the_order_of_the_batch():
@@ -186,3 +209,19 @@ def test_class_means_are_normalised_means_of_the_members():
 def test_class_means_do_not_depend_on_the_order_of_tracklets():
     x, labels, order = unit_rows(6, 4, 0), torch.tensor([2, 0, 2, 1, 0, 2]), torch.randperm(6)
     torch.testing.assert_close(class_means(x[order], labels[order], 3), class_means(x, labels, 3))
+
+
+def test_carried_rows_are_those_of_the_merged_classes_weighted_by_their_sizes():
+    before, after = torch.tensor([3, 0, 0, 1, 2, 0, 3, 0]), torch.tensor([0, 1, 1, 0, 2, 1, 0, 1])
+    rows = unit_rows(4, 5, 0)
+    # Classes 1 (of one) and 3 (of two) are 0 now, class 0 is 1, class 2 is 2.
+    wanted = functional.normalize(torch.stack([rows[1] + 2 * rows[3], rows[0], rows[2]]), dim=1)
+    features = unit_rows(8, 5, 1)
+    torch.testing.assert_close(rows_after_merge("carry", features, after, 3, before, rows), wanted)
+
+
+def test_rows_of_old_classes_are_more_than_there_are_classes_and_in_the_old_order():
+    before, after = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 0, 2])
+    features = unit_rows(4, 5, 1)
+    rows = rows_after_merge("old_classes", features, after, 3, before, unit_rows(4, 5, 0))
+    torch.testing.assert_close(rows, features)

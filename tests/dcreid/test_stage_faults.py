@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 import dcreid.algorithm
 import dcreid.data.loading
+import dcreid.memory
 import dcreid.network.tracklets
 import dcreid.training
 from dcreid.algorithm import Algorithm
 from dcreid.data.store import FrameStore
-from dcreid.memory import FeatureMemory
+from dcreid.memory import FeatureMemory, class_means
 from dcreid.network.backbone import Backbone
 from dcreid.network.head import EmbeddingHead
 from dcreid.network.tracklets import TrackletNetwork
@@ -49,7 +50,7 @@ def update_becomes(patch: pytest.MonkeyPatch, changed: Callable[..., Any]) -> No
     """`changed(update, v, labels, α, C)` in place of the memory's update."""
     true = FeatureMemory.update
 
-    def update(memory: FeatureMemory, v: Tensor, labels: Tensor, alpha: float) -> None:
+    def update(memory: FeatureMemory, v: Tensor, labels: Tensor, alpha: float, _: str) -> None:
         changed(lambda *arguments: true(memory, *arguments), v, labels, alpha, len(memory.rows))
 
     patch.setattr(FeatureMemory, "update", update)
@@ -355,8 +356,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @fault("rows: of features in reverse order")
 def _(patch: pytest.MonkeyPatch) -> None:
-    true = dcreid.algorithm.class_means
-    patch.setattr(dcreid.algorithm, "class_means", lambda features, *rest: true(features.flip(0), *rest))
+    true = class_means
+    for module in (dcreid.algorithm, dcreid.memory):
+        patch.setattr(module, "class_means", lambda features, *rest: true(features.flip(0), *rest))
 
 
 @fault("rows: of features without the head")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data.loading import frame_runs, training_batches
+from dcreid.data.sampling import batches_of
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory
 from dcreid.network.backbone import build_backbone
@@ -38,6 +40,22 @@ def test_divergence_is_reported_with_stage_and_epoch() -> None:
     config = tiny(**{"train.lr": 1e30, "train.temperature": 1e-6})
     with pytest.raises(DivergedError, match="epoch 1 of stage 1"):
         Algorithm(config, dataset(config)).step()
+
+
+@pytest.mark.parametrize(
+    ("changes", "tracklets"),
+    [
+        ({"train.batch_size": 7}, 18),
+        ({"train.batch_size": 7, "train.drop_last": True}, 14),
+        ({"train.sampler": "classes", "train.batch_size": 8}, 18),
+        ({"train.sampler": "classes", "train.batch_size": 8, "train.drop_last": True}, 16),
+    ],
+)
+def test_frames_count_what_was_trained(changes: dict[str, Any], tracklets: int) -> None:
+    config = tiny(**changes)
+    algorithm = Algorithm(config, dataset(config))
+    algorithm.train()
+    assert algorithm.stage is not None and algorithm.stage.result.frames == 2 * tracklets * 2
 
 
 def test_every_epoch_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +115,7 @@ def test_frames_arrive_on_the_gpu_as_they_lie_in_the_store() -> None:
         list(
             training_batches(
                 store,
-                batch_size=4,
+                batches_of(np.arange(10), 4),
                 frames=3,
                 sampling="segments",
                 rng=np.random.default_rng(0),

@@ -7,6 +7,8 @@ gradients of the forward pass that stands here. Random numbers are drawn in this
     order of the tracklets: one permutation from the stream "order"
     stage (stream "stage"): the seed of torch's generator (dropout), then for every epoch its order of
     tracklets, shares for the frames of each batch, and batch by batch mirrored, down, right
+    order of tracklets, by classes: for every round a permutation of the classes and a number for each
+    tracklet, by which those of a class are ordered
 
 The network is a row of blocks (3×3 convolution of stride 2, batch norm, ReLU) under the names that
 torch gives `network.features`, and the mean over positions; the head is `layers`: linear, batch norm,
@@ -34,19 +36,21 @@ _EPSILON, _RUNNING = 1e-5, 0.1  # of batch norm
 class ReferenceRun:
     """A run from the given state dicts of backbone and head on tracklets of uint8 frames (f, h, w, 3).
 
-    Row i of everything is tracklet `order[i]`.
+    Row i of everything is tracklet `order[i]`. cameras: of the tracklets as given.
     """
 
     def __init__(
         self,
         config: Config,
         tracklets: list[np.ndarray],
+        cameras: list[int],
         backbone: dict[str, Tensor],
         head: dict[str, Tensor] | None,
     ):
         self.config, n = config, len(tracklets)
         self.order = generator(config.seed, "order").permutation(n).tolist()
         self.tracklets = [tracklets[i] for i in self.order]
+        self.cameras = [cameras[i] for i in self.order]
         self.has_head = head is not None
         # Copies, or float64 weights would be stepped in place.
         self.weights = {
@@ -60,8 +64,9 @@ class ReferenceRun:
         self.labels = list(range(n))
         self.m = max(1, math.floor(n * config.merge.merge_rate))
         self.stage = 0
-        self.rows = np.zeros((0, 0))
-        self.rows = self.rows_of_classes(self.pooled_features())
+        self.rows = self.rows_of_classes(self.pooled_features(), self.labels)
+        if config.train.memory_init in ("zeros", "old_classes"):
+            self.rows = 0 * self.rows
         self.losses: list[float] = []  # of every stage's last epoch
         self.rates: list[float] = []
         self.alphas: list[float] = []
@@ -126,11 +131,25 @@ class ReferenceRun:
         return torch.stack(means)
 
     @torch.no_grad()
-    def rows_of_classes(self, pooled: Tensor) -> np.ndarray:
+    def rows_of_classes(self, pooled: Tensor, labels: list[int]) -> np.ndarray:
         """(C, e): the mean of the members' unit features behind the head, scaled to length 1."""
         v = unit(self.embedded(pooled, training=False))
-        means = [torch.stack([v[i] for i in c]).mean(0) for c in reference.members(self.labels)]
+        means = [torch.stack([v[i] for i in c]).mean(0) for c in reference.members(labels)]
         return unit(torch.stack(means)).numpy()
+
+    def rows_after_merge(self, pooled: Tensor, before: list[int]) -> np.ndarray:
+        """The memory's rows for the present classes."""
+        kind = self.config.train.memory_init
+        if kind == "carry":
+            return np.stack([self.carried(c, before) for c in reference.members(self.labels)])
+        rows = self.rows_of_classes(pooled, before if kind == "old_classes" else self.labels)
+        return 0 * rows if kind == "zeros" else rows
+
+    def carried(self, c: list[int], before: list[int]) -> np.ndarray:
+        """The rows of the classes that were merged into c, weighted by how many tracklets each had."""
+        merged = sorted({before[i] for i in c})
+        row = sum(before.count(a) * self.rows[a] for a in merged) / len(c)
+        return np.asarray(row / np.linalg.norm(row))
 
     # --- the algorithm
 
@@ -142,8 +161,8 @@ class ReferenceRun:
         dist = reference.distances(unit(pooled).numpy())
         merging = self.config.merge
         cost = reference.merge_cost(dist, self.labels, merging.lambda1, merging.lambda2)
-        self.labels = reference.merge(self.labels, cost, self.m)
-        self.rows = self.rows_of_classes(pooled)
+        before, self.labels = self.labels, reference.merge(self.labels, cost, self.m)
+        self.rows = self.rows_after_merge(pooled, before)
 
     def train(self, on_epoch: Callable[[int, int], None]) -> None:
         """Line 3: SGD on Eq (2), the memory following behind every step."""
@@ -153,41 +172,89 @@ class ReferenceRun:
         with torch.random.fork_rng([]):
             torch.manual_seed(int(rng.integers(2**63)))
             for epoch in range(1, (train.first_epochs if self.stage == 1 else train.later_epochs) + 1):
-                rate, total = self.rate(epoch), 0.0
-                for batch, frames in self.batches(rng):
+                total, plan = 0.0, self.plan(rng)
+                for done, (batch, frames) in enumerate(self.batches(plan, rng)):
+                    rate = self.rate(epoch, done / len(plan))
                     v = self.batch_features(batch, frames)
-                    loss = self.loss(v, [self.labels[i] for i in batch])
-                    self.descend(loss, rate, velocity)
                     labels = [self.labels[i] for i in batch]
-                    self.rows = reference.update(self.rows, v.detach().numpy(), labels, alpha)
+                    loss = self.loss(v, labels)
+                    self.descend(loss, rate, velocity)
+                    self.rows = self.updated(self.rows, v.detach().numpy(), labels, alpha)
                     total += float(loss.detach()) * len(batch)
                 on_epoch(self.stage, epoch)
-        self.losses.append(total / len(self.labels))
+        self.losses.append(total / sum(len(batch) for batch in plan))
         self.rates.append(rate)
         self.alphas.append(alpha)
 
+    def updated(self, rows: np.ndarray, v: np.ndarray, labels: list[int], alpha: float) -> np.ndarray:
+        """The memory with the batch taken in: sample by sample, or the mean of each class's samples once."""
+        if self.config.train.memory_update == "class_mean":
+            classes = sorted(set(labels))
+            v = np.stack([np.mean([x for x, c in zip(v, labels, strict=True) if c == a], 0) for a in classes])
+            labels = classes
+        return reference.update(rows, v, labels, alpha)
+
     def alpha(self) -> float:
         """α of the stage: it grows from stage to stage up to its end value, or is fixed."""
-        train, share = self.config.train, min(1.0, self.stage * self.config.merge.merge_rate)
+        train, stages = self.config.train, self.stage - (self.config.train.alpha_schedule == "printed")
+        share = min(1.0, stages * self.config.merge.merge_rate)
         cosine = (1 - math.cos(math.pi * share)) / 2
-        return train.alpha * {"linear": share, "fixed": 1.0, "cosine": cosine}[train.alpha_schedule]
+        factors = {"linear": share, "printed": share, "fixed": 1.0, "cosine": cosine}
+        return train.alpha * factors[train.alpha_schedule]
 
-    def rate(self, epoch: int) -> float:
-        """Learning rate of new layers."""
+    def rate(self, epoch: int, part: float) -> float:
+        """Learning rate of new layers when a part of the epoch is over."""
         train = self.config.train
         late = epoch > train.lr_decay_epoch if self.stage == 1 else train.later_lr == "decayed"
-        return train.lr * train.lr_decay if late else train.lr
+        earlier = [train.first_epochs, *[train.later_epochs] * self.stage][: self.stage - 1]
+        over = sum(earlier) + epoch - 1 + part
+        warm = min(1.0, over / train.warmup) if train.warmup else 1.0
+        return (train.lr * train.lr_decay if late else train.lr) * (1 / 100 + 99 / 100 * warm)
 
-    def batches(self, rng: np.random.Generator) -> Iterator[tuple[list[int], list[list[np.ndarray]]]]:
-        """One epoch: the tracklets of every batch and, varied, the frames drawn of each.
-
-        A last batch of one joins the one before.
-        """
-        train, data, n = self.config.train, self.config.data, len(self.tracklets)
-        order = rng.permutation(n).tolist()
+    def plan(self, rng: np.random.Generator) -> list[list[int]]:
+        """The tracklets of an epoch's batches. A last batch of one joins the one before."""
+        train, n = self.config.train, len(self.tracklets)
+        order = self.by_classes(rng) if train.sampler == "classes" else rng.permutation(n).tolist()
         plans: list[list[int]] = [order[i : i + train.batch_size] for i in range(0, n, train.batch_size)]
+        if train.drop_last:
+            return [batch for batch in plans if len(batch) == train.batch_size]
         if len(plans[-1]) == 1:
             plans[-2:] = [plans[-2] + plans[-1]]
+        return plans
+
+    def by_classes(self, rng: np.random.Generator) -> list[int]:
+        """n draws: classes in rounds, K of each; a batch takes other classes before one that it has."""
+        train, n, turns, order = self.config.train, len(self.tracklets), [], []
+        k = train.tracklets_per_class
+        while len(order) < n:
+            waiting, chances = rng.permutation(max(self.labels) + 1).tolist(), rng.random(n)
+            while waiting:
+                started = turns[len(turns) // (train.batch_size // k) * (train.batch_size // k) :]
+                c = next((c for c in waiting if c not in started), waiting[0])
+                waiting.remove(c)
+                turns.append(c)
+                order += self.turn([i for i in range(n) if self.labels[i] == c], chances, k)
+        return order[:n]
+
+    def turn(self, members: list[int], chances: np.ndarray, k: int) -> list[int]:
+        """K of a class: one, then other cameras', each camera once before any twice; then the rest."""
+        first, *rest = sorted(members, key=lambda i: chances[i])
+        taken, waiting = [first], [i for i in rest if self.cameras[i] != self.cameras[first]]
+        while waiting:
+            cameras: set[int] = set()
+            for i in list(waiting):
+                if self.cameras[i] not in cameras:
+                    cameras.add(self.cameras[i])
+                    taken.append(i)
+                    waiting.remove(i)
+        taken += [i for i in rest if self.cameras[i] == self.cameras[first]]
+        return [taken[j % len(taken)] for j in range(k)]
+
+    def batches(
+        self, plans: list[list[int]], rng: np.random.Generator
+    ) -> Iterator[tuple[list[int], list[list[np.ndarray]]]]:
+        """One epoch: the tracklets of every batch and, varied, the frames drawn of each."""
+        data = self.config.data
         places = [rng.random((len(batch), data.frames)) for batch in plans]
         for batch, shares in zip(plans, places, strict=True):
             mirrored = rng.random(len(batch)) < data.flip
@@ -226,7 +293,10 @@ class ReferenceRun:
         train = self.config.train
         pretrained = train.backbone_lr_factor if self.config.model.weights != "none" else 1.0
         trained = [name for name, weight in self.weights.items() if weight.requires_grad]
-        gradients = torch.autograd.grad(loss, [self.weights[name] for name in trained])
+        gradients = list(torch.autograd.grad(loss, [self.weights[name] for name in trained]))
+        if train.clip_norm:
+            norm = math.sqrt(sum(float((gradient**2).sum()) for gradient in gradients))
+            gradients = [gradient * min(1.0, train.clip_norm / norm) for gradient in gradients]
         for name, gradient in zip(trained, gradients, strict=True):
             weight = self.weights[name].detach()
             share = 1.0 if name.startswith("layers.") else pretrained

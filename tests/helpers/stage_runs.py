@@ -57,7 +57,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "frozen statistics": {"model.batch_norm": "frozen"},
     "random weights": {"model.weights": "none", "train.temperature": 0.1},
+    "clipped and warmed up": {
+        **{"train.clip_norm": 1.0, "train.warmup": 2.5, "train.drop_last": True, "train.batch_size": 4},
+        "train.alpha_schedule": "printed",
+    },
+    "by classes": {
+        **{"train.sampler": "classes", "train.batch_size": 6, "train.tracklets_per_class": 3},
+        **{
+            "train.memory_update": "class_mean",
+            "train.memory_init": "carry",
+            "data.frame_sampling": "random",
+        },
+    },
+    "old classes": {
+        **{"train.sampler": "classes", "train.batch_size": 8, "train.tracklets_per_class": 2},
+        **_HEAD,
+        **{"model.dropout": 0.0, "train.memory_init": "old_classes"},
+    },
+    "zeros": {"train.memory_init": "zeros"},
 }
+CAMERAS = [1, 1, 2, 1, 2, 5, 2, 1, 5, 1, 2]
 _LENGTHS = [1, 2, 3, 5, 7, 4, 9, 3, 6, 2, 8]
 
 
@@ -82,8 +101,7 @@ def dataset() -> TrackletDataset:
     frames, nothing = tracklets(), np.zeros(0, dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(_LENGTHS)]).astype(np.int64)
     names = [f"tracklet {i}" for i in range(len(frames))]
-    cameras = np.zeros(len(frames), dtype=np.int64)
-    split = Split("train", Pictures(np.concatenate(frames)), offsets, cameras, None, names)
+    split = Split("train", Pictures(np.concatenate(frames)), offsets, np.array(CAMERAS), None, names)
     return TrackletDataset("pictures", split, None, nothing, nothing, "none")
 
 
@@ -176,7 +194,7 @@ def expected(variant: str) -> Found:
     made = config(variant)
     beginning = small_algorithm(made)
     start = weights_of(beginning)
-    run = ReferenceRun(made, tracklets(), **beginning.network.state_dict())
+    run = ReferenceRun(made, tracklets(), CAMERAS, **beginning.network.state_dict())
     for step in range(1, made.merge.max_steps + 1):
         run.step(lambda stage, epoch: note(f"stage {stage}, epoch {epoch}"))
         note(f"merge {step}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mutation.run import Mutant, of
 
+_REFERENCE = "tests/dcreid/test_stage_reference.py::test_two_stages_and_their_merges_equal_the_reference"
+
 METHOD: list[Mutant] = [
     *of(
         "training",
@@ -17,18 +19,18 @@ METHOD: list[Mutant] = [
         ),
         (
             "classes of other tracklets in the update",
-            "memory.update(v, labels[tracklets], alpha)",
-            "memory.update(v, labels[:b], alpha)",
+            "memory.update(v, labels[tracklets], alpha, ",
+            "memory.update(v, labels[:b], alpha, ",
         ),
         (
             "the memory is never updated",
-            "memory.update(v, labels[tracklets], alpha)",
-            "memory.update(v[:0], labels[:0], alpha)",
+            "memory.update(v, labels[tracklets], alpha, ",
+            "memory.update(v[:0], labels[:0], alpha, ",
         ),
         (
             "the memory keeps what it should take",
-            "memory.update(v, labels[tracklets], alpha)",
-            "memory.update(v, labels[tracklets], 1.0 - alpha)",
+            "memory.update(v, labels[tracklets], alpha, ",
+            "memory.update(v, labels[tracklets], 1.0 - alpha, ",
         ),
         ("one rate for backbone and head", 'group["lr"] = lr * group["factor"]', 'group["lr"] = lr'),
         ("no weight decay", "weight_decay=train.weight_decay", "weight_decay=0.0"),
@@ -55,10 +57,40 @@ METHOD: list[Mutant] = [
         ),
         (
             "frames of one epoch for all",
-            "epochs * n * self.config.data.frames)",
-            "n * self.config.data.frames)",
+            "epochs * trained * self.config.data.frames)",
+            "trained * self.config.data.frames)",
             "tests/dcreid/test_algorithm.py::test_the_loop_counts_as_algorithm_1_does",
         ),
+        (
+            "mean loss over what was not trained, too",
+            "mean_loss = float(total) / trained",
+            "mean_loss = float(total) / len(self.store)",
+        ),
+        ("gradients of any norm", "if train.clip_norm:", "if train.clip_norm < 0:"),
+        (
+            "one weight's gradient clipped",
+            "clip_grad_norm_(weights, train",
+            "clip_grad_norm_(weights[:1], train",
+        ),
+        ("warm-up by whole epochs", "epoch - 1 + done / len(plan))", "epoch - 1)"),
+        ("warm-up an epoch ahead", "epoch - 1 + done / len(plan))", "epoch + done / len(plan))"),
+        (
+            "one update for each sample",
+            "labels[tracklets], alpha, train.memory_update)",
+            "labels[tracklets], alpha)",
+        ),
+        ("batches by class never", 'if train.sampler == "classes":', 'if train.sampler == "":'),
+        (
+            "cameras of other tracklets",
+            "None if cameras is None else cameras.numpy()",
+            "None if cameras is None else cameras.numpy()[::-1]",
+        ),
+        (
+            "half as many classes in a batch",
+            "train.batch_size // train.tracklets_per_class",
+            "train.batch_size // 2 // train.tracklets_per_class",
+        ),
+        ("the last batch is never left out", "drop_last=train.drop_last", "drop_last=False"),
     ),
     *of(
         "training",
@@ -113,8 +145,8 @@ METHOD: list[Mutant] = [
         ),
         (
             "memory rows of other tracklets",
-            "class_means(self.network.embed(pooled), ",
-            "class_means(self.network.embed(pooled).flip(0), ",
+            "features = self.network.embed(pooled)",
+            "features = self.network.embed(pooled).flip(0)",
         ),
     ),
     *of(
@@ -131,6 +163,11 @@ METHOD: list[Mutant] = [
             "share = min(1.0, step * merge_rate)",
             "share = min(1.0, (step - 1) * merge_rate)",
         ),
+        ("the printed rate is the linear one", "merge_rate, step - 1)", "merge_rate, step)"),
+        ("warm-up from nothing", "else 0.01 + 0.99 * epochs_done", "else epochs_done"),
+        ("every stage warms up", "if stage > 1:", "if stage > 99:"),
+        ("warm-up forgets the first stage", "train.first_epochs + (stage - 2)", "(stage - 2)"),
+        ("warm-up counts a stage too many", "+ (stage - 2) * train", "+ (stage - 1) * train"),
     ),
     *of(
         "memory",
@@ -144,23 +181,53 @@ METHOD: list[Mutant] = [
         ),
         (
             "rows not normalised after an update",
-            "functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)",
-            "alpha * self.rows[rows] + (1.0 - alpha) * samples",
+            "functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * v, dim=1)",
+            "alpha * self.rows[rows] + (1.0 - alpha) * v",
         ),
         ("samples of a class in reverse order", ".tril_(-1)", ".triu_(1)"),
         ("memory shares the rows it is given", "rows.float().clone()", "rows.float()"),
         ("class sums are not normalised", "return functional.normalize(sums, dim=1)", "return sums"),
+        (
+            "sum of a class's samples for their mean",
+            "of_class.sum(dim=1, keepdim=True)",
+            "of_class.amax(dim=1, keepdim=True)",
+        ),
+        (
+            "one sample of a class for their mean",
+            "classes[:, None] == on_host[None, :]).float()",
+            "classes[:, None] == on_host[None, :]).float().cumsum(dim=1) == 1.0).float()",
+        ),
     ),
     *of(
         "memory",
         "dcreid/algorithm.py",
         "tests/dcreid/test_algorithm.py::test_memory_rows_after_a_merge",
-        ("rows never start at zero", 'if kind == "zeros" else rows', 'if kind == "" else rows'),
         (
-            "rows of the last classes are taken over",
-            "self.memory.rows[: self.n_classes]",
-            "self.memory.rows[-self.n_classes :]",
+            "rows never start at zero",
+            'if train.first_rows == "zeros"',
+            'if train.first_rows == ""',
+            _REFERENCE,
         ),
+        ("classes after the merge for those before", "older = before.to", "older = labels.to"),
+    ),
+    *of(
+        "memory",
+        "dcreid/memory.py",
+        "tests/dcreid/test_algorithm.py::test_memory_rows_after_a_merge",
+        ("rows of the last classes are taken over", "return rows[:n_classes]", "return rows[-n_classes:]"),
+        (
+            "rows of merged classes count alike",
+            "class_means(rows[before], labels, n_classes)",
+            "class_means(rows, labels[[before.tolist().index(c) for c in range(len(rows))]], 3)",
+            "tests/dcreid/test_memory.py",
+        ),
+        (
+            "rows are carried by number",
+            "class_means(rows[before], labels, n_classes)",
+            "class_means(rows[labels], labels, n_classes)",
+        ),
+        ("rows of classes before for none", 'if kind == "old_classes":', 'if kind == "":'),
+        ("zeros for none", 'if kind == "zeros":', 'if kind == "":'),
     ),
     *of(
         "criterion",
@@ -214,12 +281,45 @@ METHOD: list[Mutant] = [
     ),
     *of(
         "frame sampling",
-        "dcreid/data/loading.py",
-        "tests/dcreid/data/test_loading.py",
+        "dcreid/data/sampling.py",
+        "tests/dcreid/data/test_sampling.py",
+        ("a full last batch is left out", "if drop_last and len(order) % size:", "if drop_last:"),
         (
-            "tracklets in order of the store",
-            "batches_of(rng.permutation(len(store)), batch_size)",
-            "batches_of(np.arange(len(store)), batch_size)",
+            "a class again before all had their turn",
+            "order = rng.permutation(int(labels.max()) + 1)",
+            "order = rng.integers(0, labels.max() + 1, labels.max() + 1)",
+        ),
+        (
+            "classes always in one order",
+            "order = rng.permutation(int(labels.max()) + 1)",
+            "order = np.arange(int(labels.max()) + 1)",
+        ),
+        ("a class twice where rounds meet", "first = order[~np.isin(order, begun)][", "first = order[:]["),
+        ("more draws than tracklets", ".flatten()[:n]", ".flatten()"),
+        (
+            "always the same first tracklet",
+            "order = np.lexsort((rng.random(len(labels)), labels))",
+            "order = np.lexsort((np.arange(len(labels)), labels))",
+        ),
+        (
+            "cameras do not matter",
+            "order = order[np.lexsort((again, as_first, classes))]",
+            "order = order[:]",
+        ),
+        (
+            "the first one's camera comes first",
+            "np.lexsort((again, as_first, classes))",
+            "np.lexsort((again, ~as_first, classes))",
+        ),
+        (
+            "one camera after the other",
+            "np.lexsort((again, as_first, classes))",
+            "np.lexsort((-again, as_first, classes))",
+        ),
+        (
+            "the last tracklet again and again",
+            "np.arange(k) % sizes[:, None]",
+            "np.minimum(np.arange(k), sizes[:, None] - 1)",
         ),
     ),
     *of(

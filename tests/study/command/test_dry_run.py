@@ -29,6 +29,18 @@ def test_frames_are_counted(plan_of, data):
     assert cost.store_bytes == frames * config.data.height * config.data.width * 3
 
 
+def test_batches_that_are_left_out_are_no_cost_and_must_not_be_all(
+    plan_of, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    config = plan_of("--first-epochs", "3", "--frames", "5", "--drop-last", "--batch-size", "5").config
+    n, steps = len(data.train), config.merge.merge_steps(len(data.train))
+    assert n % 5
+    assert estimate(config, data).train_frames == (3 + 2 * (steps - 1)) * (n // 5 * 5) * 5
+    options = [*TINY, "--studies", str(tmp_path), "--dry-run", "--drop-last", "--batch-size", "25"]
+    assert run.main(options) == 2
+    assert "train.drop_last: the 24 training tracklets do not fill one batch" in capsys.readouterr().err
+
+
 def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("study.command.dry_run._rates", lambda *_: (10.0, 100.0))
     cost = estimate(plan_of().config, data)
