@@ -21,6 +21,12 @@ STUDY: list[Mutant] = [
             "for labels in labels_history[-1:]:",
             "tests/study/record/test_stages.py::test_a_stage_is_named_by_every_merge_before_it",
         ),
+        (
+            "stages of other first rows share a name",
+            'if stage == 1 and train.first_rows != "members":',
+            'if stage == 2 and train.first_rows != "members":',
+            "tests/study/record/test_stages.py::test_what_acts_at_once_names_another_first_stage",
+        ),
         ("data and code not in a stage's name", "{where} {json.dumps", "{json.dumps"),
         (
             "later epochs have no part in the second stage",

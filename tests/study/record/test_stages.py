@@ -10,6 +10,7 @@ import torch
 from dcreid.presets import small
 from study.record.stages import stage_key
 
+_KINDS = ("members", "zeros", "carry", "old_classes")
 _BASE = small().replace(**{"merge.merge_rate": 0.2})
 
 
@@ -18,7 +19,10 @@ _BASE = small().replace(**{"merge.merge_rate": 0.2})
     [
         {"merge.lambda1": 0.3}, {"merge.lambda2": 0.0}, {"merge.intra": "pairs"}, {"merge.method": "exact"},
         {"merge.distance": "squared"}, {"merge.max_steps": 2}, {"evaluate.eval_every": 3},
-        {"train.later_epochs": 7}, {"train.later_lr": "restart"}, {"train.memory_init": "zeros"},
+        {"train.later_epochs": 7}, {"train.later_lr": "restart"}, {"train.memory_init": "carry"},
+        {"train.memory_init": "previous_rows", "train.leak_audit": True},
+        {"merge.distance": "jaccard", "merge.k1": 9, "merge.k2": 3}, {"merge.camera_normalise": True},
+        {"merge.linkage": "nearest"}, {"evaluate.camera_normalise": True},
     ],
 )  # fmt: skip
 def test_what_acts_later_leaves_the_first_stage_alone(changes: dict[str, Any]):
@@ -32,11 +36,24 @@ def test_what_acts_later_leaves_the_first_stage_alone(changes: dict[str, Any]):
         {"data.gallery": "no_junk"},
         {"train.alpha_schedule": "fixed"}, {"merge.merge_rate": 0.1}, {"model.head": "embedding"},
         {"data.frames": 2}, {"data.eval_frames": 2}, {"train.batch_size": 8},
-        {"data.shuffle_tracklets": False},
+        {"data.shuffle_tracklets": False}, {"train.memory_init": "zeros"},
+        {"train.memory_init": "old_classes"}, {"train.sampler": "classes"}, {"train.drop_last": True},
+        {"train.warmup": 0.5}, {"train.clip_norm": 5.0}, {"train.memory_update": "class_mean"},
+        {"train.camera_proxies": True}, {"train.alpha_schedule": "printed"}, {"model.batch_norm": "frozen"},
+        {"model.last_stride": 1}, {"model.pooling": "gem"}, {"data.crop": 0.64}, {"data.erase": 0.5},
+        {"data.augment_per": "frame"},
     ],
 )  # fmt: skip
 def test_what_acts_at_once_names_another_first_stage(changes: dict[str, Any]):
     assert stage_key(_BASE.replace(**changes)) != stage_key(_BASE)
+
+
+def test_rows_that_start_alike_share_the_first_stage_and_not_the_second():
+    zeros, old = (_BASE.replace(**{"train.memory_init": kind}) for kind in ("zeros", "old_classes"))
+    assert stage_key(zeros) == stage_key(old)
+    labels = [torch.tensor([0, 0, 1])]
+    names = {kind: stage_key(_BASE.replace(**{"train.memory_init": kind}), labels) for kind in _KINDS}
+    assert len(set(names.values())) == len(_KINDS)
 
 
 def test_later_stages_are_named_by_merges_and_by_what_acts_between():
