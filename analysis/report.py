@@ -42,6 +42,7 @@ from analysis.tables import tables
 from dcreid.commandline import READABLE, say
 from dcreid.config import Config
 from dcreid.paths import write_whole
+from dcreid.presets import PRESETS
 from search_spaces.paper import FINAL
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
@@ -140,10 +141,11 @@ def _about(study: Study) -> str:
     )
     seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
     if plan.confirm:
-        seeds = f"the best {plan.confirm} and the paper's again on {seeds}"
+        seeds = f"the best {plan.confirm}, trial 0's and the paper's again on {seeds}"
     group = Group(study.name, (study,))
     pairs = [
         ("what", f"{kind}; {seeds}"),
+        ("preset", f"{plan.preset}: {PRESETS[plan.preset].help}"),
         ("trials", ", ".join(f"{count} {state}" for state, count in states.items())),
         ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
                  f"{study.data['queries']:,} queries; {study.data['protocol']}"),

@@ -25,7 +25,7 @@ READABLE = "dcreid.readable"
 _ASCII = {
     "λ": "lambda", "τ": "tau", "α": "alpha", "φ": "phi", "θ": "theta", "π": "pi", "Σ": "sum", "Δ": "delta",
     "…": "...", "·": "|", "×": "x", "–": "-", "−": "-", "±": "+/-", "≥": ">=", "→": "->", "←": "<-",
-    "✓": "v", "○": "o", "√": "sqrt", "‖": "||", "┤": "|",
+    "✓": "v", "○": "o", "†": "+", "√": "sqrt", "‖": "||", "┤": "|",
     **dict(zip("▁▂▃▄▅▆▇█", "12345678", strict=True)),  # heights of a curve
 }  # fmt: skip
 # C0, DEL and C1, marks that turn the direction of text, line and paragraph separators, lone surrogates.

@@ -18,6 +18,7 @@ from typing import Any
 
 from dcreid.checked import bounds, check_types, finite, shown, type_hints
 from dcreid.config import Config, ConfigError
+from dcreid.presets import PRESETS
 from search_spaces.paper import PLANS, PlanItem, item, plan, with_seeds
 from search_spaces.space import Space, adapt_space
 from study.errors import OptionError
@@ -40,6 +41,7 @@ CHOICES: dict[str, Collection[str]] = {
     "pruner": PRUNERS,
     "objective": OBJECTIVES,
     "experiments": PLANS,
+    "preset": PRESETS,
 }
 # The least and the most of what is a number: beyond it is a slip.
 LIMITS: dict[str, tuple[float, float]] = {
@@ -57,6 +59,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 
 _GIVEN: dict[str, Any] = {"experiments": list[str], "changes": dict[str, Any]}
 
+PAPERS = "paper"  # the label of runs of the paper's configuration, and its preset's name
 OUTPUT = "output.log"  # what a trial's workers have printed, in its storage
 
 
@@ -94,8 +97,10 @@ class StudyPlan:
     confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with the paper's
     optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder
     processes_per_trial: int | None = None  # None = one for each whole GPU
-    # Settings of the paper's tables that a search begins with, beside trial 0: their experiments, and the
-    # fields that they change. Decided when the study is created.
+    preset: str = PAPERS  # the method of trial 0
+    # What a search begins with beside trial 0: settings of the paper's tables, or the paper's configuration
+    # where trial 0 has another preset. Their experiments, and the fields that they change in trial 0's.
+    # Decided when the study is created.
     given: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     checkpoint_activations: bool = False
     # Below `storage`; older studies have all of it. Settled when the study is created.
@@ -128,13 +133,28 @@ class StudyPlan:
 
     @functools.cached_property
     def config(self) -> Config:
-        """The base configuration: the paper's, with what the user changed. Trial 0 runs it."""
+        """The base configuration: the preset's, with what the user changed. Trial 0 runs it."""
         return Config.from_dict(self.base)
+
+    @functools.cached_property
+    def papers_config(self) -> Config:
+        """The paper's configuration, with what the user changed: trial 0's or, beside a preset, trial 1's."""
+        given = [item.config for item in self._given_items() if PAPERS in item.experiments]
+        return given[0] if given else self.config
 
     @functools.cached_property
     def search_space(self) -> Space | None:
         """The space, where there is a search, in the form that the sampler takes."""
         return None if self.space is None else adapt_space(Space.from_dict(self.space), self.sampler)
+
+    def in_space(self, config: Config) -> bool:
+        """Whether a configuration differs from the base in what is searched, and the seed, alone.
+
+        The paper's, beside another preset, does not: a sampler would take its result for the preset's.
+        """
+        held, own, space = self.config.flat(), config.flat(), self.search_space
+        searched = () if space is None else ("seed", *space.fields)
+        return space is not None and all(own[n] == held[n] for n in own if n not in searched)
 
     def processes(self, gpus: float) -> int:
         """Processes of a trial that has `gpus` GPUs: one for each whole one, or as many as asked for on CPUs.
@@ -180,24 +200,26 @@ class StudyPlan:
         return {name: value for name, value in kept.items() if value != standard[name]}
 
     def fixed_items(self) -> list[tuple[str, PlanItem]]:
-        """(origin, item) of the runs that nobody draws: the paper's configuration first, then the plan's.
+        """(origin, item) of the runs that nobody draws: the base first, then the plan's, or what is given.
 
-        The paper's configuration runs on every seed; in a search only its first seed is one of the
+        The base's origin is its preset. It runs on every seed; in a search only its first seed is one of the
         `samples`, with the settings that are given, and with `confirm` the others are those of the
         confirmation.
         """
         seeds = [self.config.seed + i for i in range(1 if self.confirm else self.seeds)]
         if self.experiments is not None:
             return [("plan", item) for item in with_seeds(plan(self.experiments, self.config), seeds)]
-        paper = PlanItem(config=self.config, experiments=("paper",), label="paper")
-        papers = [("paper", run) for run in with_seeds([paper], seeds)]
-        return [*papers[:1], *(("given", run) for run in self._given_items()), *papers[1:]]
+        base = PlanItem(config=self.config, experiments=(self.preset,), label=self.preset)
+        runs = [(self.preset, run) for run in with_seeds([base], seeds)]
+        return [*runs[:1], *(("given", run) for run in self._given_items()), *runs[1:]]
 
     def _given_items(self) -> list[PlanItem]:
         items = []
         for row in self.given:
             check_types("plan.given", row, _GIVEN, tuple(_GIVEN))
-            items.append(item(self.config, row["changes"], tuple(row["experiments"])))
+            made = item(self.config, row["changes"], tuple(row["experiments"]))
+            papers = made.experiments == (PAPERS,)
+            items.append(dataclasses.replace(made, label=PAPERS) if papers else made)
         return items
 
     def to_dict(self) -> dict[str, Any]:

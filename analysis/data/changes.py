@@ -25,4 +25,4 @@ def changed_in_base(config: Config, group: Group) -> str:
     """What a configuration changes in the base: `λ1 0.02, τ 0.08`"""
     own, base = config.flat(), group.base.flat()
     changed = [name for name in own if own[name] != base[name] and name != "seed"]
-    return ", ".join(f"{symbol(name)} {value_text(own[name])}" for name in changed) or "the paper's"
+    return ", ".join(f"{symbol(name)} {value_text(own[name])}" for name in changed) or group.whose

@@ -21,10 +21,11 @@ from typing import Any
 from analysis.data.folder import ResultsError, read_description, read_trials
 from dcreid.config import Config, ConfigError, completed
 from study.errors import StudyError
-from study.plan import StudyPlan
+from study.plan import PAPERS, StudyPlan
 from study.record.ledger import FINISHED, TrialRecord
 from study.record.schema import check_schema
 from study.record.storage import Storage
+from study.show.wording import whose
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
@@ -78,8 +79,18 @@ class Group:
 
     @cached_property
     def base(self) -> Config:
-        """The base configuration, the paper's with the user's changes."""
+        """The base configuration, that of a preset with the user's changes."""
         return self.studies[0].plan.config
+
+    @property
+    def preset(self) -> str:
+        """The method of the base: `paper`, or another."""
+        return self.studies[0].plan.preset
+
+    @property
+    def whose(self) -> str:
+        """Whose configuration the base is: `the paper's`, `preset buc's`"""
+        return whose(self.studies[0].plan)
 
     @property
     def dataset(self) -> str:
@@ -97,9 +108,9 @@ class Group:
         return int(self.studies[0].data["train_tracklets"])
 
     @property
-    def is_papers_data(self) -> bool:
-        """Whether this is the whole data set that the paper used, as far as its size shows."""
-        return self.train_tracklets == FULL_SIZE.get(self.dataset)
+    def is_papers(self) -> bool:
+        """Whether the paper's numbers are of this: its method, on its whole data as far as size shows."""
+        return self.preset == PAPERS and self.train_tracklets == FULL_SIZE.get(self.dataset)
 
 
 @dataclass(frozen=True)
@@ -177,9 +188,11 @@ def _grouped(studies: Sequence[Study]) -> list[Group]:
 
 def _group_name(study: Study, groups: Sequence[Sequence[Study]]) -> str:
     """The data set's name, with what sets it apart from the other groups of that name."""
-    name = str(study.data["name"])
+    name, preset = str(study.data["name"]), study.plan.preset
     others = [group[0] for group in groups if group[0].setting != study.setting]
-    namesakes = [other for other in others if other.data["name"] == name]
+    namesakes = [o for o in others if o.data["name"] == name and o.plan.preset == preset]
+    if preset != PAPERS:
+        name += f", preset {preset}"
     if not namesakes:
         return name
     own, theirs = study.plan.config.flat(), [other.plan.config.flat() for other in namesakes]

@@ -27,6 +27,7 @@ from analysis.figures.style import LINES, panels, whole_numbers
 from dcreid.config import Config, ConfigError
 from search_spaces.space import Space
 from study.decide.confirmation import SEARCHED
+from study.show.wording import whose
 
 FEWEST = 4  # complete trials below which importances and contours are noise
 _STATES = {
@@ -54,21 +55,24 @@ def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
 
 
 def optuna_study(study: Study) -> optuna.Study:
-    """Trials drawn or given, and the paper's configuration on its first seed, as a study of Optuna's."""
+    """Trials drawn or given, and trial 0's configuration on its first seed, as a study of Optuna's.
+
+    Of what was given, all that differs from trial 0 in what is searched alone.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(direction="maximize", study_name=study.name)
     assert study.plan.space is not None
     space = Space.from_dict(study.plan.space).flattened()
     distributions = {symbol(name): of for name, of in space.distributions().items()}
     for trial in study.trials:
-        counted = trial.origin in SEARCHED or (
-            trial.origin == "paper" and trial.seed == study.plan.config.seed
-        )
-        if not counted or trial.state not in _STATES:
+        base = trial.origin == study.plan.preset and trial.seed == study.plan.config.seed
+        counted = base or trial.origin in SEARCHED
+        config = Config.from_dict(trial.config)
+        if not counted or trial.state not in _STATES or not study.plan.in_space(config):
             continue
         try:
-            params = space.params_of(Config.from_dict(trial.config))
-        except ConfigError:  # the paper's configuration outside the space
+            params = space.params_of(config)
+        except ConfigError:  # a configuration outside the space
             continue
         curve = trial.objective_curve(study.plan.objective)
         ended_with_value = curve and trial.state != "failed"
@@ -79,7 +83,11 @@ def optuna_study(study: Study) -> optuna.Study:
                 params={symbol(name): value for name, value in params.items()},
                 distributions=distributions,
                 intermediate_values=curve,
-                user_attrs={"trial": trial.number, "origin": trial.origin, "state": trial.state},
+                user_attrs={
+                    "trial": trial.number,
+                    "state": trial.state,
+                    "base": f"{whose(study.plan)} setting" if base else "",
+                },
             )
         )
     return made
@@ -103,9 +111,9 @@ def history(study: optuna.Study) -> Figure | str:
     best = [max(100 * (t.value or 0.0) for t in complete[: i + 1]) for i in range(len(complete))]
     ax.step([t.user_attrs["trial"] for t in complete], best, where="post", color="0.4", linewidth=1,
             label="best complete so far")  # fmt: skip
-    papers = [t for t in complete if t.user_attrs["origin"] == "paper"]
-    ax.plot([t.user_attrs["trial"] for t in papers], [100 * (t.value or 0.0) for t in papers], "k*",
-            markersize=10, markerfacecolor="white", label="the paper's setting")  # fmt: skip
+    for base in [t for t in complete if t.user_attrs["base"]]:
+        ax.plot(base.user_attrs["trial"], 100 * (base.value or 0.0), "k*",
+                markersize=10, markerfacecolor="white", label=base.user_attrs["base"])  # fmt: skip
     ax.set(xlabel="trial", ylabel="objective: mAP (%)")
     whole_numbers(ax.xaxis)
     ax.legend(fontsize=7)
@@ -131,8 +139,8 @@ def curves(study: optuna.Study) -> Figure | str:
 
 
 def _look(trial: FrozenTrial) -> tuple[str, dict[str, Any]]:
-    if trial.user_attrs["origin"] == "paper":
-        return "the paper's setting", {"color": "black", "linewidth": 2, "zorder": 3}
+    if trial.user_attrs["base"]:
+        return str(trial.user_attrs["base"]), {"color": "black", "linewidth": 2, "zorder": 3}
     label = str(trial.user_attrs["state"])
     if label == "complete":
         return label, {"color": LINES[0].color, "linewidth": 0.8}

@@ -63,12 +63,12 @@ def over_parameter(runs: Sequence[Run], prefix: str, metric: str, at: str) -> Se
 
 
 def printed_points(prefix: str, group: Group) -> dict[float, Published]:
-    """Values of the parameter whose result the paper prints, for the paper's own data only.
+    """Values of the parameter whose result the paper prints, for the paper's own data and method only.
 
     A point of a figure is printed where a table has the same configuration: Fig 5's λ2 = 0 is Table 1's
     "baseline + λ1".
     """
-    if not group.is_papers_data:
+    if not group.is_papers:
         return {}
     found = {}
     for name, changes in PLANS[prefix].rows(group.base):

@@ -14,6 +14,7 @@ from analysis.data.runs import AT, Run, count
 from analysis.page.typeset import Table
 from analysis.stats.measures import HEADINGS, MEASURES, caption, cells, means, numbers
 from search_spaces.paper import CRITERIA, FINAL, PLANS
+from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, interval_text
 
 
@@ -51,7 +52,7 @@ ABLATIONS = (
 def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
     """Two rows per setting, best and last step, beside what the paper printed."""
     datasets = _published_for(spec, group)
-    comparable = group.is_papers_data and group.dataset in spec.published
+    comparable = group.is_papers and group.dataset in spec.published
     rows, numeric = [], []
     for experiment, _ in PLANS[spec.plan].rows(group.base):
         for at in AT:
@@ -89,16 +90,17 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
         rows.append((name, row.labels, MISSING, *ranks, f"{row.mAP:.1f}", MISSING))
     numeric = []
     measures = ("rank1", "rank5", "rank10", "mAP_trapezoid", "mAP")
+    ours = "ours" if group.preset == PAPERS else f"preset {group.preset} here"
     for at in AT:
         measured = means(found, FINAL, at, measures)
-        rows.append((f"ours, {at} step", "none", count(found, FINAL), *cells(measured, group, FINAL)))
+        rows.append((f"{ours}, {at} step", "none", count(found, FINAL), *cells(measured, group, FINAL)))
         numeric.append(numbers(FINAL, at, measured, published.final_setting(group.dataset)))
     return Table(
         name=f"table{number}",
         title=f"Table {number}: against others, {group.name}",
         columns=("method", "labels", "runs", *(HEADINGS[name] for name in measures)),
         rows=tuple(rows),
-        caption=caption(group, found, True, group.is_papers_data)
+        caption=caption(group, found, True, group.is_papers)
         + " Labels one: one labelled tracklet per identity. The other rows are as the paper prints them.",
         numbers=pd.DataFrame(numeric),
         left=2,

@@ -7,13 +7,13 @@ of the same configuration on other seeds count here; where there are none, the t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.data.changes import changed_in_base
-from analysis.data.results import Group, setting
+from analysis.data.results import Group, Study, setting
 from analysis.data.runs import Run, by_seed
 from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
@@ -24,12 +24,15 @@ _SHOWN = 5
 
 
 def search_table(found: Sequence[Run], group: Group) -> Table:
-    """The paper's configuration and the search's best, by the objective of the search."""
+    """The paper's configuration, trial 0's and the search's best, by the objective of the search."""
     at = objective(group)
-    papers = setting(group.base.to_dict())
-    seen = [run.value("mAP", at) for run in found if run.setting == papers and not _fresh(run)]
-    candidates = [("the paper's", papers, seen[0] if seen else math.nan)]
-    for run in _best(found, papers, at):
+    papers = setting(_searched(group).plan.papers_config.to_dict())
+    named = {papers: "the paper's", setting(group.base.to_dict()): group.whose}
+    candidates = []
+    for key, name in named.items():
+        seen = [run.value("mAP", at) for run in found if run.setting == key and not _fresh(run)]
+        candidates.append((name, key, seen[0] if seen else math.nan))
+    for run in _best(found, named, at):
         candidates.append((changed_in_base(run.config, group), run.setting, run.value("mAP", at)))
     rows, numbers = [], []
     for name, key, selected in candidates:
@@ -52,7 +55,11 @@ def search_table(found: Sequence[Run], group: Group) -> Table:
 
 def objective(group: Group) -> str:
     """The step that the group's search maximised: best or last."""
-    return next(study.plan.objective for study in group.studies if study.plan.space is not None)
+    return _searched(group).plan.objective
+
+
+def _searched(group: Group) -> Study:
+    return next(study for study in group.studies if study.plan.space is not None)
 
 
 def verdict(found: Sequence[Run], group: Group) -> str:
@@ -60,10 +67,9 @@ def verdict(found: Sequence[Run], group: Group) -> str:
     papers, *drawn = search_table(found, group).numbers.to_dict("records")
     fresh = [row for row in drawn if row["runs"] >= 2]
     if not fresh:
-        study = next(study for study in group.studies if study.plan.space is not None)
         return (
             "not confirmed: the best of a search is too good by the luck of being the best; "
-            f"python study/run.py --resume {study.folder} --confirm 3 --seeds 5"
+            f"python study/run.py --resume {_searched(group).folder} --confirm 3 --seeds 5"
         )
     best = max(fresh, key=lambda row: float(row["mAP"]))
     ours, theirs = (interval_text(row["mAP"], row["mAP_half"]) for row in (best, papers))
@@ -75,9 +81,9 @@ def verdict(found: Sequence[Run], group: Group) -> str:
     )
 
 
-def _best(found: Sequence[Run], papers: str, at: str) -> list[Run]:
+def _best(found: Sequence[Run], named: Collection[str], at: str) -> list[Run]:
     """The best configurations drawn or given, and further ones that were run on fresh seeds."""
-    drawn = [run for run in found if run.trial.origin in SEARCHED and run.setting != papers]
+    drawn = [run for run in found if run.trial.origin in SEARCHED and run.setting not in named]
     drawn.sort(key=lambda run: -run.value("mAP", at))
     fresh = {run.setting for run in found if _fresh(run)}
     return [run for i, run in enumerate(drawn) if i < _SHOWN or run.setting in fresh]
@@ -101,6 +107,6 @@ def _row(found: Sequence[Run], key: str, papers: str, at: str) -> tuple[tuple[st
 
 
 def _fresh(run: Run) -> bool:
-    """Whether a search cannot have chosen by the run: not drawn, nor given, nor the paper's on its seed."""
+    """Whether a search cannot have chosen by the run: not drawn, nor given, nor trial 0 on its seed."""
     origin, plan = run.trial.origin, run.study.plan
-    return origin not in SEARCHED and not (origin == "paper" and run.trial.seed == plan.config.seed)
+    return origin not in SEARCHED and not (origin == plan.preset and run.trial.seed == plan.config.seed)

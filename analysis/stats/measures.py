@@ -9,6 +9,7 @@ from typing import Any
 from analysis.data.published import Published
 from analysis.data.results import Group
 from analysis.data.runs import Run, of_experiment, why_missing
+from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, estimate
 
 MEASURES = ("rank1", "mAP_trapezoid", "mAP")
@@ -48,7 +49,7 @@ def numbers(
 
 
 def caption(group: Group, found: Sequence[Run], published: bool, comparable: bool) -> str:
-    """What the cells are; published: beside the paper's, comparable: on the paper's data."""
+    """What the cells are; published: beside the paper's, comparable: on its data and of its method."""
     text = (
         f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
         "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
@@ -59,7 +60,9 @@ def caption(group: Group, found: Sequence[Run], published: bool, comparable: boo
         text += " One run of each setting: no interval and no verdict (more seeds: --plan tables --seeds 5)."
     if published:
         text += " The paper's mAP is of the trapezoid kind and of the best step."
-    if published and not comparable:
+    if published and group.preset != PAPERS:
+        text += f" The paper's numbers are of its own method, these runs vary the preset {group.preset}."
+    elif published and not comparable:
         text += (
             " The paper's numbers are of other data and only for orientation: MARS has 8,298 training "
             f"tracklets, DukeMTMC-VideoReID 2,196, this {group.train_tracklets:,}."

@@ -20,7 +20,7 @@ from dcreid.data.inspection import queries_left_out
 from dcreid.data.tracklets import DataError, TrackletDataset
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
-from study.command.effects import check_effects, off_on_these_data
+from study.command.effects import check_effects, left_unfrozen, off_on_these_data
 from study.command.networks import check_networks
 from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
@@ -98,7 +98,7 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         notes = (*notes, left_out)
     for _, item in plan.fixed_items():  # which refuses plans that do not fit the base
         item.config.train.check_batches(len(data.train))
-    notes = (*notes, *off_on_these_data(plan, data), *check_networks(plan))
+    notes = (*notes, *left_unfrozen(plan), *off_on_these_data(plan, data), *check_networks(plan))
     _check_cache(Path(plan.cache))
     if plan.storage is not None:
         Storage(plan.storage)
@@ -125,7 +125,7 @@ def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, 
     created = as_created(plan)
     if created.given != plan.given:
         return created, (
-            f"the study was created with {len(created.given)} settings of the paper's tables beside trial 0, "
+            f"the study was created with {len(created.given)} settings that are given beside trial 0, "
             "and keeps to that; for another choice use another --name",
         )
     left_out = settings_left_out(given)

@@ -105,16 +105,17 @@ def print_plan(plan: StudyPlan, data: TrackletDataset, console: Console) -> None
     )
     for problem in data.problems:
         console.print(f"data: {problem}", style="yellow", soft_wrap=True)
-    _print_config(plan.config, console)
+    _print_config(plan, console)
     _print_search(plan, console)
     cost = estimate(plan.config, data, plan.cpus_per_trial)
     _print_cost(plan, cost, console)
 
 
-def _print_config(config: Config, console: Console) -> None:
+def _print_config(plan: StudyPlan, console: Console) -> None:
     standard = Config().flat()
-    table = Table("field", "value", "", title="base configuration (trial 0)", box=None, pad_edge=False)
-    for name, value in config.flat().items():
+    title = f"base configuration (trial 0, preset {plan.preset})"
+    table = Table("field", "value", "", title=title, box=None, pad_edge=False)
+    for name, value in plan.config.flat().items():
         table.add_row(name, str(value), "" if value == standard[name] else f"default {standard[name]}")
     console.print(table)
 

@@ -12,10 +12,11 @@ from typing import Any
 from dcreid.config import fields
 from dcreid.data.cameras import PER_CAMERA, acting_per_camera, switched_off
 from dcreid.data.tracklets import TrackletDataset
+from dcreid.presets import PRESETS
 from study.command.method_options import option_name
 from study.command.resolve import TABLES_FROM
 from study.errors import OptionError
-from study.plan import StudyPlan
+from study.plan import PAPERS, StudyPlan
 
 
 def check_effects(options: Collection[str], plan: StudyPlan) -> None:
@@ -36,11 +37,22 @@ def off_on_these_data(plan: StudyPlan, data: TrackletDataset) -> tuple[str, ...]
     return switched_off(asked, data)
 
 
+def left_unfrozen(plan: StudyPlan) -> tuple[str, ...]:
+    """What the preset would freeze and random weights must not have frozen, a line for each field."""
+    return tuple(
+        f"--preset {plan.preset}: its {option_name(field)} is left out, because the network's weights are "
+        "random: all of it has to learn"
+        for field in PRESETS[plan.preset].unfrozen(plan.config)
+    )
+
+
 def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
     config = plan.config
     if plan.experiments is not None:
         of_searches = ("--samples", "--sampler", "--pruner", "--grace", "--space", "--tables", "--no-tables")
         yield of_searches, "a --plan runs all its experiments to their ends, on each of --seeds"
+    elif plan.preset != PAPERS:
+        yield ("--tables",), f"beside --preset {plan.preset} a search is given the paper's configuration only"
     elif plan.samples < TABLES_FROM or (plan.space or {})["name"] != "default":
         yield ("--tables",), f"it belongs to a search of {TABLES_FROM} samples or more in the default space"
     if plan.pruner == "none":

@@ -19,11 +19,11 @@ embedded synthetic data, in a few minutes on a laptop.
   python study/run.py --dataset mars --data-root MARS --plan table1 --seeds 3
   python study/run.py --resume STUDY                     # go on
 
-Trial 0 is always the paper's configuration; a search of 20 samples or more
-begins with the seven settings of the paper's Tables 1 to 3. The same command
-again continues the study. An option of the method that is given is held
-fixed; the rest of the space is searched. Defaults stand in brackets: those for
-MARS first."""
+Trial 0 is the paper's configuration, or that of another --preset; a search of
+20 samples or more begins with the seven settings of the paper's Tables 1 to 3,
+beside another preset with the paper's configuration. The same command again
+continues the study. An option of the method that is given is held fixed; the
+rest of the space is searched. Defaults stand in brackets: those for MARS first."""
 
 
 def parser() -> argparse.ArgumentParser:

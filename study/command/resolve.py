@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 from dcreid.config import Config, fields
 from dcreid.data.readers.layout import LAYOUTS
 from dcreid.paths import user_path
-from dcreid.presets import settings_of
+from dcreid.presets import laid_over, settings_of
 from search_spaces.paper import table_settings
 from search_spaces.spaces import load_space
 from study.errors import OptionError
-from study.plan import PER_SESSION, StudyPlan, default_name
+from study.plan import PAPERS, PER_SESSION, StudyPlan, default_name
 from study.record.folder import find_study, read_plan
 
 _DEFAULT_SAMPLES = {"synthetic": 6}
@@ -30,17 +30,8 @@ _NOT_AS_GIVEN = ("name", "studies", "cache", "root", "reuse", "given", "storage_
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
     """The plan that the options mean. Raises OptionError or ConfigError."""
-    chosen = _chosen(given)
-    dataset = chosen.pop("data.dataset", "synthetic")
-    base = settings_of(dataset).replace(**chosen)
-    weights = base.model.weights
-    if weights not in ("imagenet", "none"):
-        path = user_path("--weights", weights)
-        if not path.is_file():
-            raise OptionError(
-                f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)"
-            )
-        base = base.replace(**{"model.weights": str(path.resolve())})
+    dataset, chosen = _chosen(given)
+    base = laid_over(settings_of(dataset), given.preset, chosen)
     root = _data_root(given, dataset)
     space = None
     if given.plan is None:
@@ -64,7 +55,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         "storage": _storage(given.storage),
         "cache": _lasting("--cache", given.cache),
         "reuse": _reused(given),
-        "given": [] if given.plan is not None else _tables(given, base, samples, chosen)[0],
+        "given": [] if given.plan is not None else _given(given, base, samples, chosen),
     }
     plan = StudyPlan(**as_given | resolved)
     _check_budget(plan)
@@ -86,25 +77,44 @@ def settings_left_out(given: argparse.Namespace) -> list[str]:
     """Settings of the paper's tables that a search leaves out because their field was given, in words."""
     if given.resume is not None or given.plan is not None:
         return []
-    chosen = _chosen(given)
-    dataset = chosen.pop("data.dataset", "synthetic")
+    dataset, chosen = _chosen(given)
     return _tables(given, settings_of(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
 
 
-def _chosen(given: argparse.Namespace) -> dict[str, Any]:
-    """The method options on the command line, by field."""
-    return {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+def _chosen(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The data set, and the other method options on the command line by field. Raises OptionError."""
+    chosen = {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
+    weights = chosen.get("model.weights", "none")
+    if weights not in ("imagenet", "none"):
+        path = user_path("--weights", weights)
+        if not path.is_file():
+            raise OptionError(
+                f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)"
+            )
+        chosen["model.weights"] = str(path.resolve())
+    return chosen.pop("data.dataset", "synthetic"), chosen
 
 
 def _samples(given: argparse.Namespace, dataset: str) -> int:
     return _DEFAULT_SAMPLES.get(dataset, 50) if given.samples is None else int(given.samples)
 
 
+def _given(
+    given: argparse.Namespace, base: Config, samples: int, chosen: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """What a search begins with after trial 0: the tables' settings, or beside a preset the paper's."""
+    if given.preset == "paper":
+        return _tables(given, base, samples, chosen)[0]
+    held, papers = base.flat(), settings_of(base.data.dataset).replace(**chosen).flat()
+    changes = {name: value for name, value in papers.items() if value != held[name]}
+    return [{"experiments": [PAPERS], "changes": changes}] if changes else []
+
+
 def _tables(
     given: argparse.Namespace, base: Config, samples: int, chosen: Collection[str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The settings of the paper's tables that the search begins with, and those left out."""
-    if not given.tables or given.space != "default" or samples < TABLES_FROM:
+    if not given.tables or given.preset != "paper" or given.space != "default" or samples < TABLES_FROM:
         return [], []
     return table_settings(base, chosen)
 

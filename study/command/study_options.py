@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
 from dcreid.checked import ConfigError, bounds, number, shown
+from dcreid.presets import PRESETS
 from search_spaces.paper import PLANS
 from search_spaces.spaces import SPACES
 from study.plan import LIMITS, OBJECTIVES, PRUNERS, SAMPLERS
@@ -35,7 +37,7 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         type=_number(int, "seeds"),
         default=1,
         metavar="N",
-        help="seeds for the paper's configuration, or for every configuration of a plan, from --seed on [1]",
+        help="seeds for trial 0's configuration, or for every configuration of a plan, from --seed on [1]",
     )
     study.add_argument(
         "--dry-run",
@@ -89,6 +91,14 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     )
     search = top.add_argument_group("search")
     search.add_argument(
+        "--preset",
+        type=_preset,
+        default="paper",
+        metavar="|".join(PRESETS),
+        help="the method that trial 0 runs, over the data set's settings and with its own budget; options go "
+        f"before it, and trial 1 is then the paper's configuration: {_presets()} [paper]",
+    )
+    search.add_argument(
         "--space",
         default="default",
         metavar="NAME|FILE",
@@ -112,8 +122,8 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         type=_number(int, "confirm"),
         default=0,
         metavar="K",
-        help="run the K best configurations of the finished search, and the paper's, again on --seeds fresh "
-        "seeds [0]",
+        help="run the K best configurations of the finished search, trial 0's and the paper's again on "
+        "--seeds fresh seeds [0]",
     )
     search.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="Optuna's sampler [tpe]")
     search.add_argument("--pruner", choices=PRUNERS, default="asha", help="which trials end early [asha]")
@@ -201,6 +211,18 @@ def _cluster_options(top: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="a worker that gives no sign of life for so long is killed and counts as crashed [30m]",
     )
+
+
+def _presets() -> str:
+    return "; ".join(f"{name} = {preset.help}" for name, preset in PRESETS.items())
+
+
+def _preset(text: str) -> str:
+    if text not in PRESETS:
+        near = difflib.get_close_matches(text, PRESETS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise argparse.ArgumentTypeError(f"{shown(text)}: {hint}It must be one of {', '.join(PRESETS)}")
+    return text
 
 
 def _number(kind: type[int] | type[float], field: str) -> Callable[[str], Any]:

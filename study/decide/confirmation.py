@@ -1,4 +1,4 @@
-"""Confirming a search: its best configurations, and the paper's, run again on seeds that it never saw.
+"""Confirming a search: its best configurations, trial 0's and the paper's, on seeds that it never saw.
 
 The best of many single runs is the luckiest of them, and says more of its seed than of its
 configuration. Runs on fresh seeds were not chosen by, so their mean is what to expect.
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from dcreid.config import Config
 from search_spaces.paper import PlanItem
-from study.plan import StudyPlan
+from study.plan import PAPERS, StudyPlan
 from study.record.intervals import Estimate, estimate
 from study.record.ledger import TrialRecord
 
-SEARCHED = ("search", "given")  # origins of the trials among which a search chooses, the paper's apart
+SEARCHED = ("search", "given")  # origins of the trials among which a search chooses, trial 0 apart
 
 
 def confirmation(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[PlanItem]:
-    """The runs that confirm a search, seed by seed: the paper's configuration first, then the best drawn.
+    """The runs that confirm a search, seed by seed: trial 0's and the paper's first, then the best drawn.
 
     Only complete trials are candidates, by the objective of the study; the better of equals is the
     earlier. Settings of the paper's tables that the search was given are candidates like those drawn.
@@ -28,7 +28,7 @@ def confirmation(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[PlanIte
     """
     trials = list(trials)
     best = best_drawn(plan, trials)
-    chosen = [(plan.config, "paper"), *((Config.from_dict(t.config), f"trial {t.number}") for t in best)]
+    chosen = [*_compared(plan), *((Config.from_dict(t.config), f"trial {t.number}") for t in best)]
     return [
         PlanItem(config.replace(seed=seed), ("confirm", label), label)
         for seed in fresh_seeds(plan, trials)
@@ -38,7 +38,13 @@ def confirmation(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[PlanIte
 
 def runs_to_confirm(plan: StudyPlan) -> int:
     """How many runs `confirmation` has, if the search finds configurations enough."""
-    return (plan.confirm + 1) * plan.seeds if plan.confirm else 0
+    return (plan.confirm + len(_compared(plan))) * plan.seeds if plan.confirm else 0
+
+
+def _compared(plan: StudyPlan) -> list[tuple[Config, str]]:
+    """What the best are compared with: trial 0's configuration and, where it is another, the paper's."""
+    base = [(plan.config, plan.preset)]
+    return base if plan.papers_config == plan.config else [*base, (plan.papers_config, PAPERS)]
 
 
 def best_drawn(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -46,7 +52,8 @@ def best_drawn(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[TrialReco
     ended = [t for t in trials if t.origin in SEARCHED and t.state == "complete" and t.value is not None]
     ended.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
     distinct = {Config.from_dict(trial.config).digest(): trial for trial in reversed(ended)}
-    distinct.pop(plan.config.digest(), None)
+    for config, _ in _compared(plan):
+        distinct.pop(config.digest(), None)
     return sorted(distinct.values(), key=ended.index)[: plan.confirm]
 
 
@@ -66,11 +73,14 @@ class Confirmed:
 
 
 def confirmed(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[Confirmed]:
-    """The paper's configuration and the best drawn ones, with what their fresh runs have come to so far."""
+    """Trial 0, the paper's and the best drawn ones, with what their fresh runs have come to so far."""
     trials = list(trials)
-    papers = [t for t in trials if t.origin == "paper" and t.seed == plan.config.seed]
+    first = [
+        next((t for t in trials if t.origin in (plan.preset, "given") and t.config == config.to_dict()), None)
+        for config, _ in _compared(plan)
+    ]
     found = []
-    for trial in [*papers[:1], *best_drawn(plan, trials)]:
+    for trial in [*filter(None, first), *best_drawn(plan, trials)]:
         config = Config.from_dict(trial.config)
         fresh = [config.replace(seed=seed).to_dict() for seed in fresh_seeds(plan, trials)]
         values = {

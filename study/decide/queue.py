@@ -47,7 +47,7 @@ class Queue:
         self._fixed = self._missing_given()
         self._points: list[dict[str, Any]] | None = None  # of a grid, the paper's own left out
         if plan.sampler == "grid" and self.space is not None:
-            held = [Config.from_dict(config).flat() for _, _, config in self._given]
+            held = [item.config.flat() for _, item, _ in self._given if self.plan.in_space(item.config)]
             points = grid_points(self.space)
             self._points = [p for p in points if not any(p.items() <= flat.items() for flat in held)]
         self._grid = self._missing_points()
@@ -64,8 +64,8 @@ class Queue:
         """Finished trials that make the study complete."""
         if self.space is None:
             return len(self._given)
-        papers = sum(origin == "paper" for origin, _, _ in self._given)  # its first seed is a sample
-        return self._samples() + papers - 1 + self._to_confirm
+        bases = sum(origin == self.plan.preset for origin, _, _ in self._given)  # its first seed is a sample
+        return self._samples() + bases - 1 + self._to_confirm
 
     @property
     def _to_confirm(self) -> int:
@@ -202,12 +202,13 @@ class Queue:
         return self._add_to_search(config, "search", (), self.space.params_of(config))
 
     def _add_given(self, origin: str, item: PlanItem) -> int:
-        if self._counts_as_sample(origin, item.config.seed) and self.space is not None:
+        if self._counts_as_sample(origin, item.config.seed) and self.plan.in_space(item.config):
+            assert self.space is not None
             try:
                 params = self.space.params_of(item.config)
                 return self._add_to_search(item.config, origin, item.experiments, params)
             except ConfigError as error:
-                name = "trial 0" if origin == "paper" else item.label
+                name = "trial 0" if origin == self.plan.preset else item.label
                 _log.warning("the sampler does not learn from %s, outside its space: %s", name, error)
         return self._add(item.config, origin, item.experiments, {}, {})
 
@@ -270,8 +271,8 @@ class Queue:
         return self._counts_as_sample(trial.origin, trial.seed)
 
     def _counts_as_sample(self, origin: str, seed: int) -> bool:
-        """Whether such a trial is one of the `samples`: of the paper's configuration the first seed is."""
-        return origin in ("search", "given") or (origin == "paper" and seed == self.config.seed)
+        """Whether such a trial is one of the `samples`: of the base the first seed is."""
+        return origin in ("search", "given") or (origin == self.plan.preset and seed == self.config.seed)
 
     def _counted(self, states: tuple[str, ...]) -> list[TrialRecord]:
         """Trials in these states that count towards the target: all drawn, one for each given run."""

@@ -53,7 +53,7 @@ class TrialRecord:
     number: int
     config: dict[str, Any]  # of dcreid.config.Config, nested
     digest: str  # of configuration, data and code
-    origin: str  # paper, given, search, plan or confirm
+    origin: str  # given, search, plan, confirm, or of trial 0 its preset
     labels: tuple[str, ...]  # experiments of a plan it belongs to
     params: dict[str, Any]  # what the sampler drew
     distributions: dict[str, str]  # Optuna's JSON for each of them

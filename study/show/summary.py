@@ -1,4 +1,4 @@
-"""The end of a session: the best configurations, the paper's, the untrained network, what to type next."""
+"""The end of a session: the best configurations, trial 0's, the untrained network, what to type next."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from study.plan import StudyPlan
 from study.record.intervals import interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
-from study.show.view import StudyView, failures, is_papers, of_session
-from study.show.wording import clock, describe_objective, parameters, percent, trial_numbers
+from study.show.view import StudyView, failures, is_base, is_papers, of_session
+from study.show.wording import clock, describe_objective, parameters, percent, trial_numbers, whose
 
 _BEST = 5
 
@@ -45,17 +45,17 @@ def summary(session: Session, console: Console) -> None:
 
 
 def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Console) -> None:
-    """Every run of a plan, or the best of a search; and the paper's configuration in any case."""
-    papers = [trial for trial in ranking if is_papers(trial)]
+    """Every run of a plan, or the best of a search; trial 0's and the paper's configuration in any case."""
+    always = [trial for trial in ranking if is_base(trial, plan) or is_papers(trial, plan)]
     best = ranking if plan.experiments is not None else ranking[:_BEST]
     console.print(f"configurations by the mAP of {describe_objective(plan.objective)}:")
     table = _table("trial", "mAP", "trapez.", "rank-1", "best", "step")
-    for trial in (*best, *(trial for trial in papers if trial not in best)):
+    for trial in (*best, *(trial for trial in always if trial not in best)):
         curve = trial.curve()
         best_step = max(curve, key=lambda step: (curve[step], -step))
         last = trial.steps[max(curve)]
         table.add_row(
-            _number(trial),
+            _number(trial, plan),
             *(
                 percent(DIVERGED_VALUE if trial.state == "diverged" else last[name])
                 for name in ("mAP", "mAP_trapezoid", "rank1")
@@ -65,8 +65,10 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
             parameters(trial, plan) + (" (diverged)" if trial.state == "diverged" else ""),
         )
     console.print(table)
-    if papers:
-        console.print("* the paper's configuration")
+    if any(is_base(trial, plan) for trial in ranking):
+        console.print(f"* {whose(plan)} configuration")
+    if any(is_papers(trial, plan) and not is_base(trial, plan) for trial in ranking):
+        console.print("† the paper's configuration")
 
 
 def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Console) -> None:
@@ -90,7 +92,7 @@ def _print_confirmed(trials: Sequence[TrialRecord], plan: StudyPlan, console: Co
     table = _table("trial", "when chosen", "fresh seeds", "runs")
     for one in confirmed(plan, trials):
         table.add_row(
-            _number(one.trial),
+            _number(one.trial, plan),
             percent(one.trial.value),
             interval_text(100 * one.fresh.mean, 100 * one.fresh.half),
             str(one.fresh.n),
@@ -118,5 +120,6 @@ def _table(*numbers: str) -> Table:
     return table
 
 
-def _number(trial: TrialRecord) -> str:
-    return f"{trial.number}{'*' if is_papers(trial) else ''}"
+def _number(trial: TrialRecord, plan: StudyPlan) -> str:
+    mark = "*" if is_base(trial, plan) else "†" if is_papers(trial, plan) else ""
+    return f"{trial.number}{mark}"

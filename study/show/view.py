@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.paper import FINAL
-from study.plan import StudyPlan
+from study.plan import PAPERS, StudyPlan
 from study.record import costs
 from study.record.ledger import FINISHED, Ledger, TrialRecord, row_seconds
 from study.record.storage import Storage
@@ -168,9 +168,14 @@ def position(trial: TrialRecord) -> str | None:
     return None if trial.total_steps is None else f"{max(trial.last_step, 0)}/{trial.total_steps}"
 
 
-def is_papers(trial: TrialRecord) -> bool:
+def is_base(trial: TrialRecord, plan: StudyPlan) -> bool:
+    """Whether a trial is of trial 0's configuration: the paper's, or that of another preset."""
+    return trial.origin == plan.preset or FINAL in trial.labels
+
+
+def is_papers(trial: TrialRecord, plan: StudyPlan) -> bool:
     """Whether a trial is of the paper's configuration."""
-    return trial.origin == "paper" or FINAL in trial.labels
+    return is_base(trial, plan) if plan.preset == PAPERS else trial.labels == (PAPERS,)
 
 
 def problems(trials: Iterable[TrialRecord]) -> Reasons:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dcreid.config import Config
 from search_spaces.symbols import symbol, value_text
-from study.plan import StudyPlan
+from study.plan import PAPERS, StudyPlan
 from study.record.intervals import MISSING
 from study.record.ledger import TrialRecord
 
@@ -14,12 +14,15 @@ from study.record.ledger import TrialRecord
 def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
     """What distinguishes a trial from the others: `λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5`
 
-    In a search the fields searched; in a plan of given runs what differs from the first of them.
+    In a search the fields searched; in a plan of given runs what differs from the first of them. Runs of
+    another method than trial 0's go by its name.
     """
     own, base = Config.from_dict(trial.config).flat(), plan.config.flat()
     searched = [] if plan.space is None else [prior["field"] for prior in plan.space["priors"]]
-    shown = [name for name in own if name in searched or (own[name] != base[name] and name != "seed")]
-    texts: list[str] = []
+    method = method_of(trial, plan)
+    differing = [] if method else [name for name in own if own[name] != base[name] and name != "seed"]
+    shown = [name for name in own if name in searched or name in differing]
+    texts = [method] if method else []
     for name in sorted(shown, key=lambda name: (name.split(".")[-1] not in ("lambda1", "lambda2"),)):
         if name == "train.alpha_schedule":
             end = f" {value_text(own['train.alpha'])}" if "train.alpha" in shown else ""
@@ -28,7 +31,17 @@ def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
             texts.append(f"{symbol(name)} {value_text(own[name])}")
     if trial.seed != plan.config.seed or (plan.seeds > 1 and not plan.confirm):
         texts.append(f"seed {trial.seed}")
-    return " ".join(texts) or "the paper's"
+    return " ".join(texts) or whose(plan)
+
+
+def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
+    """`the paper's` of that configuration beside another preset; else nothing."""
+    return "the paper's" if plan.preset != PAPERS and PAPERS in trial.labels else ""
+
+
+def whose(plan: StudyPlan) -> str:
+    """Whose configuration trial 0 has: `the paper's`, `preset buc's`"""
+    return "the paper's" if plan.preset == PAPERS else f"preset {plan.preset}'s"
 
 
 def trial_name(trial: TrialRecord) -> str:

@@ -17,7 +17,7 @@ def test_reads_trials_from_the_ledger(make):
     found = load([study.folder])
     assert [group.name for group in found.groups] == ["DukeMTMC-VideoReID"]
     assert len(found.studies[0].trials) == 6
-    assert found.groups[0].is_papers_data
+    assert found.groups[0].is_papers
 
 
 def test_a_moved_study_is_the_same_study(make, tmp_path: Path):

@@ -177,7 +177,7 @@ def test_a_study_keeps_to_what_it_was_created_with(folder: Path) -> None:
     assert made.plan.folder == folder and made.plan.given == []
     assert len(made.notes) == 1
     (note,) = made.notes
-    assert "created with 0 settings of the paper's tables" in note and "--name" in note
+    assert "created with 0 settings that are given" in note and "--name" in note
 
 
 def refused(capsys: pytest.CaptureFixture[str], main: Callable[..., int], *argv: str) -> str:
