@@ -246,7 +246,7 @@ RECORDS: list[Mutant] = [
         ),
         (
             "what is given counts beside the samples",
-            'origin == "paper" for origin, _, _ in self._given)',
+            "origin == self.plan.preset for origin, _, _ in self._given)",
             'origin in ("paper", "given") for origin, _, _ in self._given)',
         ),
         (
@@ -266,8 +266,8 @@ RECORDS: list[Mutant] = [
         "tests/study/command/test_given.py",
         (
             "given before trial 0",
-            'return [*papers[:1], *(("given", run) for run in self._given_items()), *papers[1:]]',
-            'return [*(("given", run) for run in self._given_items()), *papers]',
+            'return [*runs[:1], *(("given", run) for run in self._given_items()), *runs[1:]]',
+            'return [*(("given", run) for run in self._given_items()), *runs]',
         ),
     ),
     *of(

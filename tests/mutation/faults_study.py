@@ -551,8 +551,8 @@ STUDY: list[Mutant] = [
         ),
         (
             "other seeds of the paper are samples",
-            '(origin == "paper" and seed == self.config.seed)',
-            'origin == "paper"',
+            "(origin == self.plan.preset and seed == self.config.seed)",
+            "origin == self.plan.preset",
             "tests/study/decide/test_session.py::test_every_seed_of_the_papers_configuration_runs",
         ),
     ),

@@ -1,0 +1,93 @@
+"""Faults in presets, and in what is shown beside the rivals. How they are read is in `mutants.py`."""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+PRESETS: list[Mutant] = [
+    *of(
+        "presets",
+        "dcreid/presets.py",
+        "tests/dcreid/test_presets.py",
+        (
+            "random weights are frozen",
+            'if base.model.weights == "none" else {}',
+            "if not base.model.weights else {}",
+        ),
+        (
+            "a preset goes before options",
+            "**preset.changes(under) | on_top)",
+            "**on_top | preset.changes(under))",
+        ),
+        ("the method looks at the settings", "**preset.changes(under) |", "**preset.changes(base) |"),
+        (
+            "every preset has the base's budget",
+            "dict(preset.published) if published",
+            "dict(preset.published) if not published",
+        ),
+        ("BUC trains a stage too many", "1 / base.merge.merge_rate - 1),", "1 / base.merge.merge_rate),"),
+        ("OIM trains a stage longer", "1 / base.merge.merge_rate) - 1", "1 / base.merge.merge_rate)"),
+        ("a shorter base makes no shorter rivals", "min(whole, most) if most else whole", "whole"),
+        ("DBC joins in chains", '"merge.method": "star"', '"merge.method": "once"'),
+        ("DBC's rows are BUC's", '"train.memory_init": "old_classes"', '"train.memory_init": "zeros"'),
+        ("BUC's last batch is kept", '"train.drop_last": True', '"train.drop_last": False'),
+        ("BUC's rate falls at the paper's epoch", '"train.lr_decay_epoch": 16', '"train.lr_decay_epoch": 15'),
+    ),
+    *of(
+        "presets",
+        "study/plan.py",
+        "tests/study/command/test_preset.py",
+        (
+            "the sampler learns from another method",
+            "all(own[n] == held[n] for n in own if n not in searched)",
+            "bool(own and held and searched)",
+        ),
+        ("trial 1 is taken for trial 0", "return given[0] if given else self.config", "return self.config"),
+    ),
+    *of(
+        "presets",
+        "study/decide/queue.py",
+        "tests/study/command/test_preset.py",
+        (
+            "a grid leaves out what another method has run",
+            "for _, item, _ in self._given if self.plan.in_space(item.config)]",
+            "for _, item, _ in self._given]",
+        ),
+    ),
+    *of(
+        "presets",
+        "study/command/resolve.py",
+        "tests/study/command/test_preset.py",
+        (
+            "the paper has none of the options",
+            "settings_of(base.data.dataset).replace(**chosen).flat()",
+            "settings_of(base.data.dataset).flat()",
+        ),
+        ("tables beside another preset", 'given.preset != "paper" or', ""),
+    ),
+    *of(
+        "presets",
+        "study/decide/confirmation.py",
+        "tests/study/command/test_preset.py",
+        (
+            "the paper is not confirmed",
+            "return base if plan.papers_config == plan.config else",
+            "return base if plan.papers_config else",
+        ),
+        (
+            "the paper's is one of the best",
+            "for config, _ in _compared(plan):",
+            "for config, _ in _compared(plan)[:1]:",
+        ),
+    ),
+    *of(
+        "presets",
+        "study/show/view.py",
+        "tests/study/command/test_preset.py",
+        (
+            "another preset passes for the paper's",
+            "is_base(trial, plan) if plan.preset == PAPERS else",
+            "is_base(trial, plan) if plan.preset else",
+        ),
+    ),
+]
