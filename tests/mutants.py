@@ -24,13 +24,24 @@ from mutation.faults_cameras import CAMERAS
 from mutation.faults_clustering import CLUSTERING
 from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
+from mutation.faults_network import NETWORK
 from mutation.faults_presets import PRESETS
 from mutation.faults_records import RECORDS
 from mutation.faults_study import STUDY
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
 
-MUTANTS: tuple[Mutant, ...] = (*METHOD, *CLUSTERING, *STUDY, *RECORDS, *ANALYSIS, *INPUT, *CAMERAS, *PRESETS)
+MUTANTS: tuple[Mutant, ...] = (
+    *METHOD,
+    *NETWORK,
+    *CLUSTERING,
+    *STUDY,
+    *RECORDS,
+    *ANALYSIS,
+    *INPUT,
+    *CAMERAS,
+    *PRESETS,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from dcreid.data.sampling import evenly_spaced
 from dcreid.data.store import FrameStore
 from dcreid.network.backbone import Backbone, backbone_of
 from dcreid.network.batch_norm import synchronise_batch_norm
-from dcreid.network.head import EmbeddingHead
+from dcreid.network.head import BucHead, EmbeddingHead, head_of
 from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import autocast
 from dcreid.seeding import generator, torch_seed
@@ -104,8 +104,12 @@ class TrackletNetwork:
         return self.ranks.all_gather(pooled, b)
 
     def embed(self, pooled: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
-        """v, as the memory gets it: pooled features behind the head if there is one, L2-normalised."""
-        return l2_normalize(pooled if self.head is None else self.head(pooled))
+        """v, as the memory gets it: pooled features behind the head if there is one, L2-normalised.
+
+        With BUC's head L2 comes before its dropout.
+        """
+        v: Tensor = pooled if self.head is None else self.head(pooled)
+        return v if isinstance(self.head, BucHead) else l2_normalize(v)
 
     @torch.inference_mode()
     def pooled_features(
@@ -172,12 +176,10 @@ def build_network(
     ranks: Ranks = ONE_PROCESS,
 ) -> TrackletNetwork:
     """The network of a configuration, with the initial weights of its seed. Raises BackboneError."""
-    model, train = config.model, config.train
+    train = config.train
     with torch_seed(generator(config.seed, "network"), device):
         backbone = backbone_of(config)
-        head = None
-        if model.head == "embedding":
-            head = EmbeddingHead(backbone.dim, model.embedding_dim, model.dropout)
+        head = head_of(config.model, backbone.dim)
     synchronise_batch_norm(backbone, ranks, device)
     if checkpoint_activations:
         backbone.checkpoint_activations()

@@ -62,7 +62,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     train_rate, feature_rate = _rates(backbone, config, device)
     shared_frames = (config.train.first_epochs + config.train.later_epochs) * epoch_frames
     weights = sum(value.numel() * value.element_size() for value in backbone.state_dict().values())
-    memory = 4 * n * (config.model.embedding_dim if config.model.head == "embedding" else backbone.dim)
+    memory = 4 * n * (backbone.dim if config.model.head == "none" else config.model.embedding_dim)
     size = config.data.height, config.data.width
     return Cost(
         steps,

@@ -89,14 +89,16 @@ class ReferenceRun:
         return x.mean(dim=(2, 3))
 
     def embedded(self, pooled: Tensor, training: bool) -> Tensor:
-        """The head (b, e): linear, batch norm, in training dropout, with the survivors scaled up."""
+        """v (b, e), behind the head: linear, batch norm, in training dropout, with the survivors scaled up.
+
+        L2 comes last, or in BUC's head before dropout.
+        """
         if not self.has_head:
-            return pooled
+            return unit(pooled)
         x = pooled @ self.weights["layers.0.weight"].T + self.weights["layers.0.bias"]
         x = self.batch_norm(x, "layers.1", training)
-        if training:
-            x = x * torch.nn.functional.dropout(torch.ones(x.shape), self.config.model.dropout)
-        return x
+        kept = torch.nn.functional.dropout(torch.ones(x.shape), self.config.model.dropout, training)
+        return unit(x) * kept if self.config.model.head == "buc" else unit(x * kept)
 
     def batch_norm(self, x: Tensor, name: str, training: bool) -> Tensor:
         """Of the batch's mean and variance in training, which the running ones follow; else of those."""
@@ -133,7 +135,7 @@ class ReferenceRun:
     @torch.no_grad()
     def rows_of_classes(self, pooled: Tensor, labels: list[int]) -> np.ndarray:
         """(C, e): the mean of the members' unit features behind the head, scaled to length 1."""
-        v = unit(self.embedded(pooled, training=False))
+        v = self.embedded(pooled, training=False)
         means = [torch.stack([v[i] for i in c]).mean(0) for c in reference.members(labels)]
         return unit(torch.stack(means)).numpy()
 
@@ -278,7 +280,7 @@ class ReferenceRun:
         each = self.features(normalised([frame for drawn in frames for frame in drawn]), training=True)
         count = self.config.data.frames
         means = [each[k * count : (k + 1) * count].sum(0) / count for k in range(len(batch))]
-        return unit(self.embedded(torch.stack(means), training=True))
+        return self.embedded(torch.stack(means), training=True)
 
     def loss(self, v: Tensor, labels: list[int]) -> Tensor:
         """Eq (2), mean over the batch."""

@@ -104,8 +104,8 @@ METHOD: list[Mutant] = [
         ("the highest frame for the mean frame", ".mean(dim=1)", ".amax(dim=1)"),
         (
             "unit features into the head",
-            "return l2_normalize(pooled if self.head is None else self.head(pooled))",
-            "return l2_normalize(pooled if self.head is None else self.head(l2_normalize(pooled)))",
+            "pooled if self.head is None else self.head(pooled)",
+            "pooled if self.head is None else self.head(l2_normalize(pooled))",
         ),
         (
             "backbone in evaluation mode",

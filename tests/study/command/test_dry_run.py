@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dcreid.network.backbone import backbone_of
 from study import run
 from study.command.dry_run import Cost, estimate
 
@@ -45,6 +46,15 @@ def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkey
     monkeypatch.setattr("study.command.dry_run._rates", lambda *_: (10.0, 100.0))
     cost = estimate(plan_of().config, data)
     assert cost.seconds == pytest.approx(cost.train_frames / 10 + cost.feature_frames / 100)
+
+
+def test_checkpoints_hold_a_memory_as_wide_as_what_meets_it(plan_of, data):
+    plain, *headed = (
+        estimate(plan_of("--head", head, "--embedding-dim", "10").config, data).checkpoint_bytes
+        for head in ("none", "embedding", "buc")
+    )
+    width = backbone_of(plan_of().config).dim
+    assert headed == [plain - 4 * len(data.train) * (width - 10)] * 2
 
 
 def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(

@@ -1,0 +1,82 @@
+"""Faults in the network's choices and in the varied frames. How they are read is in `mutants.py`."""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+NETWORK: list[Mutant] = [
+    *of(
+        "network",
+        "dcreid/network/backbone.py",
+        "tests/dcreid/network/test_backbone.py",
+        ("frozen batch norm follows the batches", 'if batch_norm == "frozen":', 'if batch_norm == "fixed":'),
+        (
+            "frozen batch norm is not trained",
+            "for module in self._fixed:\n            module.eval()",
+            "for module in self._fixed:\n            module.eval().requires_grad_(False)",
+        ),
+        ("stages up to the stride alone", "reduction < 1.5 * stride", "reduction < stride"),
+        (
+            "random weights are not told apart",
+            'config.model.batch_norm == "frozen" and config.model.weights == "none"',
+            'config.model.batch_norm == "frozen"',
+            "tests/dcreid/network/test_tracklets.py",
+        ),
+    ),
+    *of(
+        "network",
+        "dcreid/network/batch_norm.py",
+        "tests/dcreid/network/test_batch_norm.py",
+        (
+            "ranks synchronise frozen batch norm",
+            "isinstance(child, _BatchNorm) and child.training",
+            "isinstance(child, _BatchNorm)",
+        ),
+    ),
+    *of(
+        "network",
+        "dcreid/network/last_stride.py",
+        "tests/dcreid/network/test_last_stride.py",
+        ("the first reduction instead of the last", "size == called[-1][1]", "size == called[0][1]"),
+        ("a map of any size will do", "abs(long - 2 * short) > 1", "long < short"),
+        ("a map that did not grow will do", "if after == before or any(", "if any("),
+    ),
+    *of(
+        "network",
+        "dcreid/network/pooling.py",
+        "tests/dcreid/network/test_pooling.py",
+        ("GeM of squares", "_P = 3.0", "_P = 2.0"),
+        ("powers in bf16", "exact.clamp(min=_LEAST)", "features.clamp(min=_LEAST)"),
+        ("no root", ".pow(1.0 / _P)", ".pow(1.0)"),
+        ("negative values count", "exact.clamp(min=_LEAST)", "exact.abs()"),
+    ),
+    *of(
+        "network",
+        "dcreid/network/head.py",
+        "tests/dcreid/network/test_head.py",
+        ("BUC's weights by inputs", 'mode="fan_out"', 'mode="fan_in"'),
+        ("BUC's head as the other", '"buc": BucHead', '"buc": EmbeddingHead'),
+        (
+            "L2 behind BUC's dropout",
+            "self.layers[2](functional.normalize(self._normed(features), dim=1))",
+            "functional.normalize(self.layers[2](self._normed(features)), dim=1)",
+        ),
+    ),
+    *of(
+        "network",
+        "study/command/networks.py",
+        "tests/study/command/test_networks.py",
+        ("last strides are not tried", '"model.batch_norm", "model.last_stride"', '"model.batch_norm"'),
+        ("given runs are not tried", "for origin, item in plan.fixed_items():", "for origin, item in ():"),
+    ),
+    *of(
+        "network",
+        "study/command/dry_run.py",
+        "tests/study/command/test_dry_run.py",
+        (
+            "BUC's memory as wide as the backbone",
+            'config.model.head == "none" else',
+            'config.model.head != "embedding" else',
+        ),
+    ),
+]
