@@ -6,10 +6,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dcreid.clustering.jaccard import jaccard_distances
+from dcreid.config import MergeConfig
 from dcreid.precision import full_float32
 
 # Rows of the product at a time: few enough that little of the lower triangle is computed.
 _ROWS = 512
+
+
+def merge_distances(features: Float[Tensor, "n d"], merge: MergeConfig) -> Float[Tensor, "n n"]:
+    """The distances of Eqs (3) and (4), by `MergeConfig.distance`; at most two (n, n) arrays at a time."""
+    if merge.distance == "jaccard":
+        return jaccard_distances(pairwise_distances(features, squared=True), merge.k1, merge.k2)
+    return pairwise_distances(features, squared=merge.distance == "squared")
 
 
 def pairwise_distances(features: Float[Tensor, "n d"], *, squared: bool = False) -> Float[Tensor, "n n"]:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from dcreid.clustering.agglomeration import exact_joins
 from dcreid.clustering.blocked import blocked_joins
+from dcreid.clustering.cameras import camera_normalised
 from dcreid.clustering.criterion import OnJoin, merge_costs
-from dcreid.clustering.distances import pairwise_distances
+from dcreid.clustering.distances import merge_distances
 from dcreid.clustering.free_memory import free_bytes
 from dcreid.clustering.kruskal import JoinedPairs, lightest_joins
 from dcreid.config import MergeConfig
@@ -45,14 +46,17 @@ def merge_labels(
     """Labels 0 … C-m-1 after exactly m joins, in order of each class's first tracklet.
 
     features: L2-normalised, on the device that merges. labels: the classes before, on any device, which
-    is that of the result. cameras: for settings that act per camera; none does today. on_join: called
-    with every join, in order. Raises ValueError unless 0 <= m < C and the features are finite.
+    is that of the result. cameras: of the rows, for `MergeConfig.camera_normalise`; None = unknown, and
+    nothing is done per camera. on_join: called with every join, in order. Raises ValueError unless
+    0 <= m < C and the features are finite.
     """
     c = len(torch.unique(labels))
     if not 0 <= m < c:
         raise ValueError(f"m = {m}: must be at least 0 and less than the number of classes, {c}")
     if not bool(features.isfinite().all()):
         raise ValueError("features hold NaN or infinity")
+    if merge.camera_normalise and cameras is not None:
+        features = camera_normalised(features, cameras)
     pairs = _joins(features, labels.to(features.device), merge, m, on_join)
     return joined_labels(labels, *pairs)
 
@@ -68,11 +72,12 @@ def _joins(
     if m == 0:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     squared, weights = merge.distance == "squared", (merge.lambda1, merge.lambda2, merge.intra)
-    if merge.method == "once" and matrix_bytes(features, labels) > _SHARE * free_bytes(features.device):
+    fits = matrix_bytes(features, labels) <= _SHARE * free_bytes(features.device)
+    if merge.method == "once" and merge.distance != "jaccard" and not fits:
         _log.warning(_BLOCKS_WARNING)
         return blocked_joins(features, labels, m, *weights, squared=squared, on_join=on_join)
     joins = exact_joins if merge.method == "exact" else once_joins
-    return joins(pairwise_distances(features, squared=squared), labels, m, *weights, on_join)
+    return joins(merge_distances(features, merge), labels, m, *weights, on_join)
 
 
 def once_joins(

@@ -20,6 +20,7 @@ from dcreid.presets import paper  # noqa: E402
 
 SMALL = {
     "merge": ("--tracklets", "300", "--dbc-rows", "5", "--blocked", "2000", "--dim", "32"),
+    "jaccard": ("--tracklets", "300"),
     "evaluate": (),
     "frames": ("--workers", "1", "--most", "200"),
     "train memory": ("--memory",),
@@ -32,6 +33,7 @@ SMALL = {
 }
 FOUND = {
     "merge": {"rivals", "sweep", "blocked"},
+    "jaccard": {"rival"},
     "evaluate": {"rival", "sweep"},
     "frames": {"loaders", "together", "sweep"},
     "train memory": {"memory", "seconds"},

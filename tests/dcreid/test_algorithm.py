@@ -12,7 +12,7 @@ import torch
 from tiny_runs import dataset, run, tiny
 
 from dcreid.algorithm import Algorithm
-from dcreid.config import ConfigError
+from dcreid.config import ConfigError, MergeConfig
 from dcreid.network.tracklets import l2_normalize
 from dcreid.training import DivergedError
 
@@ -47,7 +47,19 @@ _MERGING: dict[str, dict[str, Any]] = {
     "squared": {"merge.distance": "squared"},
     "exact": {"merge.method": "exact"},
     "exact, pairs": {"merge.method": "exact", "merge.intra": "pairs"},
+    "neighbourhoods": {"merge.distance": "jaccard", "merge.k1": 6, "merge.k2": 3},
+    "smaller neighbourhoods": {"merge.distance": "jaccard", "merge.k1": 4, "merge.k2": 3},
+    "without cameras": {"merge.camera_normalise": True},
 }
+
+
+def _distances(v: np.ndarray, merging: MergeConfig, cameras: list[int]) -> np.ndarray:
+    if merging.camera_normalise:
+        v = reference.camera_normalised(v, cameras)
+    distances = reference.distances(v)
+    if merging.distance == "jaccard":
+        return reference.jaccard(distances**2, merging.k1, merging.k2)
+    return distances ** (2 if merging.distance == "squared" else 1)
 
 
 def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +73,8 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
         options = {"merge.lambda1": 0.3, "merge.lambda2": 0.02, "merge.merge_rate": 0.2} | changes
         config = tiny(**untrained | options)
         algorithm, merging = Algorithm(config, dataset(config)), config.merge
-        distances = reference.distances(v) ** (2 if merging.distance == "squared" else 1)
+        assert algorithm.cameras is not None
+        distances = _distances(v, merging, algorithm.cameras.tolist())
         labels, steps = list(range(len(v))), []
         for _ in range(4):
             algorithm.step()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -45,6 +47,53 @@ def distances(features: np.ndarray) -> np.ndarray:
         for j in range(n):
             out[i, j] = math.sqrt(float(((features[i] - features[j]) ** 2).sum()))
     return out
+
+
+def jaccard(squares: Sequence[Sequence[float]] | np.ndarray, k1: int, k2: int) -> np.ndarray:
+    """Distances of k-reciprocal neighbourhoods, from squared distances; ties by index, a row itself first."""
+    n = len(squares)
+    others = [sorted((float(squares[i][j]), j) for j in range(n) if j != i) for i in range(n)]
+
+    def near(i: int, k: int) -> set[int]:
+        return {i, *(j for _, j in others[i][:k])}
+
+    def reciprocal(i: int, k: int) -> set[int]:
+        return {j for j in near(i, k) if i in near(j, k)}
+
+    weights = np.zeros((n, n))
+    for i in range(n):
+        own = reciprocal(i, k1)
+        neighbourhood = set(own)
+        for j in own:
+            half = reciprocal(j, round(k1 / 2))
+            if len(half & own) > Fraction(2, 3) * len(half):
+                neighbourhood |= half
+        powers = {j: math.exp(-float(squares[i][j])) for j in neighbourhood}
+        for j, power in powers.items():
+            weights[i, j] = power / sum(powers.values())
+    v = np.array([np.mean([weights[j] for j in near(i, k2 - 1)], axis=0) for i in range(n)])
+    out = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            least, most = np.minimum(v[i], v[j]).sum(), np.maximum(v[i], v[j]).sum()
+            out[i, j] = 0.0 if i == j else 1.0 - least / most
+    return out
+
+
+def camera_normalised(features: np.ndarray, cameras: Sequence[int]) -> np.ndarray:
+    """(f − mean) / deviation of f's camera, of length 1; of all rows for a camera that has no deviation."""
+    out = []
+    for feature, camera in zip(features, cameras, strict=True):
+        own = np.array([f for f, c in zip(features, cameras, strict=True) if c == camera])
+        if all((row == own[0]).all() for row in own):
+            own = features
+        row = [
+            0.0 if len(set(column)) == 1 else (x - np.mean(column)) / np.std(column)
+            for x, column in zip(feature.tolist(), own.T.tolist(), strict=True)
+        ]
+        length = math.sqrt(sum(x * x for x in row))
+        out.append([x / length if length else 0.0 for x in row])
+    return np.array(out)
 
 
 def members(labels: list[int]) -> list[list[int]]:

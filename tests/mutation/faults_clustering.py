@@ -19,11 +19,6 @@ CLUSTERING: list[Mutant] = [
             "(merge.lambda1, merge.lambda2, merge.intra)",
             "(merge.lambda1, 0.0, merge.intra)",
         ),
-        (
-            "distances never squared",
-            'squared, weights = merge.distance == "squared"',
-            "squared, weights = False",
-        ),
     ),
     *of(
         "criterion",
@@ -38,6 +33,16 @@ CLUSTERING: list[Mutant] = [
             "single tracklets in any order taken as sorted",
             "bool((index.diff() > 0).all())",
             "bool((index.diff() != 0).all())",
+        ),
+    ),
+    *of(
+        "criterion",
+        "dcreid/clustering/distances.py",
+        "tests/dcreid/test_algorithm.py::test_merges_by_every_option_are_the_references",
+        (
+            "distances never squared",
+            'return pairwise_distances(features, squared=merge.distance == "squared")',
+            "return pairwise_distances(features, squared=False)",
         ),
     ),
     *of(
@@ -104,13 +109,13 @@ CLUSTERING: list[Mutant] = [
         ("classes are numbered as SciPy finds them", "rank[start.argsort()] =", "rank[:] ="),
         (
             "the matrix is made whatever is free",
-            "> _SHARE * free_bytes(features.device)",
-            "> 1e30 * free_bytes(features.device)",
+            "<= _SHARE * free_bytes(features.device)",
+            "<= 1e30 * free_bytes(features.device)",
         ),
         (
             "blocks where the matrix fits",
-            "matrix_bytes(features, labels) > _SHARE",
             "matrix_bytes(features, labels) <= _SHARE",
+            "matrix_bytes(features, labels) > _SHARE",
         ),
         ("all of the free memory for the matrix", "_SHARE = 0.5", "_SHARE = 1.0"),
         ("only the distances are counted", "(n * n + c * n + c * c)", "(n * n)"),
