@@ -37,6 +37,7 @@ from dcreid.network.backbone import notes_on_backbone
 from dcreid.network.tracklets import build_network, l2_normalize
 from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import set_tf32
+from dcreid.proxies import CameraProxies, proxy_rows
 from dcreid.seeding import generator
 from dcreid.stage import TrainedStage
 from dcreid.steps import MergeStep
@@ -100,6 +101,7 @@ class Algorithm:
             self.cameras = torch.from_numpy(data.train.cameras[self.order])
         self.m = config.merge.joins_per_step(n)
         self.memory: FeatureMemory | None = None
+        self.proxies: CameraProxies | None = None  # of the stage that is to be trained
         self.stage: TrainedStage | None = None  # trained, not merged yet
 
         # What the run has found so far.
@@ -136,7 +138,10 @@ class Algorithm:
             if self.memory is None:
                 self._make_rows(self._pooled_features(), self.labels)
             assert self.memory is not None
-            result = self._trainer.train_stage(self.steps_done + 1, self.memory, self.labels, self.cameras)
+            result = self._trainer.train_stage(
+                self.steps_done + 1, self.memory, self.labels, self.cameras, self.proxies
+            )
+        self.proxies = None  # the merge makes new ones
         self.stage = TrainedStage(result)
         self.stage.seconds |= seconds
 
@@ -220,6 +225,7 @@ class Algorithm:
             "order": torch.from_numpy(self.order),
             **self.network.state_dict(),
             "memory": None if self.memory is None else self.memory.rows.cpu().clone(),
+            "proxies": None if self.proxies is None else self.proxies.memory.rows.cpu().clone(),
             "labels": self.labels.clone(),
             "labels_history": [labels.clone() for labels in self.labels_history],
             "joins": [dataclasses.asdict(joins) for joins in self.joins],
@@ -244,6 +250,8 @@ class Algorithm:
         self.network.load_state_dict(state)
         self.memory = None if state["memory"] is None else self._memory(state["memory"])
         self.labels = state["labels"].clone()
+        proxies = state.get("proxies")  # older states have none
+        self.proxies = None if proxies is None else self._proxies(proxies)
         self.labels_history = [labels.clone() for labels in state["labels_history"]]
         self.joins = [Joins(**joins) for joins in state["joins"]]
         self.history = [MergeStep(**step) for step in state["history"]]
@@ -276,7 +284,7 @@ class Algorithm:
         """
         _check_version(shared)
         self.network.load_state_dict(shared)
-        self.memory = self._memory(shared["memory"])
+        self.memory, self.proxies = self._memory(shared["memory"]), None
         self.stage = TrainedStage.adopted(shared, self._retrieval_due(), self.device)
 
     # --- the parts of a step
@@ -295,7 +303,7 @@ class Algorithm:
 
     @torch.no_grad()
     def _make_rows(self, pooled: Float[Tensor, "n d"], before: Int[Tensor, " n"]) -> None:
-        """Line 6: the memory's rows for the present classes (see `dcreid/memory.py`).
+        """Line 6: the memory's rows for the present classes (see `dcreid/memory.py`), and the proxies'.
 
         before: the labels before the merge.
         """
@@ -309,9 +317,15 @@ class Algorithm:
             older = before.to(self.device), self.memory.rows
             rows = rows_after_merge(train.memory_init, features, labels, self.n_classes, *older)
         self.memory = self._memory(rows)
+        if train.camera_proxies and self.cameras is not None:
+            self.proxies = self._proxies(proxy_rows(features, self.labels, self.cameras))
 
     def _memory(self, rows: Float[Tensor, "c d"]) -> FeatureMemory:
         return FeatureMemory(rows, self.config.train.temperature).to(self.device)
+
+    def _proxies(self, rows: Float[Tensor, "r d"]) -> CameraProxies:
+        assert self.cameras is not None
+        return CameraProxies(self.labels, self.cameras, rows.to(self.device))
 
     def _partition(self) -> Partition:
         return Partition.of(self.labels, self.order, self.data.train.identities)

@@ -23,6 +23,7 @@ from dcreid.data.sampling import batches_of, draws_by_class
 from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory
 from dcreid.network.tracklets import TrackletNetwork
+from dcreid.proxies import CameraProxies
 from dcreid.schedules import learning_rate, update_rate, warmup_factor
 from dcreid.seeding import generator, torch_seed
 
@@ -91,11 +92,13 @@ class Trainer:
         memory: FeatureMemory,
         labels: Int[Tensor, " n"],
         cameras: Int[Tensor, " n"] | None = None,
+        proxies: CameraProxies | None = None,
     ) -> StageResult:
         """Trains network and memory on the classes `labels` (on the CPU) for the epochs of stage 1, 2, …
 
-        cameras: of the tracklets, on the CPU; None = unknown. The result depends on the weights, the
-        memory, the labels, the cameras and (seed, stage), and on nothing else. Raises DivergedError.
+        cameras: of the tracklets, on the CPU; None = unknown. proxies: trained with the memory; None =
+        none. The result depends on all these, the weights and (seed, stage), and on nothing else. Raises
+        DivergedError.
         """
         train, network, ranks = self.config.train, self.network, self.network.ranks
         device = network.device
@@ -112,7 +115,7 @@ class Trainer:
         optimiser = make_optimiser(network, self.config)
         weights = [weight for group in optimiser.param_groups for weight in group["params"]]
         network.broadcast_weights()
-        ranks.broadcast([memory.rows])
+        ranks.broadcast([memory.rows, None if proxies is None else proxies.memory.rows])
         network.train()
         on_device = labels.to(device)
 
@@ -136,7 +139,8 @@ class Trainer:
 
                     # Backward: a step of SGD with the gradients of the whole batch.
                     optimiser.zero_grad(set_to_none=True)
-                    loss.backward()  # type: ignore[no-untyped-call]
+                    whole = loss if proxies is None else loss + proxies.loss(v, tracklets)
+                    whole.backward()  # type: ignore[no-untyped-call]
                     network.combine_gradients()
                     if train.clip_norm:
                         nn.utils.clip_grad_norm_(weights, train.clip_norm)
@@ -144,6 +148,8 @@ class Trainer:
 
                     # Line 6: the memory takes in the features that the loss was computed from.
                     memory.update(v, labels[tracklets], alpha, train.memory_update)
+                    if proxies is not None:
+                        proxies.update(v, tracklets, alpha, train.memory_update)
                     total += loss.detach() * b
 
                 ranks.broadcast([total])

@@ -16,6 +16,10 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     "zeros, exact": {"train.memory_init": "zeros", "merge.method": "exact", "merge.intra": "pairs"},
     "frozen": {"model.frozen_stages": 1, "merge.distance": "squared", "train.alpha_schedule": "cosine"},
     "leak": {"train.memory_init": "previous_rows", "train.leak_audit": True, "data.shuffle_tracklets": False},
+    "proxies": {
+        **{"train.camera_proxies": True, "train.sampler": "classes", "train.tracklets_per_class": 2},
+        **{"train.memory_init": "carry", "train.warmup": 2.5, "train.clip_norm": 5.0},
+    },
     "few frames": {"data.eval_frames": 2, "evaluate.eval_every": 2, "data.frame_sampling": "random"},
 }
 
@@ -42,6 +46,9 @@ def test_a_run_cut_anywhere_and_continued_equals_the_uncut_run(changes: dict[str
         assert torch.equal(value, after_step.network.backbone.state_dict()[name]), name
     assert whole.memory is not None and after_step.memory is not None
     assert torch.equal(whole.memory.rows, after_step.memory.rows)
+    assert (whole.proxies is None) == (after_step.proxies is None) == (not config.train.camera_proxies)
+    if whole.proxies is not None and after_step.proxies is not None:
+        assert torch.equal(whole.proxies.memory.rows, after_step.proxies.memory.rows)
     assert after_step.untrained() == cut.untrained()
     same_joins(after_step, whole)
 
@@ -65,6 +72,24 @@ def test_a_continued_run_reports_all_that_the_cut_run_had_measured() -> None:
         assert torch.equal(continued.queries[step].average_precision, found.average_precision)
     made = continued.merge()
     assert made.seconds_train == spent > 0 and made.saved_seconds == 90.0
+
+
+@pytest.mark.parametrize("changes", [_VARIANTS["paper"], _VARIANTS["proxies"]], ids=["paper", "proxies"])
+def test_a_run_that_adopts_its_stages_equals_the_run_that_trained_them(changes: dict[str, Any]) -> None:
+    config = tiny(**changes | {"merge.max_steps": 3})
+    data = dataset(config)
+    trained, adopted = Algorithm(config, data), Algorithm(config, data)
+    for _ in range(2):
+        trained.train()
+        adopted.adopt(trained.shared_state())
+        trained.merge()
+        adopted.merge()
+    trained.step()
+    adopted.step()
+    for ours, theirs in zip(comparable(adopted.history), comparable(trained.history), strict=True):
+        assert ours | {"saved_seconds": 0.0} == theirs
+    for name, value in trained.network.backbone.state_dict().items():
+        assert torch.equal(value, adopted.network.backbone.state_dict()[name]), name
 
 
 def test_the_cost_of_an_adopted_stage_is_reported_as_saved() -> None:
@@ -92,6 +117,16 @@ def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert comparable(other.history) == comparable(algorithm.history)
     same_joins(other, algorithm)
+
+
+def test_a_state_of_an_older_version_has_no_proxies_and_no_queries() -> None:
+    config = tiny(**{"merge.max_steps": 2})
+    algorithm, other = Algorithm(config, dataset(config)), Algorithm(config, dataset(config))
+    algorithm.step()
+    state = algorithm.state_dict()
+    del state["proxies"], state["queries"]
+    other.load_state_dict(state)
+    assert comparable([other.step()]) == comparable([algorithm.step()])
 
 
 def test_a_state_of_other_tracklets_is_refused() -> None:

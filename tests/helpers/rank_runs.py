@@ -14,7 +14,7 @@ from torch import Tensor, multiprocessing, nn
 from torchvision.ops import StochasticDepth
 
 _TENSOR_CODE = [
-    f"dcreid.{room}" for room in ("algorithm", "data", "memory", "network", "parallel", "training")
+    f"dcreid.{room}" for room in ("algorithm", "data", "memory", "network", "parallel", "proxies", "training")
 ]
 with jaxtyping.install_import_hook(_TENSOR_CODE, "beartype.beartype"):  # spawned processes have no pytest
     from dcreid.algorithm import Algorithm
@@ -52,6 +52,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "head with dropout": {
         **{"model.head": "embedding", "model.embedding_dim": 32, "model.dropout": 0.5},
         **{"model.frozen_stages": 1, "merge.method": "exact", "evaluate.eval_every": 2},
+    },
+    "by classes": {
+        **{"train.sampler": "classes", "train.tracklets_per_class": 2, "train.batch_size": 8},
+        **{"train.camera_proxies": True, "train.memory_update": "class_mean", "train.clip_norm": 0.1},
+        **{"train.memory_init": "carry", "train.warmup": 1.5, "train.drop_last": True},
+        **{"train.lr": 1e-3, "train.first_epochs": 1, "merge.max_steps": 2},
+        **{"model.backbone": "shufflenet_v2_x0_5", **_LARGER},
     },
     "more ranks than tracklets": {"train.batch_size": 2, **_LARGER, **_ONE_STAGE},
     "layer norm": {"model.backbone": "convnext_tiny", **_LARGER, **_ONE_STAGE},

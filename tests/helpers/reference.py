@@ -39,6 +39,37 @@ def update(rows: np.ndarray, v: np.ndarray, labels: list[int], alpha: float) -> 
     return rows
 
 
+def proxy_keys(labels: list[int], cameras: list[int]) -> list[tuple[int, int]]:
+    """Class and camera of every camera proxy."""
+    return sorted(set(zip(labels, cameras, strict=True)))
+
+
+def proxy_loss(
+    rows: np.ndarray, keys: list[tuple[int, int]], v: np.ndarray, own: list[tuple[int, int]]
+) -> tuple[float, np.ndarray]:
+    """intra + inter / 2 of camera proxies `keys` (τ 0.07, 50 nearest), and its gradient in v (b, d).
+
+    own: class and camera of every sample.
+    """
+    total, gradient = 0.0, np.zeros(v.shape)
+    for sample, (label, camera) in enumerate(own):
+        sims = [float(row @ v[sample]) / 0.07 for row in rows]
+        here = [k for k, key in enumerate(keys) if key[1] == camera]
+        positives = [k for k, key in enumerate(keys) if key[0] == label and key[1] != camera]
+        others = sorted((k for k, key in enumerate(keys) if key[0] != label), key=lambda k: -sims[k])
+        terms = [(1.0, [keys.index((label, camera))], here)]
+        if positives:
+            terms.append((0.5, positives, positives + others[:50]))
+        for weight, wanted, compared in terms:
+            whole = sum(math.exp(sims[k]) for k in compared)
+            for k in wanted:
+                total -= weight / len(wanted) * math.log(math.exp(sims[k]) / whole) / len(own)
+                gradient[sample] -= weight / len(wanted) * rows[k] / 0.07 / len(own)
+            for k in compared:
+                gradient[sample] += weight * math.exp(sims[k]) / whole * rows[k] / 0.07 / len(own)
+    return total, gradient
+
+
 def distances(features: np.ndarray) -> np.ndarray:
     """Euclidean distances between rows."""
     n = len(features)

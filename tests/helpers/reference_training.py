@@ -65,6 +65,7 @@ class ReferenceRun:
         self.m = max(1, math.floor(n * config.merge.merge_rate))
         self.stage = 0
         self.rows = self.rows_of_classes(self.pooled_features(), self.labels)
+        self.proxies = self.proxies_of_classes(self.pooled_features())
         if config.train.memory_init in ("zeros", "old_classes"):
             self.rows = 0 * self.rows
         self.losses: list[float] = []  # of every stage's last epoch
@@ -139,6 +140,17 @@ class ReferenceRun:
         means = [torch.stack([v[i] for i in c]).mean(0) for c in reference.members(labels)]
         return unit(torch.stack(means)).numpy()
 
+    def proxies_of_classes(self, pooled: Tensor) -> np.ndarray:
+        """Rows of the memory if each camera's part of a class were a class; none where there are none."""
+        if not self.config.train.camera_proxies:
+            return np.zeros((0, 0))
+        return self.rows_of_classes(pooled, self.proxy_labels())
+
+    def proxy_labels(self) -> list[int]:
+        """The row of each tracklet among the proxies."""
+        keys = reference.proxy_keys(self.labels, self.cameras)
+        return [keys.index(key) for key in zip(self.labels, self.cameras, strict=True)]
+
     def rows_after_merge(self, pooled: Tensor, before: list[int]) -> np.ndarray:
         """The memory's rows for the present classes."""
         kind = self.config.train.memory_init
@@ -165,6 +177,7 @@ class ReferenceRun:
         cost = reference.merge_cost(dist, self.labels, merging.lambda1, merging.lambda2)
         before, self.labels = self.labels, reference.merge(self.labels, cost, self.m)
         self.rows = self.rows_after_merge(pooled, before)
+        self.proxies = self.proxies_of_classes(pooled)
 
     def train(self, on_epoch: Callable[[int, int], None]) -> None:
         """Line 3: SGD on Eq (2), the memory following behind every step."""
@@ -180,8 +193,11 @@ class ReferenceRun:
                     v = self.batch_features(batch, frames)
                     labels = [self.labels[i] for i in batch]
                     loss = self.loss(v, labels)
-                    self.descend(loss, rate, velocity)
+                    self.descend(loss + self.proxy_loss(v, batch), rate, velocity)
                     self.rows = self.updated(self.rows, v.detach().numpy(), labels, alpha)
+                    if train.camera_proxies:
+                        of_batch = [self.proxy_labels()[i] for i in batch]
+                        self.proxies = self.updated(self.proxies, v.detach().numpy(), of_batch, alpha)
                     total += float(loss.detach()) * len(batch)
                 on_epoch(self.stage, epoch)
         self.losses.append(total / sum(len(batch) for batch in plan))
@@ -289,6 +305,17 @@ class ReferenceRun:
             powers = [torch.exp((row * sample).sum() / self.config.train.temperature) for row in rows]
             losses.append(-torch.log(powers[label] / sum(powers)))
         return torch.stack(losses).mean()
+
+    def proxy_loss(self, v: Tensor, batch: list[int]) -> Tensor | float:
+        """What camera proxies add: its value and its gradient in v are the reference's."""
+        if not self.config.train.camera_proxies:
+            return 0.0
+        keys, own = (
+            reference.proxy_keys(self.labels, self.cameras),
+            [(self.labels[i], self.cameras[i]) for i in batch],
+        )
+        value, gradient = reference.proxy_loss(self.proxies, keys, v.detach().numpy(), own)
+        return value + ((v - v.detach()) * torch.from_numpy(gradient)).sum()
 
     def descend(self, loss: Tensor, rate: float, velocity: dict[str, Tensor]) -> None:
         """A step of SGD with weight decay and Nesterov's momentum; pre-trained layers get their share."""

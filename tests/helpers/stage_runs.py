@@ -67,15 +67,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{
             "train.memory_update": "class_mean",
             "train.memory_init": "carry",
-            "data.frame_sampling": "random",
+            **{"data.frame_sampling": "random", "train.later_epochs": 2},
         },
     },
     "old classes": {
-        **{"train.sampler": "classes", "train.batch_size": 8, "train.tracklets_per_class": 2},
+        **{"train.sampler": "classes", "train.batch_size": 4, "train.tracklets_per_class": 1},
         **_HEAD,
         **{"model.dropout": 0.0, "train.memory_init": "old_classes"},
     },
     "zeros": {"train.memory_init": "zeros"},
+    "proxies": {"train.camera_proxies": True},
+    "proxies, by classes": {
+        **{"train.sampler": "classes", "train.batch_size": 6, "train.tracklets_per_class": 2},
+        **{**_HEAD, "train.later_epochs": 2},
+        **{"model.dropout": 0.0, "train.camera_proxies": True, "train.memory_update": "class_mean"},
+    },
 }
 CAMERAS = [1, 1, 2, 1, 2, 5, 2, 1, 5, 1, 2]
 _LENGTHS = [1, 2, 3, 5, 7, 4, 9, 3, 6, 2, 8]
@@ -155,12 +161,14 @@ def snapshot(
     weights: dict[str, np.ndarray],
     start: dict[str, np.ndarray],
     rows: np.ndarray,
+    proxies: np.ndarray,
     labels: list[int],
 ) -> Found:
-    """The results at one point of a run, by tracklet: the numbers of classes do not matter."""
+    """The results at one point of a run, by tracklet, proxies too: the numbers of classes do not matter."""
     classes = np.array(labels)
     found = {f"{point}, change of {name}": weights[name] - start[name] for name in weights}
     found[f"{point}, memory rows"] = rows[classes]
+    found[f"{point}, camera proxies"] = proxies
     found[f"{point}, classes"] = (classes[:, None] == classes[None, :]).astype(np.float64)
     return found
 
@@ -171,8 +179,10 @@ def outcome(made: Config) -> Found:
 
     def note(point: str) -> None:
         assert algorithm.memory is not None
-        rows = algorithm.memory.rows.double().numpy().copy()
-        found.update(snapshot(point, weights_of(algorithm), start, rows, algorithm.labels.tolist()))
+        rows, proxies = algorithm.memory.rows.double().numpy().copy(), np.zeros(0)
+        if algorithm.proxies is not None:
+            proxies = algorithm.proxies.memory.rows[algorithm.proxies.row].double().numpy()
+        found.update(snapshot(point, weights_of(algorithm), start, rows, proxies, algorithm.labels.tolist()))
 
     algorithm = small_algorithm(made, on_epoch=lambda stage, epoch, _: note(f"stage {stage}, epoch {epoch}"))
     start = weights_of(algorithm)
@@ -190,7 +200,8 @@ def expected(variant: str) -> Found:
 
     def note(point: str) -> None:
         weights = {name: value.detach().numpy().copy() for name, value in run.weights.items()}
-        found.update(snapshot(point, weights, start, run.rows, run.labels))
+        proxies = run.proxies[run.proxy_labels()] if made.train.camera_proxies else np.zeros(0)
+        found.update(snapshot(point, weights, start, run.rows, proxies, run.labels))
 
     made = config(variant)
     beginning = small_algorithm(made)

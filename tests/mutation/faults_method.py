@@ -190,12 +190,83 @@ METHOD: list[Mutant] = [
         (
             "sum of a class's samples for their mean",
             "of_class.sum(dim=1, keepdim=True)",
-            "of_class.amax(dim=1, keepdim=True)",
+            "of_class.sum(dim=1, keepdim=True).clamp(max=1.0)",
         ),
         (
-            "one sample of a class for their mean",
-            "classes[:, None] == on_host[None, :]).float()",
-            "classes[:, None] == on_host[None, :]).float().cumsum(dim=1) == 1.0).float()",
+            "a share of the batch for a class's mean",
+            "of_class.sum(dim=1, keepdim=True)",
+            "max(1, len(on_host))",
+        ),
+    ),
+    *of(
+        "memory",
+        "dcreid/proxies.py",
+        "tests/dcreid/test_proxies.py",
+        ("intra over all cameras", "logits.masked_fill(~same_camera, -math.inf), own", "logits, own"),
+        (
+            "rows of its own camera are positives",
+            "positive = same_class & ~same_camera",
+            "positive = same_class",
+        ),
+        (
+            "rows of its own class are compared",
+            "logits.masked_fill(same_class, -math.inf).topk",
+            "logits.masked_fill(positive, -math.inf).topk",
+        ),
+        ("all rows of other classes are compared", "min(NEAREST, logits.shape[1])", "logits.shape[1]"),
+        (
+            "the least similar rows are compared",
+            "logits.shape[1]), dim=1)",
+            "logits.shape[1]), dim=1, largest=False)",
+        ),
+        (
+            "sum over the positives",
+            "masked_fill(~positive, 0.0).sum(dim=1) / positive.sum(dim=1)",
+            "masked_fill(~positive, 0.0).sum(dim=1)",
+        ),
+        ("inter counts in full", "INTER_WEIGHT = 0.5", "INTER_WEIGHT = 1.0"),
+        ("inter averaged over those that have it", ".sum() / len(v)", ".sum() / max(1, len(some))"),
+        (
+            "inter where no other camera saw the class",
+            "torch.bincount(pairs[0])[labels] > 1",
+            "torch.bincount(pairs[0])[labels] > 0",
+        ),
+        ("the memory's temperature for proxies", "TEMPERATURE = 0.07", "TEMPERATURE = 0.1"),
+        (
+            "samples go into the rows of other tracklets",
+            "self.memory.update(v, self.row[tracklets], alpha, kind)",
+            "self.memory.update(v, self.row[: len(v)], alpha, kind)",
+        ),
+    ),
+    *of(
+        "training",
+        "dcreid/training.py",
+        _REFERENCE,
+        ("proxies have no part in the loss", "loss + proxies.loss(v, tracklets)", "loss + 0.0"),
+        (
+            "proxies are never updated",
+            "proxies.update(v, tracklets, alpha, train",
+            "proxies.update(v[:0], tracklets[:0], alpha, train",
+        ),
+        (
+            "proxies follow at another rate",
+            "proxies.update(v, tracklets, alpha, train",
+            "proxies.update(v, tracklets, 1.0 - alpha, train",
+        ),
+    ),
+    *of(
+        "state",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm_state.py::test_a_run_cut_anywhere_and_continued_equals_the_uncut_run[proxies]",
+        (
+            "proxies come back in reverse",
+            "else self._proxies(proxies)",
+            "else self._proxies(proxies.flip(0))",
+        ),
+        (
+            "proxies of the stage before",
+            "self.proxies = self._proxies(proxy_rows(",
+            "self.proxies = self.proxies or self._proxies(proxy_rows(",
         ),
     ),
     *of(
@@ -295,7 +366,7 @@ METHOD: list[Mutant] = [
             "order = np.arange(int(labels.max()) + 1)",
         ),
         ("a class twice where rounds meet", "first = order[~np.isin(order, begun)][", "first = order[:]["),
-        ("more draws than tracklets", ".flatten()[:n]", ".flatten()"),
+        ("an epoch begins within a turn", ".flatten()[:n]", ".flatten()[-n:]"),
         (
             "always the same first tracklet",
             "order = np.lexsort((rng.random(len(labels)), labels))",
