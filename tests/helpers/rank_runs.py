@@ -58,7 +58,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{"train.camera_proxies": True, "train.memory_update": "class_mean", "train.clip_norm": 0.1},
         **{"train.memory_init": "carry", "train.warmup": 1.5, "train.drop_last": True},
         **{"train.lr": 1e-3, "train.first_epochs": 1, "merge.max_steps": 2},
-        **{"model.backbone": "shufflenet_v2_x0_5", **_LARGER},
     },
     "more ranks than tracklets": {"train.batch_size": 2, **_LARGER, **_ONE_STAGE},
     "layer norm": {"model.backbone": "convnext_tiny", **_LARGER, **_ONE_STAGE},
