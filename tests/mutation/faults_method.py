@@ -11,7 +11,7 @@ METHOD: list[Mutant] = [
         "training",
         "dcreid/training.py",
         "tests/dcreid/test_stage_reference.py::test_two_stages_and_their_merges_equal_the_reference",
-        ("the loss grows", "loss.backward()  #", "(-loss).backward()  #"),
+        ("the loss grows", "whole.backward()  #", "(-whole).backward()  #"),
         (
             "classes of other tracklets in the loss",
             "on_device[tracklets.to(device, non_blocking=True)]",
