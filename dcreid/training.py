@@ -199,4 +199,14 @@ class Trainer:
         self, frames: UInt8[Tensor, "s f h w 3"], b: int, rng: np.random.Generator
     ) -> UInt8[Tensor, "s f h w 3"]:
         data, share = self.config.data, self.network.ranks.share(b)
-        return augment(frames, data.flip, data.shift, rng, batch=b, share=share)
+        return augment(
+            frames,
+            data.flip,
+            data.shift,
+            rng,
+            crop=data.crop,
+            erase=data.erase,
+            per=data.augment_per,
+            batch=b,
+            share=share,
+        )

@@ -6,7 +6,7 @@ Notation: n tracklets of C classes 0 … C-1, batches of b, k clips of a class (
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
 from dcreid.data.store import FrameStore
@@ -18,16 +18,31 @@ def sample_frames(
     """Positions of `count` frames in tracklets of these lengths, in time order.
 
     segments: the tracklet is cut into `count` equal parts and one frame drawn from each; random:
-    each frame drawn from all. Tracklets shorter than `count` repeat frames.
+    each frame drawn from all; distinct: from all, but none twice in tracklets of `count` frames or more.
+    Shorter tracklets repeat frames.
     """
     share = rng.random((len(lengths), count))
+    if sampling == "distinct":
+        return _distinct(lengths, share)
     if sampling == "segments":
         share = (np.arange(count) + share) / count
     elif sampling == "random":
         share.sort(axis=1)
     else:
-        raise ValueError(f"sampling = {sampling!r}: must be segments or random")
+        raise ValueError(f"sampling = {sampling!r}: must be segments, random or distinct")
     return np.asarray(np.minimum((share * lengths[:, None]).astype(np.int64), lengths[:, None] - 1))
+
+
+def _distinct(lengths: Int[ndarray, " b"], share: Float[ndarray, "b f"]) -> Int[ndarray, "b f"]:
+    """Floyd's algorithm: every set of f places is as likely as any other. share: uniform in [0, 1)."""
+    count = share.shape[1]
+    drawn = np.full(share.shape, -1)
+    for k in range(count):
+        last = np.where(lengths < count, lengths - 1, lengths - count + k)
+        place = (share[:, k] * (last + 1)).astype(np.int64)  # of 0 … last; where it is taken, last is not
+        taken = (drawn[:, :k] == place[:, None]).any(axis=1) & (lengths >= count)
+        drawn[:, k] = np.where(taken, last, place)
+    return np.sort(drawn, axis=1)
 
 
 def evenly_spaced(store: FrameStore, most: int) -> tuple[Int[ndarray, " k"], Int[ndarray, " n"]]:

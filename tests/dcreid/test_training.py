@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_runs import dataset, tiny
-from torch import nn
+from torch import Tensor, nn
 
+import dcreid.training
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data.loading import frame_runs, training_batches
@@ -40,6 +41,22 @@ def test_divergence_is_reported_with_stage_and_epoch() -> None:
     config = tiny(**{"train.lr": 1e30, "train.temperature": 1e-6})
     with pytest.raises(DivergedError, match="epoch 1 of stage 1"):
         Algorithm(config, dataset(config)).step()
+
+
+def test_frames_are_varied_as_the_configuration_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {"flip": 0.25, "shift": 0.125, "crop": 0.5, "erase": 0.75, "augment_per": "frame"}
+    config = tiny(**{f"data.{name}": value for name, value in chosen.items()})
+    varied: list[dict[str, Any]] = []
+
+    def note(frames: Tensor, flip: float, shift: float, rng: Any, **named: Any) -> Tensor:
+        varied.append({"flip": flip, "shift": shift} | named)
+        return frames
+
+    monkeypatch.setattr(dcreid.training, "augment", note)
+    Algorithm(config, dataset(config)).train()
+    named = {name: value for name, value in chosen.items() if name != "augment_per"} | {"per": "frame"}
+    assert len(varied) == 6
+    assert all({name: batch.get(name) for name in named} == named for batch in varied)
 
 
 @pytest.mark.parametrize(

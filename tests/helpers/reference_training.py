@@ -6,7 +6,8 @@ gradients of the forward pass that stands here. Random numbers are drawn in this
 
     order of the tracklets: one permutation from the stream "order"
     stage (stream "stage"): the seed of torch's generator (dropout), then for every epoch its order of
-    tracklets, shares for the frames of each batch, and batch by batch mirrored, down, right
+    tracklets, shares for the frames of each batch, and batch by batch mirrored, down, right; where
+    something is erased, ten areas, ten aspects, a place in height and in width, and whether it is
     order of tracklets, by classes: for every round a permutation of the classes and a number for each
     tracklet, by which those of a class are ordered
 
@@ -275,14 +276,40 @@ class ReferenceRun:
         data = self.config.data
         places = [rng.random((len(batch), data.frames)) for batch in plans]
         for batch, shares in zip(plans, places, strict=True):
-            mirrored = rng.random(len(batch)) < data.flip
+            # Numbers of each tracklet, or of each of its frames.
+            count = (len(batch), 1 if data.augment_per == "tracklet" else data.frames)
+            mirrored = rng.random(count) < data.flip
             most = [int(data.shift * size) for size in (data.height, data.width)]
-            down, right = (rng.integers(-far, far, size=len(batch), endpoint=True) for far in most)
+            down, right = (rng.integers(-far, far, size=count, endpoint=True) for far in most)
+            boxes = self.boxes(count, rng) if data.erase else {}
             frames = []
             for k, i in enumerate(batch):
-                drawn = self.drawn(self.tracklets[i], shares[k])
-                frames.append([varied(frame, mirrored[k], down[k], right[k]) for frame in drawn])
+                frames.append([])
+                for j, frame in enumerate(self.drawn(self.tracklets[i], shares[k])):
+                    at = k, j % count[1]
+                    frames[k].append(varied(frame, mirrored[at], down[at], right[at]))
+                    if at in boxes:
+                        frames[k][j][boxes[at]] = [round(255 * value) for value in _MEAN]
             yield batch, frames
+
+    def boxes(
+        self, count: tuple[int, int], rng: np.random.Generator
+    ) -> dict[tuple[int, int], tuple[slice, slice]]:
+        """Rows and columns to erase, where any are."""
+        data, found = self.config.data, {}
+        areas = rng.uniform(0.02, 0.4, (*count, 10)) * data.height * data.width
+        aspects = rng.uniform(0.3, 1 / 0.3, (*count, 10))
+        down, right = rng.random((2, *count))
+        happens = rng.random(count) < data.erase
+        for at in zip(*np.nonzero(happens), strict=True):
+            for area, aspect in zip(areas[at], aspects[at], strict=True):
+                height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+                if height <= data.height and width <= data.width:
+                    top = int(down[at] * (data.height - height + 1))
+                    left = int(right[at] * (data.width - width + 1))
+                    found[at] = slice(top, top + height), slice(left, left + width)
+                    break
+        return found
 
     def drawn(self, tracklet: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
         """Frames in time order: one of each equal part of the tracklet, or each of all of it."""

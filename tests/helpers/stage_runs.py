@@ -57,6 +57,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "frozen statistics": {"model.batch_norm": "frozen"},
     "BUC's head": {"model.head": "buc", "model.embedding_dim": 7, "model.dropout": 0.5},
+    "frames for themselves": {"data.augment_per": "frame", "data.erase": 0.7},
+    "erased": {"data.erase": 0.5},
     "random weights": {"model.weights": "none", "train.temperature": 0.1},
     "clipped and warmed up": {
         **{"train.clip_norm": 1.0, "train.warmup": 2.5, "train.drop_last": True, "train.batch_size": 4},

@@ -19,7 +19,7 @@ AREAS = (
     *("searcher", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
     *("owners", "data folders", "left out", "given values"),
-    *("cameras", "presets", "network", "jaccard"),
+    *("cameras", "presets", "network", "augmentation", "jaccard"),
 )
 
 

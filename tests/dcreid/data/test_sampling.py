@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ from dcreid.data.store import FrameStore
 @given(
     st.lists(st.integers(1, 900), min_size=1, max_size=20),
     st.integers(1, 16),
-    st.sampled_from(["segments", "random"]),
+    st.sampled_from(["segments", "random", "distinct"]),
     st.integers(0, 9),
 )
 def test_drawn_frames_lie_in_their_tracklet_in_time_order(
@@ -38,7 +39,7 @@ def test_segments_draw_one_frame_from_each_part() -> None:
         assert set(drawn[:, part]) == set(range(10 * part, 10 * part + 10))
 
 
-@pytest.mark.parametrize("sampling", ["segments", "random"])
+@pytest.mark.parametrize("sampling", ["segments", "random", "distinct"])
 def test_every_tracklet_draws_for_itself(sampling: str) -> None:
     drawn = sample_frames(np.full(2000, 40), 4, sampling, np.random.default_rng(0))
     assert len(np.unique(drawn, axis=0)) > 1500
@@ -46,8 +47,45 @@ def test_every_tracklet_draws_for_itself(sampling: str) -> None:
     assert np.abs(np.bincount(drawn.ravel(), minlength=40) - 200).max() < 56
 
 
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 16), st.integers(0, 9))
+def test_distinct_frames_never_repeat_where_there_are_enough(
+    lengths: list[int], count: int, seed: int
+) -> None:
+    drawn = sample_frames(np.array(lengths), count, "distinct", np.random.default_rng(seed))
+    for own, length in zip(drawn, lengths, strict=True):
+        assert len(set(own)) == count or length < count
+
+
+def test_every_set_of_distinct_frames_is_as_likely() -> None:
+    drawn = sample_frames(np.full(35 * 400, 7), 4, "distinct", np.random.default_rng(0))
+    _, counts = np.unique(drawn, axis=0, return_counts=True)
+    # 35 sets of 4 of 7, 400 times each, give or take four deviations of 20.
+    assert len(counts) == 35 and np.abs(counts - 400).max() < 80
+
+
+def test_tracklets_with_too_few_frames_are_drawn_from_with_replacement() -> None:
+    drawn = sample_frames(np.full(15 * 400, 3), 4, "distinct", np.random.default_rng(0))
+    rows, counts = np.unique(drawn, axis=0, return_counts=True)
+    # 4 draws of 3 frames, sorted: as often as a multinomial says.
+    wanted = np.array([math.factorial(4) / math.prod(map(math.factorial, np.bincount(row))) for row in rows])
+    expected = 15 * 400 * wanted / 3**4
+    assert len(rows) == 15 and (np.abs(counts - expected) < 4 * np.sqrt(expected)).all()
+
+
+@pytest.mark.parametrize(
+    ("sampling", "wanted"),
+    [
+        ("segments", [[3, 7, 12, 18], [1, 2, 3, 4], [0, 0, 0, 0]]),
+        ("random", [[0, 1, 6, 15], [3, 3, 4, 4], [0, 0, 0, 0]]),
+    ],
+)
+def test_draws_are_those_of_every_version(sampling: str, wanted: list[list[int]]) -> None:
+    drawn = sample_frames(np.array([25, 5, 1]), 4, sampling, np.random.default_rng(0))
+    assert drawn.tolist() == wanted
+
+
 def test_unknown_sampling_is_refused() -> None:
-    with pytest.raises(ValueError, match="segments or random"):
+    with pytest.raises(ValueError, match="segments, random or distinct"):
         sample_frames(np.array([3]), 2, "first", np.random.default_rng(0))
 
 
