@@ -3,8 +3,8 @@
 Two Optuna parameters may share a field: a weight that may be exactly 0 is a switch `<field>.used`
 and, only if it is on, the log-uniform value `<field>`. Samplers that model one vector of fixed length
 cannot follow such a branch; for them (`flat`) 0 is a strip below the range: `<field>.or_zero` is
-log-uniform from a little below `low`, and what falls below `low` means 0. The strip is a sixth of the
-whole in log scale.
+log-uniform from below `low`, and what falls below `low` means 0. The strip is as wide as the range in log
+scale, so that 0 has probability 1/2 before anything is learned, in whichever form.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _NOT_SEARCHED = {
     "seed": "runs differ by seed in every study; it is not searched",
     "data.dataset": "a study has one data set; start one study for each",
 }
-# Width of the strip that means 0, where the log range itself has width 1.
-_ZERO_STRIP = 0.2
+# How the two parameters of a weight that may be 0 end.
+_ENDINGS = ("used", "or_zero")
+# Width of the strip that means 0, where the log range itself has width 1: P(0) = 1/2, as of a switch.
+_ZERO_STRIP = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Prior:
 
     `kind` float or int: uniform in [low, high], or log-uniform with `log`. `zero` adds the value
     exactly 0 to a log-uniform float. Categorical: each of `choices` alike. `when = (field, value)`:
-    only drawn in trials that gave the other field that value. `grid`: the values a grid takes.
+    only drawn in trials that gave the other field that value, or one of a tuple of values. `grid`: the
+    values a grid takes. `suffix`: ends the names of the Optuna parameters where a space has several priors
+    of the field, each under a condition of its own.
 
     Raises:
         ConfigError: the field is unknown or not to be searched, or a value is outside its range.
@@ -51,10 +55,13 @@ class Prior:
     choices: tuple[Any, ...] = ()
     when: tuple[str, Any] | None = None
     grid: tuple[Any, ...] = ()
+    suffix: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "choices", tuple(self.choices))
         object.__setattr__(self, "grid", tuple(self.grid))
+        if self.when is not None and isinstance(self.when[1], list):
+            object.__setattr__(self, "when", (self.when[0], tuple(self.when[1])))
         self._check_field()
         if self.numeric:
             self._check_bounds()
@@ -65,6 +72,22 @@ class Prior:
         outside = [value for value in self.grid if not self.contains(value)]
         if outside:
             raise self._error(f"grid value {shown(outside[0])}: must be {self.range()}")
+
+    @property
+    def parameter(self) -> str:
+        """The name of its Optuna parameter, or how the names of the two begin."""
+        return f"{self.field}.{self.suffix}" if self.suffix else self.field
+
+    @property
+    def wanted(self) -> tuple[Any, ...]:
+        """The values of the other field with any of which it is drawn; () = it always is."""
+        if self.when is None:
+            return ()
+        return self.when[1] if isinstance(self.when[1], tuple) else (self.when[1],)
+
+    def condition(self) -> str:
+        """The condition in words: `model.head = embedding or buc`; empty if there is none."""
+        return f"{self.when[0]} = {' or '.join(map(str, self.wanted))}" if self.when else ""
 
     @property
     def numeric(self) -> bool:
@@ -103,15 +126,15 @@ class Prior:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if not self.numeric:
-            return {self.field: CategoricalDistribution(self.choices)}
+            return {self.parameter: CategoricalDistribution(self.choices)}
         low, high = self._bounds()
         if self.kind == "int":
-            return {self.field: IntDistribution(int(low), int(high), log=self.log)}
+            return {self.parameter: IntDistribution(int(low), int(high), log=self.log)}
         if self.zero and flat:
             floor = low * (low / high) ** _ZERO_STRIP
-            return {f"{self.field}.or_zero": FloatDistribution(floor, high, log=True)}
-        switch = {f"{self.field}.used": CategoricalDistribution((True, False))} if self.zero else {}
-        return {**switch, self.field: FloatDistribution(low, high, log=self.log)}
+            return {f"{self.parameter}.or_zero": FloatDistribution(floor, high, log=True)}
+        switch = {f"{self.parameter}.used": CategoricalDistribution((True, False))} if self.zero else {}
+        return {**switch, self.parameter: FloatDistribution(low, high, log=self.log)}
 
     def suggest(self, trial: BaseTrial, flat: bool) -> Any:
         """Draws the field's value from a trial."""
@@ -135,12 +158,13 @@ class Prior:
         if self.kind == "float":
             value = float(value)
         if not self.zero:
-            return {self.field: value}
+            return {self.parameter: value}
         if flat:
             low, high = self._bounds()
             middle_of_strip = low * (low / high) ** (_ZERO_STRIP / 2)
-            return {f"{self.field}.or_zero": value or middle_of_strip}
-        return {f"{self.field}.used": True, self.field: value} if value else {f"{self.field}.used": False}
+            return {f"{self.parameter}.or_zero": value or middle_of_strip}
+        switch = {f"{self.parameter}.used": bool(value)}
+        return {**switch, self.parameter: value} if value else switch
 
     def _bounds(self) -> tuple[Any, ...]:
         """(low, high) of a number, () of a choice."""
@@ -155,6 +179,8 @@ class Prior:
             raise self._error(_NOT_SEARCHED[self.field])
         if ".synthetic." in self.field:
             raise self._error(_NOT_SEARCHED["data.dataset"])
+        if self.suffix in _ENDINGS or (self.suffix and not self.suffix.isidentifier()):
+            raise self._error(f"suffix = {shown(self.suffix)}: must be a word other than used and or_zero")
         if self.kind not in KINDS:
             raise self._error(f"kind = {shown(self.kind)}: must be one of {', '.join(KINDS)}")
         held = type(fields()[self.field].default).__name__

@@ -8,7 +8,9 @@ study. How one field is drawn is in `prior`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
 class Space:
     """Named priors in the order they are drawn; a condition (`when`) looks at an earlier one.
 
+    A field may have several priors of which one trial draws one: their conditions look at the same
+    field and share no value, and their suffixes differ.
+
     `flat`: every parameter is suggested in every trial, whether its condition holds or not, and 0 is
     a strip of the range; for samplers that need one search space of fixed shape (GP, CMA-ES).
 
     Raises:
-        ConfigError: a field occurs twice, or a condition can never hold.
+        ConfigError: a field is drawn twice, or a condition can never hold.
     """
 
     name: str
@@ -39,25 +44,32 @@ class Space:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "priors", tuple(self.priors))
-        seen: dict[str, Prior] = {}
-        for prior in self.priors:
-            if prior.field in seen:
+        for i, prior in enumerate(self.priors):
+            above = self.priors[:i]
+            if any(one.field == prior.field and not _apart(one, prior) for one in above):
                 raise ConfigError(f"search space {self.name!r}: {prior.field} occurs twice")
             if prior.when is not None:
-                self._check_condition(prior, *prior.when, seen)
-            seen[prior.field] = prior
+                self._check_condition(prior, prior.when[0], above)
 
-    def _check_condition(self, prior: Prior, field: str, value: Any, seen: Mapping[str, Prior]) -> None:
-        where = f"search space {self.name!r}, {prior.field}: when {field} = {value!r}"
-        if field not in seen:
-            raise ConfigError(f"{where}: {field} must have a prior above {prior.field} (here: {list(seen)})")
-        if not seen[field].contains(value):
-            raise ConfigError(f"{where}: never holds, {field} is {seen[field].range()}")
+    def _check_condition(self, prior: Prior, field: str, above: tuple[Prior, ...]) -> None:
+        where = f"search space {self.name!r}, {prior.field}: when {field}"
+        asked = [one for one in above if one.field == field]
+        if not asked:
+            known = [one.field for one in above]
+            raise ConfigError(f"{where}: {field} must have a prior above {prior.field} (here: {known})")
+        if not prior.wanted:
+            raise ConfigError(f"{where} = []: needs one value or more")
+        if len({repr(value) for value in prior.wanted}) < len(prior.wanted):
+            raise ConfigError(f"{where} = {shown(list(prior.wanted))}: must be different values")
+        for value in prior.wanted:
+            if not any(one.contains(value) for one in asked):
+                ranges = " or ".join(one.range() for one in asked)
+                raise ConfigError(f"{where} = {shown(value)}: never holds, {field} is {ranges}")
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The dotted fields that the space varies."""
-        return tuple(prior.field for prior in self.priors)
+        return tuple(dict.fromkeys(prior.field for prior in self.priors))
 
     def draw(self, trial: BaseTrial) -> dict[str, Any]:
         """Dotted field to value; fields whose condition does not hold are absent (the base's stays)."""
@@ -116,17 +128,27 @@ class Space:
         """
         for name in fixed:
             check_field(name)
-        kept: dict[str, Prior] = {}
+        kept: list[Prior] = []
         for prior in self.priors:
             if prior.field in fixed:
                 continue
-            if prior.when is not None and prior.when[0] not in kept:
-                field, value = prior.when
-                if field not in fixed or fixed[field] != value:
+            if prior.when is not None and prior.when[0] not in [one.field for one in kept]:
+                field = prior.when[0]
+                if field not in fixed or fixed[field] not in prior.wanted:
                     continue
                 prior = dataclasses.replace(prior, when=None)
-            kept[prior.field] = prior
-        return dataclasses.replace(self, priors=tuple(kept.values()))
+            kept.append(prior)
+        return dataclasses.replace(self, priors=tuple(kept))
+
+    def fitted(self, base: Config) -> Space:
+        """The space without those choices that no configuration with the base's other values can have.
+
+        Found by trying ends of ranges and choices together, some hundreds of draws.
+
+        Raises:
+            ConfigError: fewer than two choices of a field are left, or other draws cannot run.
+        """
+        return _fitted(self, base)
 
     def describe(self) -> list[dict[str, str]]:
         """One row per field for printing: field, range, condition, grid, help."""
@@ -135,7 +157,7 @@ class Space:
             {
                 "field": prior.field,
                 "range": prior.range(),
-                "condition": f"{prior.when[0]} = {prior.when[1]}" if prior.when else "",
+                "condition": prior.condition(),
                 "grid": ", ".join(
                     f"{point:.4g}" if type(point) is float else str(point) for point in prior.points()
                 ),
@@ -147,6 +169,9 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON would give them back (lists, no tuples); inverse of `from_dict`."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for prior in values["priors"]:
+            if not prior["suffix"]:  # as older versions wrote it
+                del prior["suffix"]
         return values
 
     @classmethod
@@ -163,7 +188,7 @@ class Space:
 _STORED: dict[str, Any] = {"name": str, "priors": list[dict[str, Any]], "flat": bool}
 _STORED_PRIOR: dict[str, Any] = {
     **{"field": str, "kind": str, "low": float | None, "high": float | None, "log": bool, "zero": bool},
-    **{"choices": list[Any], "when": list[Any] | None, "grid": list[Any]},
+    **{"choices": list[Any], "when": list[Any] | None, "grid": list[Any], "suffix": str},
 }
 
 
@@ -181,7 +206,65 @@ def _check_stored(values: Mapping[str, Any]) -> None:
 
 def holds(prior: Prior, values: Mapping[str, Any]) -> bool:
     """Whether a prior is drawn, given the values drawn before it."""
-    return prior.when is None or (prior.when[0] in values and values[prior.when[0]] == prior.when[1])
+    return prior.when is None or (prior.when[0] in values and values[prior.when[0]] in prior.wanted)
+
+
+def _apart(one: Prior, other: Prior) -> bool:
+    """Whether no trial draws both priors, and their parameters have different names."""
+    if one.when is None or other.when is None or one.when[0] != other.when[0]:
+        return False
+    return one.suffix != other.suffix and not any(value in other.wanted for value in one.wanted)
+
+
+@functools.lru_cache(maxsize=64)
+def _fitted(space: Space, base: Config) -> Space:
+    refused = _refused(space, base)
+    if not any(refused.values()):
+        return space
+    first = next(error for error in refused.values() if error)
+    possible = {entry for values, error in refused.items() if not error for entry in values}
+    priors = []
+    for prior in space.priors:
+        left = tuple(choice for choice in prior.choices if (prior.field, choice) in possible)
+        if len(left) < min(2, len(prior.choices)):
+            only = f"only {left[0]}" if left else "nothing"
+            raise ConfigError(
+                f"search space {space.name!r}: of {prior.field}, {prior.range()}, {only} can be drawn "
+                f"({first}); change the option, or hold {prior.field} at a value"
+            )
+        priors.append(dataclasses.replace(prior, choices=left))
+    narrowed = dataclasses.replace(space, priors=tuple(priors))
+    for error in filter(None, _refused(narrowed, base).values()):
+        raise ConfigError(
+            f"search space {space.name!r} would draw what cannot run ({error}); hold one of these fields "
+            "at a value, or change its range"
+        )
+    return narrowed
+
+
+_TRIED = 400  # draws of ends and choices: a pair of them under two conditions is met with near certainty
+
+
+def _refused(space: Space, base: Config) -> dict[tuple[tuple[str, Any], ...], str | None]:
+    """Draws at ends of ranges, as (field, value) pairs, and why `Config` refuses each; None = it does not."""
+    rng = random.Random(0)
+    found: dict[tuple[tuple[str, Any], ...], str | None] = {}
+    for _ in range(_TRIED):
+        values: dict[str, Any] = {}
+        for prior in space.priors:
+            if holds(prior, values):
+                values[prior.field] = rng.choice(prior.choices or (prior.low, prior.high))
+        if (draw := tuple(values.items())) not in found:
+            found[draw] = _refusal(base, values)
+    return found
+
+
+def _refusal(base: Config, values: Mapping[str, Any]) -> str | None:
+    try:
+        base.replace(**values)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 # Samplers whose model has the same parameters in every trial.

@@ -10,6 +10,33 @@ Why the default ranges (distances between unit vectors lie in [0, 2], d_ab mostl
 * τ (paper 0.1; Table 3 goes from 0.05 to 0.3): 0.03 to 0.3, where training collapses.
 * α (paper 0.5 and 0.4): end value 0.1 to 0.9, growing linearly, by a cosine, or fixed.
 
+`full` has every choice that decides accuracy at about the same cost. Its ranges hold the paper's values,
+those of BUC's and DBC's code, and current practice:
+
+* λ1 and λ2 weigh beside d_ab, and their ranges serve all distances: joined in one run by SciPy's average
+  linkage, classes of 1,251 tracklets of MARS (MobileNetV2's ImageNet weights, 64×32) have d_ab from 0.41 to
+  0.86 (euclidean), 0.17 to 0.73 (squared) and 0.11 to 0.90 (jaccard). So a λ weighs alike in each within
+  a factor of two, and the ranges span two and a half decades.
+* τ as above. α from 0 (a row is the newest feature; practice: 0.1, fixed), also as Algorithm 1 prints it.
+* Distance, Eq (3)'s denominator, linkage, way of merging: all there are. For jaccard k1 10 to 40 (practice:
+  20, 30) and k2 1 to 10 (practice: 6). Camera normalisation.
+* pm (paper 0.05): 0.04 to 0.2, some 24 merge steps to 4.
+* Batches: every tracklet once, or P classes of K = 2, 4 or 8 (practice: 4). Camera proxies. The memory's
+  update; its rows after a merge: members, zeros (BUC), and where classes grow out of those before (with any
+  method but anew) carry and old_classes (DBC).
+* lr (paper 0.1): 0.003 to 0.3; the backbone's share of it (paper 0.1): 0.01 to 1; gradients clipped to a norm
+  of 1 to 20 (5 holds a network with frozen batch norm together), or not; warm-up over 0.2 to 5 epochs, or
+  none; later stages' rate.
+* Network: batch norm, last stride, pooling, head (BUC: its own, 2,048 wide, dropout 0.5).
+* Frames: smallest area of a crop 0.5 to 1 (paper: 1, none; BUC: 0.64), erasing 0 to 0.6 (practice: 0.5),
+  alike for a tracklet or frame by frame, and how frames are drawn.
+
+What buys accuracy with time or memory is not in it, for a search would always buy: epochs, frames, batch
+size, eval_frames, height, width, backbone. Nor are `frozen_stages`, which mean another thing in every
+backbone (batch norm, lr and the backbone's share say how far it may move), weight decay and momentum,
+which hardly act in so few epochs. Choices that no configuration with the options given can have are left
+out: K = 8 with batches of 12, anew with rows that are carried over.
+
 A user's file has one table per field; `kind` follows from the field where it is left out:
 
     [merge.lambda1]
@@ -25,7 +52,7 @@ A user's file has one table per field; `kind` follows from the field where it is
     [model.dropout]
     low = 0.0
     high = 0.8
-    when = { "model.head" = "embedding" }
+    when = { "model.head" = "embedding" }      # or one of several: ["embedding", "buc"]
 """
 
 from __future__ import annotations
@@ -92,6 +119,55 @@ TRAINING = (
     Prior("model.dropout", "float", 0.0, 0.8, when=("model.head", "embedding"), grid=(0.0, 0.5)),
 )
 
+_HEADED = ("model.head", ("embedding", "buc"))
+FULL = (
+    *(*LAMBDAS, *TEMPERATURE),
+    Prior("train.alpha_schedule", "categorical", choices=("linear", "fixed", "cosine", "printed")),
+    Prior("train.alpha", "float", 0.0, 0.9, grid=(0.1, 0.5)),
+    Prior("merge.intra", "categorical", choices=("samples", "pairs")),
+    Prior("merge.distance", "categorical", choices=("euclidean", "squared", "jaccard")),
+    Prior("merge.k1", "int", 10, 40, log=True, when=("merge.distance", "jaccard"), grid=(20, 30)),
+    Prior("merge.k2", "int", 1, 10, when=("merge.distance", "jaccard"), grid=(6,)),
+    Prior("merge.camera_normalise", "categorical", choices=(False, True)),
+    Prior("merge.linkage", "categorical", choices=("average", "nearest")),
+    Prior("merge.method", "categorical", choices=("once", "star", "exact", "anew")),
+    Prior("merge.merge_rate", "float", 0.04, 0.2, log=True, grid=(0.05, 0.1)),
+    Prior("train.sampler", "categorical", choices=("tracklets", "classes")),
+    Prior("train.tracklets_per_class", "categorical", choices=(2, 4, 8), when=("train.sampler", "classes")),
+    Prior("train.camera_proxies", "categorical", choices=(False, True)),
+    Prior("train.memory_update", "categorical", choices=("samples", "class_mean")),
+    Prior(
+        "train.memory_init",
+        "categorical",
+        choices=("members", "zeros", "carry", "old_classes"),
+        when=("merge.method", ("once", "star", "exact")),
+    ),
+    Prior(
+        "train.memory_init",
+        "categorical",
+        choices=("members", "zeros"),
+        when=("merge.method", "anew"),
+        suffix="anew",
+    ),
+    Prior("train.lr", "float", 0.003, 0.3, log=True, grid=(0.02, 0.1)),
+    Prior("train.backbone_lr_factor", "float", 0.01, 1.0, log=True, grid=(0.1,)),
+    Prior("train.clip_norm", "float", 1.0, 20.0, log=True, zero=True, grid=(0.0, 5.0)),
+    Prior("train.warmup", "float", 0.2, 5.0, log=True, zero=True, grid=(0.0, 1.0)),
+    Prior("train.later_lr", "categorical", choices=("decayed", "restart")),
+    Prior("model.batch_norm", "categorical", choices=("adapt", "frozen")),
+    Prior("model.last_stride", "categorical", choices=(2, 1)),
+    Prior("model.pooling", "categorical", choices=("average", "gem")),
+    Prior("model.head", "categorical", choices=("none", "embedding", "buc")),
+    Prior(
+        "model.embedding_dim", "categorical", choices=(256, 512, 1024, 2048), when=_HEADED, grid=(512, 2048)
+    ),
+    Prior("model.dropout", "float", 0.0, 0.8, when=_HEADED, grid=(0.0, 0.5)),
+    Prior("data.crop", "float", 0.5, 1.0, grid=(0.64, 1.0)),
+    Prior("data.erase", "float", 0.0, 0.6, grid=(0.0, 0.5)),
+    Prior("data.augment_per", "categorical", choices=("tracklet", "frame")),
+    Prior("data.frame_sampling", "categorical", choices=("segments", "random", "distinct")),
+)
+
 SPACES: dict[str, Space] = {
     space.name: space
     for space in (
@@ -102,6 +178,7 @@ SPACES: dict[str, Space] = {
         Space("temperature", TEMPERATURE),
         Space("method", LAMBDAS + TEMPERATURE + ALPHA + METHOD),
         Space("training", TRAINING),
+        Space("full", FULL),
     )
 }
 
@@ -148,7 +225,7 @@ def _tables(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, d
 
 
 def _prior(field: str, table: dict[str, Any]) -> Prior:
-    keys = [entry.name for entry in dataclasses.fields(Prior) if entry.name != "field"]
+    keys = [entry.name for entry in dataclasses.fields(Prior) if entry.name not in ("field", "suffix")]
     unknown = sorted(set(table) - set(keys))
     if unknown:
         near = difflib.get_close_matches(unknown[0], keys, n=1)
@@ -159,7 +236,10 @@ def _prior(field: str, table: dict[str, Any]) -> Prior:
     when = values.get("when")
     if when is not None:
         if not isinstance(when, dict) or len(when) != 1:
-            raise ConfigError(f'search space, {field}: when must look like {{ "model.head" = "embedding" }}')
+            raise ConfigError(
+                f'search space, {field}: when must look like {{ "model.head" = "embedding" }}, or have a '
+                "list of values"
+            )
         values["when"] = next(iter(when.items()))
     for key, form in (("choices", list), ("grid", list), ("log", bool), ("zero", bool)):
         if not isinstance(values.get(key, form()), form):

@@ -30,6 +30,7 @@ PER_SESSION = (
     *("grace", "time_budget", "gpu_hours", "reuse", "force", "share", "max_failures", "hang_timeout"),
     *("concurrency", "cpus_per_trial", "gpus_per_trial", "processes_per_trial", "checkpoint_activations"),
     *("patience", "retry_failed"),
+    *("asha_eta", "asha_rungs"),
     "optuna_storage",  # made from the ledger, wherever it is wanted
 )
 
@@ -50,6 +51,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "gpu_hours": (0.01, 10_000_000),
     "confirm": (0, 1000),
     "grace": (0, 1_000_000),
+    "asha_eta": (2, 100),
+    "asha_rungs": (1, 10),
     "cpus_per_trial": (0.01, 1024),
     "gpus_per_trial": (0, 64),
     "processes_per_trial": (1, 1024),
@@ -77,7 +80,7 @@ class StudyPlan:
     objective: str  # last or best
     sampler: str
     pruner: str
-    grace: int  # merge steps before a trial may be pruned; 0 = a third of them
+    grace: int  # merge steps before a trial may be pruned; 0 = asha's first rung, for median a third of them
     cpus_per_trial: float
     gpus_per_trial: float | None  # None = one where there is one
     concurrency: int | None
@@ -105,6 +108,8 @@ class StudyPlan:
     checkpoint_activations: bool = False
     # Below `storage`; older studies have all of it. Settled when the study is created.
     storage_folder: str = ""
+    asha_eta: int = 2  # one trial in so many goes on at a rung
+    asha_rungs: int = 3  # at total/η³, total/η², total/η epochs (`study.search.rungs`)
 
     @property
     def folder(self) -> Path:

@@ -27,6 +27,7 @@ from mutation.faults_method import METHOD
 from mutation.faults_network import NETWORK
 from mutation.faults_presets import PRESETS
 from mutation.faults_records import RECORDS
+from mutation.faults_search import SEARCH
 from mutation.faults_study import STUDY
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
@@ -41,6 +42,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *INPUT,
     *CAMERAS,
     *PRESETS,
+    *SEARCH,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dcreid.config import fields
 from search_spaces import symbols
 
 _MATHTEXT = {
@@ -12,14 +13,12 @@ _MATHTEXT = {
     "α": r"$\alpha$",
     "α schedule": r"$\alpha$ schedule",
 }
-# Optuna's parameters beside a field's own: whether it is above 0, and the two in one (`search_spaces.prior`).
-_SUFFIXES = {".used": " used", ".or_zero": ""}
 
 
 def symbol(parameter: str, *, math: bool = False) -> str:
     """λ1 for merge.lambda1; fields without a symbol go by their last name."""
-    for suffix, words in _SUFFIXES.items():
-        if parameter.endswith(suffix):
-            return symbol(parameter.removesuffix(suffix), math=math) + words
-    text = symbols.symbol(parameter).replace("_", " ")
-    return _MATHTEXT.get(text, text) if math else text
+    parameter = parameter.removesuffix(".or_zero")  # a weight and whether it is above 0 in one
+    field = next((name for name in fields() if parameter.startswith(f"{name}.")), parameter)
+    text = symbols.symbol(field).replace("_", " ")
+    ending = parameter.removeprefix(field).replace(".", " ")  # see `search_spaces.prior`
+    return (_MATHTEXT.get(text, text) if math else text) + ending

@@ -6,6 +6,7 @@ The cost comes from one timed training batch and one timed feature batch of the 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import optuna
@@ -23,6 +24,7 @@ from search_spaces.grid import grid_points
 from study.decide.confirmation import runs_to_confirm
 from study.decide.sharing import Sharing
 from study.plan import StudyPlan
+from study.search.rungs import cuts, epochs_trained
 from study.search.samplers import make_sampler
 
 _TIMED_FRAMES = 32
@@ -37,10 +39,15 @@ class Cost:
     steps: int
     train_frames: int
     feature_frames: int
-    seconds: float
+    seconds_after: tuple[float, ...]  # merge step 0 (the untrained network), 1, …, the last
     first_stages_seconds: float  # of that, what trials of a search over λ1 and λ2 have in common
     store_bytes: int
     checkpoint_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole trial."""
+        return self.seconds_after[-1]
 
 
 def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
@@ -48,15 +55,17 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     torch.set_num_threads(max(1, int(cpus)))
     n = len(data.train)
     steps = config.merge.merge_steps(n)
-    epochs = config.train.first_epochs + max(0, steps - 1) * config.train.later_epochs
     epoch_frames = config.train.draws(n) * config.data.frames
-    train_frames = epochs * epoch_frames
-    most = config.data.eval_frames
+    train, most = config.to_dict()["train"], config.data.eval_frames
     splits = [data.train] + ([] if data.test is None else [data.test])
     per_pass = [int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
-    feature_frames = (steps + 1) * sum(per_pass)
-    if data.test is not None:  # the untrained network and the last step are measured on all frames
-        feature_frames += 2 * (int(data.test.lengths.sum()) - per_pass[1])
+    # The untrained network and the last step are measured on all frames.
+    more = 0 if data.test is None else int(data.test.lengths.sum()) - per_pass[1]
+    frames = [(0, sum(per_pass) + more)]
+    frames += [
+        (epochs_trained(train, s) * epoch_frames, (s + 1) * sum(per_pass) + more * (1 + (s == steps)))
+        for s in range(1, steps + 1)
+    ]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = backbone_of(config.replace(**{"model.weights": "none"})).to(device)
     train_rate, feature_rate = _rates(backbone, config, device)
@@ -66,9 +75,8 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     size = config.data.height, config.data.width
     return Cost(
         steps,
-        train_frames,
-        feature_frames,
-        train_frames / train_rate + feature_frames / feature_rate,
+        *frames[-1],
+        tuple(trained / train_rate + passed / feature_rate for trained, passed in frames),
         shared_frames / train_rate + 2 * sum(per_pass) / feature_rate,
         sum(store_bytes(split, *size) for split in splits),
         weights + memory,
@@ -108,7 +116,7 @@ def print_plan(plan: StudyPlan, data: TrackletDataset, console: Console) -> None
     _print_config(plan, console)
     _print_search(plan, console)
     cost = estimate(plan.config, data, plan.cpus_per_trial)
-    _print_cost(plan, cost, console)
+    _print_cost(plan, cost, len(data.train), console)
 
 
 def _print_config(plan: StudyPlan, console: Console) -> None:
@@ -152,7 +160,7 @@ def _first_points(plan: StudyPlan) -> list[dict[str, object]]:
     return [space.draw(study.ask()) for _ in range(min(_FIRST, plan.samples))]
 
 
-def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
+def _print_cost(plan: StudyPlan, cost: Cost, tracklets: int, console: Console) -> None:
     device = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else f"{plan.cpus_per_trial:g} CPU core(s)"
     )
@@ -163,12 +171,35 @@ def _print_cost(plan: StudyPlan, cost: Cost, console: Console) -> None:
     for line in (
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
         f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}",
+        *_cuts_in_words(plan, cost, tracklets),
         f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
         f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}",
         f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
         f"{3 * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
     ):
         console.print(line, soft_wrap=True)
+
+
+def _cuts_in_words(plan: StudyPlan, cost: Cost, tracklets: int) -> Iterator[str]:
+    """After which merge steps trials end early, and what they have cost by then."""
+    if plan.pruner != "asha":
+        return
+    train, eta, steps = plan.base["train"], plan.asha_eta, cuts(plan, tracklets)
+    yield f"ASHA (--asha-eta {eta}, --asha-rungs {plan.asha_rungs}) ends trials that are drawn:"
+    total = epochs_trained(train, cost.steps)
+    for i, step in enumerate(steps, 1):
+        yield (
+            f"  after merge step {step} ({epochs_trained(train, step)} of {total} epochs, "
+            f"{100 * cost.seconds_after[step] / cost.seconds:.0f} % of a trial's cost) one in {eta} goes on, "
+            f"{100 / eta**i:.2g} % of all"
+        )
+    if not steps:
+        yield "  none, as no rung comes before the last merge step"
+    elif len(steps) == 1 and 2 * cost.seconds_after[steps[0]] > cost.seconds:
+        yield "  which saves little: this schedule has few merge steps, or few epochs in later stages"
+    space = plan.search_space
+    if space is not None and {"train.first_epochs", "train.later_epochs"} & set(space.fields):
+        yield "  those with other epochs: after their own first merge step with as many"
 
 
 def _hours(seconds: float) -> str:

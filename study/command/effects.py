@@ -50,13 +50,13 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
     config = plan.config
     if plan.experiments is not None:
         of_searches = ("--samples", "--sampler", "--pruner", "--grace", "--space", "--tables", "--no-tables")
-        yield of_searches, "a --plan runs all its experiments to their ends, on each of --seeds"
+        yield (*of_searches, *_OF_ASHA), "a --plan runs all its experiments to their ends, on each of --seeds"
     elif plan.preset != PAPERS:
         yield ("--tables",), f"beside --preset {plan.preset} a search is given the paper's configuration only"
     elif plan.samples < TABLES_FROM or (plan.space or {})["name"] != "default":
         yield ("--tables",), f"it belongs to a search of {TABLES_FROM} samples or more in the default space"
-    if plan.pruner == "none":
-        yield ("--grace",), "no trial is pruned (--pruner none)"
+    if plan.pruner in _OF_OTHER_PRUNERS:
+        yield _OF_OTHER_PRUNERS[plan.pruner]
     if config.data.dataset != "synthetic":
         drawn = [option_name(name) for name in fields() if ".synthetic." in name]
         yield drawn, f"the data set is {config.data.dataset}, not synthetic"
@@ -69,6 +69,11 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield ("--embedding-dim", "--dropout"), "there is no head (--head embedding or buc)"
 
 
+_OF_ASHA = ("--asha-eta", "--asha-rungs")
+_OF_OTHER_PRUNERS = {
+    "none": (("--grace", *_OF_ASHA), "no trial is pruned (--pruner none)"),
+    "median": (_OF_ASHA, "it belongs to --pruner asha"),
+}
 # A field and the value without which others do nothing.
 _NEEDED: tuple[tuple[str, Any, tuple[str, ...], str], ...] = (
     ("merge.distance", "jaccard", ("merge.k1", "merge.k2"), "the distance is not --distance jaccard"),

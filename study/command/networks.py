@@ -53,4 +53,5 @@ def _drawn(plan: StudyPlan) -> Iterator[dict[str, Any]]:
     for prior in () if space is None else space.priors:
         if prior.field in _FIELDS:
             for value in prior.choices or (prior.low, prior.high):
-                yield dict([prior.when] if prior.when else []) | {prior.field: value}
+                for wanted in prior.wanted or (None,):
+                    yield ({prior.when[0]: wanted} if prior.when else {}) | {prior.field: value}

@@ -36,7 +36,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     space = None
     if given.plan is None:
         # What the user fixed is not searched.
-        space = load_space(given.space).without(chosen)
+        space = load_space(given.space).without(chosen).fitted(base)
         if not space.priors:
             raise OptionError(f"--space {given.space}: every parameter in it was given as an option")
     samples = _samples(given, dataset)

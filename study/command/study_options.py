@@ -102,7 +102,8 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         "--space",
         default="default",
         metavar="NAME|FILE",
-        help=f"what is searched: {', '.join(SPACES)}, or a TOML file [default]; options given are held fixed",
+        help=f"what is searched: {', '.join(SPACES)} (all choices), or a TOML file [default]; options given "
+        "are held fixed",
     )
     search.add_argument(
         "--tables",
@@ -132,7 +133,21 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         type=_number(int, "grace"),
         default=0,
         metavar="N",
-        help="merge steps before a trial may be pruned [0 = a third of them]",
+        help="merge steps before a trial may be pruned [0 = those of --asha-rungs; median: a third of them]",
+    )
+    search.add_argument(
+        "--asha-eta",
+        type=_number(int, "asha_eta"),
+        default=2,
+        metavar="N",
+        help="one trial in so many goes on at each rung [2]",
+    )
+    search.add_argument(
+        "--asha-rungs",
+        type=_number(int, "asha_rungs"),
+        default=3,
+        metavar="K",
+        help="rungs, in epochs trained: the N-th part of all, the N-th part of that, … (N of --asha-eta) [3]",
     )
     search.add_argument(
         "--objective",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import optuna
+from optuna.trial import FrozenTrial
 
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.search.database import OptunaStudyInDatabase
 from study.search.optuna_study import OptunaStudy, journal
-from study.search.pruners import make_pruner
+from study.search.pruners import SuccessiveHalving, median
+from study.search.rungs import rung_steps, rungs
 from study.search.samplers import make_sampler
 
 
@@ -23,10 +27,25 @@ def open_optuna_study(plan: StudyPlan, tracklets: int, ledger: Ledger) -> Optuna
     def sampler(draw: int) -> optuna.samplers.BaseSampler:
         return make_sampler(name, space, plan.config.seed, draw)
 
-    grace = plan.grace or max(1, plan.config.merge.merge_steps(tracklets) // 3)
-    pruner = make_pruner(plan.pruner, grace)
+    rest = sampler, make_pruner(plan, tracklets, ledger), plan.objective, space.distributions()
     if plan.optuna_storage is None:
-        return OptunaStudy(plan.name, journal(plan.folder), sampler, pruner, plan.objective)
-    return OptunaStudyInDatabase(
-        plan.optuna_storage, ledger.study_id, plan.name, sampler, pruner, plan.objective
-    )
+        return OptunaStudy(plan.name, journal(plan.folder), *rest)
+    return OptunaStudyInDatabase(plan.optuna_storage, ledger.study_id, plan.name, *rest)
+
+
+def make_pruner(plan: StudyPlan, tracklets: int, ledger: Ledger) -> optuna.pruners.BasePruner:
+    """The pruner of a search: asha, median or none."""
+    if plan.pruner == "median":
+        return median(plan.grace or max(1, plan.config.merge.merge_steps(tracklets) // 3))
+    if plan.pruner == "none":
+        return optuna.pruners.NopPruner()
+    at = rungs(plan, tracklets)
+
+    @functools.cache
+    def steps_of(number: int) -> tuple[float, ...]:
+        return rung_steps(ledger.trials[number].config["train"], at, plan.grace)
+
+    def steps(trial: FrozenTrial) -> tuple[float, ...]:
+        return steps_of(trial.user_attrs["trial"])
+
+    return SuccessiveHalving(steps, plan.asha_eta)

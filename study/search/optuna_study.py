@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json, json_to_distribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -65,6 +65,9 @@ class OptunaStudy:
 
     make_sampler gives the sampler of one draw, by its number: a draw depends on that and on the
     history alone, not on how often the study was stopped before it.
+    distributions: of the space's parameters. Older trials have these too, whatever they were drawn from:
+    samplers that model one vector pass over a parameter whose range has changed (as that of
+    `<field>.or_zero` has, whose values mean what they meant).
     """
 
     def __init__(
@@ -74,10 +77,11 @@ class OptunaStudy:
         make_sampler: Callable[[int], BaseSampler],
         pruner: optuna.pruners.BasePruner,
         objective: str,
+        distributions: Mapping[str, BaseDistribution],
     ):
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.name, self.storage, self.make_sampler = name, storage, make_sampler
-        self.pruner, self.objective = pruner, objective
+        self.pruner, self.objective, self.distributions = pruner, objective, distributions
         self._numbers: dict[int, int] = {}  # of running trials: the ledger's to Optuna's
         self._stored = StoredTrials(storage, name)
         self._open()
@@ -178,7 +182,7 @@ class OptunaStudy:
                 return False
             seen.add(number)
             trial, curve = ledger[number], ledger[number].objective_curve(self.objective)
-            if frozen.params != trial.params:
+            if frozen.params != trial.params or self._drawn_from_others(frozen):
                 return False
             if frozen.state.is_finished():
                 if self._ended(trial)[0] != frozen.state or frozen.intermediate_values != curve:
@@ -208,13 +212,20 @@ class OptunaStudy:
         attributes = {"reason": trial.reason} if trial.reason else {}
         return attributes | ({"state": "diverged"} if trial.state == "diverged" else {})
 
+    def _drawn_from_others(self, frozen: FrozenTrial) -> bool:
+        known = self.distributions
+        return any(known.get(name, stored) != stored for name, stored in frozen.distributions.items())
+
     def _frozen(self, trial: TrialRecord) -> FrozenTrial:
         state, value = self._ended(trial)
         return optuna.create_trial(
             state=state,
             value=value,
             params=trial.params,
-            distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
+            distributions={
+                name: self.distributions.get(name) or json_to_distribution(text)
+                for name, text in trial.distributions.items()
+            },
             user_attrs={"trial": trial.number} | self._attributes(trial),
             intermediate_values=trial.objective_curve(self.objective),
         )

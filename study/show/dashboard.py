@@ -57,7 +57,8 @@ class Mirror:
         shown = drawn if self.plan.space is not None else _with_parameters(self.plan, trials)
         # Made anew every time: somebody may have deleted it in the browser.
         sampler, pruner = optuna.samplers.RandomSampler(seed=0), optuna.pruners.NopPruner()
-        OptunaStudy(self.plan.name, self.storage, lambda _: sampler, pruner, self.plan.objective).sync(shown)
+        study = OptunaStudy(self.plan.name, self.storage, lambda _: sampler, pruner, self.plan.objective, {})
+        study.sync(shown)
 
     def follow(self, stop: threading.Event) -> None:
         """Refreshes until `stop`."""

@@ -127,7 +127,7 @@ INPUT: list[Mutant] = [
         "given values",
         "study/command/effects.py",
         "tests/study/command/test_effects.py",
-        ("grace without a pruner is taken", 'plan.pruner == "none"', 'plan.pruner == "median"'),
+        ("grace without a pruner is taken", '"none": (("--grace", *_OF_ASHA),', '"none": ((*_OF_ASHA,),'),
         (
             "heads count where they are not searched",
             'not _tries(plan, "model.head")',

@@ -342,28 +342,15 @@ STUDY: list[Mutant] = [
         "study/search/optuna_study.py",
         "tests/study/search/test_optuna_study.py::test_running_trials_of_other_parameters_are_made_again "
         "tests/study/search/test_optuna_study.py::test_a_storage_that_says_something_else_is_made_again",
-        ("other parameters of a trial stay", "if frozen.params != trial.params:", "if not frozen.params:"),
+        (
+            "other parameters of a trial stay",
+            "if frozen.params != trial.params or self._drawn_from_others(frozen):",
+            "if not frozen.params or self._drawn_from_others(frozen):",
+        ),
         (
             "a trial may stand there twice",
             "if number not in ledger or number in seen:",
             "if number not in ledger:",
-        ),
-    ),
-    *of(
-        "Optuna's side",
-        "study/search/pruners.py",
-        "tests/study/search/test_optuna_study.py::test_every_rung_is_three_times_as_far_as_the_one_before_and_compared_there",
-        ("rungs at equal distances", "rung *= _SHARE", "rung += self.first_rung"),
-        (
-            "one more than a third goes on",
-            "values[max(1, len(values) // _SHARE) - 1]",
-            "values[max(1, len(values) // _SHARE)]",
-            "tests/study/search/test_optuna_study.py::test_halving_keeps_the_best_third_at_rungs_only",
-        ),
-        (
-            "a rung by its newest step",
-            "trial.intermediate_values[min(reached)]",
-            "trial.intermediate_values[max(reached)]",
         ),
     ),
     *of(
@@ -388,8 +375,8 @@ STUDY: list[Mutant] = [
         "tests/search_spaces/test_prior.py",
         (
             "evenly, not log-evenly",
-            "FloatDistribution(low, high, log=self.log)}",
-            "FloatDistribution(low, high)}",
+            "self.parameter: FloatDistribution(low, high, log=self.log)}",
+            "self.parameter: FloatDistribution(low, high)}",
         ),
         (
             "a grid of even steps",
@@ -568,14 +555,14 @@ STUDY: list[Mutant] = [
         "study/command/dry_run.py",
         "tests/study/command/test_dry_run.py::test_frames_are_counted",
         (
-            "first epochs in every stage",
-            "max(0, steps - 1) * config.train.later_epochs",
-            "max(0, steps - 1) * config.train.first_epochs",
+            "trained on a frame of each tracklet",
+            "epochs_trained(train, s) * epoch_frames",
+            "epochs_trained(train, s) * n",
         ),
         (
             "training at the rate of features",
-            "train_frames / train_rate + feature_frames / feature_rate,",
-            "train_frames / feature_rate + feature_frames / train_rate,",
+            "tuple(trained / train_rate + passed / feature_rate for",
+            "tuple(trained / feature_rate + passed / train_rate for",
             "tests/study/command/test_dry_run.py::test_a_trial_takes_its_frames_at_the_rate_of_each_kind",
         ),
         (

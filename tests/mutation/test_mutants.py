@@ -16,7 +16,7 @@ from mutation.run import Mutant, gone
 REPOSITORY = Path(__file__).resolve().parents[2]
 AREAS = (
     *("training", "memory", "criterion", "merging", "metrics", "frame sampling", "store", "stages", "state"),
-    *("searcher", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
+    *("searcher", "spaces", "rungs", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
     *("owners", "data folders", "left out", "given values"),
     *("cameras", "presets", "network", "augmentation", "jaccard"),

@@ -35,6 +35,9 @@ high = 30
 """
 
 
+HEADS = "[model.head]\nchoices = ['none', 'buc']\n[model.dropout]\nlow = 0.0\nhigh = 0.5\n"
+
+
 def write(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
@@ -42,7 +45,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_names_and_fields() -> None:
-    assert list(SPACES) == ["default", "lambdas", "alpha", "temperature", "method", "training"]
+    assert list(SPACES) == ["default", "lambdas", "alpha", "temperature", "method", "training", "full"]
     for name, space in SPACES.items():
         assert space.name == name and set(space.fields) <= set(fields())
         assert load_space(name) is space
@@ -58,6 +61,11 @@ def test_a_file_gives_a_space(tmp_path: Path) -> None:
         Prior("model.dropout", "float", 0.0, 0.8, when=("model.head", "embedding")),
         Prior("train.first_epochs", "int", 5, 30),
     )
+
+
+def test_a_condition_may_list_values(tmp_path: Path) -> None:
+    space = load_space(write(tmp_path, HEADS + "when = {'model.head' = ['buc', 'none']}"))
+    assert space.priors[1] == Prior("model.dropout", "float", 0.0, 0.5, when=("model.head", ("buc", "none")))
 
 
 def test_the_docstring_example_works(tmp_path: Path) -> None:
@@ -84,6 +92,9 @@ def test_the_docstring_example_works(tmp_path: Path) -> None:
         ("[merge.intra]\nchoices = 'samples'", "must be a TOML list"),
         ("[model.dropout]\nlow = 0.0\nhigh = 0.5\nwhen = 'embedding'", "when must look like"),
         ("[model.dropout]\nlow = 0.0\nhigh = 0.5\nwhen = {'model.head' = 'embedding'}", "prior above"),
+        (HEADS + "when = {'model.head' = []}", "needs one value or more"),
+        (HEADS + "when = {'model.head' = ['buc', 'embedding']}", "'embedding': never holds"),
+        (HEADS + "suffix = 'x'", "unknown key 'suffix'"),
         ("[merge.lambda1\n", "mine.toml"),
     ],
 )

@@ -15,6 +15,8 @@ from search_spaces.symbols import SYMBOLS
         ("merge.lambda1.used", "λ1 used", r"$\lambda_1$ used"),
         ("merge.lambda2.or_zero", "λ2", r"$\lambda_2$"),
         ("train.later_lr", "later lr", "later lr"),
+        ("train.memory_init.anew", "memory init anew", "memory init anew"),
+        ("merge.lambda1.jaccard.or_zero", "λ1 jaccard", r"$\lambda_1$ jaccard"),
     ],
 )
 def test_parameters(parameter: str, words: str, math: str):

@@ -44,8 +44,71 @@ def test_batches_that_are_left_out_are_no_cost_and_must_not_be_all(
 
 def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("study.command.dry_run._rates", lambda *_: (10.0, 100.0))
-    cost = estimate(plan_of().config, data)
+    config = plan_of("--first-epochs", "3", "--later-epochs", "2", "--eval-frames", "2").config
+    cost = estimate(config, data)
     assert cost.seconds == pytest.approx(cost.train_frames / 10 + cost.feature_frames / 100)
+    assert len(cost.seconds_after) == cost.steps + 1 and cost.seconds == cost.seconds_after[-1]
+    one_pass, measured = 2 * (len(data.train) + len(data.test)), int(data.test.lengths.sum())
+    untrained = 2 * len(data.train) + measured
+    assert cost.seconds_after[0] == pytest.approx(untrained / 100)
+    for step in range(1, cost.steps):
+        trained = (3 + 2 * (step - 1)) * len(data.train) * config.data.frames
+        assert cost.seconds_after[step] == pytest.approx(trained / 10 + (untrained + step * one_pass) / 100)
+
+
+# Merge steps 1 to 5 after 10, 20, 50, 75 and 100 % of a trial's cost.
+COST = Cost(5, 1, 1, (0.0, 1.0, 2.0, 5.0, 7.5, 10.0), 1.0, store_bytes=1, checkpoint_bytes=1)
+FLAT = ("--first-epochs", "2", "--later-epochs", "2")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            FLAT,
+            [
+                "ASHA (--asha-eta 2, --asha-rungs 3) ends trials that are drawn:",
+                "  after merge step 1 (2 of 10 epochs, 10 % of a trial's cost) one in 2 goes on, 50 % of all",
+                "  after merge step 2 (4 of 10 epochs, 20 % of a trial's cost) one in 2 goes on, 25 % of all",
+                "  after merge step 3 (6 of 10 epochs, 50 % of a trial's cost) one in 2 goes on, 12 % of all",
+            ],
+        ),
+        (
+            (*FLAT, "--asha-eta", "3", "--grace", "4"),
+            [
+                "ASHA (--asha-eta 3, --asha-rungs 3) ends trials that are drawn:",
+                "  after merge step 4 (8 of 10 epochs, 75 % of a trial's cost) one in 3 goes on, 33 % of all",
+                "  which saves little: this schedule has few merge steps, or few epochs in later stages",
+            ],
+        ),
+        (
+            (*FLAT, "--grace", "5"),
+            [
+                "ASHA (--asha-eta 2, --asha-rungs 3) ends trials that are drawn:",
+                "  none, as no rung comes before the last merge step",
+            ],
+        ),
+        (("--pruner", "median"), []),
+        (("--plan", "table1"), []),
+        (
+            ("--space", "training"),
+            [
+                "ASHA (--asha-eta 2, --asha-rungs 3) ends trials that are drawn:",
+                "  after merge step 1 (8 of 16 epochs, 10 % of a trial's cost) one in 2 goes on, 50 % of all",
+                "  those with other epochs: after their own first merge step with as many",
+            ],
+        ),
+    ],
+)
+def test_cuts_are_printed_with_their_epochs_and_shares(
+    options: tuple[str, ...], said: list[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: COST)
+    assert run.main([*TINY, "--studies", str(tmp_path), "--dry-run", *options]) == 0
+    output = capsys.readouterr().out
+    lines = output.partition("one trial:")[2].partition("the study:")[0].splitlines()[1:]
+    assert lines == said and ("ASHA" in output) == bool(said)
 
 
 def test_checkpoints_hold_a_memory_as_wide_as_what_meets_it(plan_of, data):
@@ -60,7 +123,8 @@ def test_checkpoints_hold_a_memory_as_wide_as_what_meets_it(plan_of, data):
 def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    cost = Cost(5, 1, 1, seconds=7200.0, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1)
+    after = (0.0, 720.0, 1440.0, 3600.0, 5400.0, 7200.0)
+    cost = Cost(5, 1, 1, after, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1)
     monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: cost)
     options = [*TINY, "--studies", str(tmp_path), "--dry-run"]
     assert run.main([*options, "--plan", "table1", "--seeds", "2"]) == 0

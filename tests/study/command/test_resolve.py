@@ -213,6 +213,18 @@ def test_options_given_are_held_and_not_searched():
     assert found.search_space.fields == ("merge.lambda2", "train.temperature", "train.alpha")
 
 
+def test_options_narrow_what_is_searched_or_are_refused(capsys: pytest.CaptureFixture[str]):
+    space = plan("--space", "full", "--batch-size", "12", "--memory-init", "carry").search_space
+    assert space is not None
+    choices = {prior.field: prior.choices for prior in space.priors}
+    assert choices["train.tracklets_per_class"] == (2, 4)
+    assert choices["merge.method"] == ("once", "star", "exact")
+    assert run.main(["--space", "full", "--batch-size", "18"]) == 2
+    error = capsys.readouterr().err
+    assert "'full': of train.tracklets_per_class" in error and "batch_size = 18" in error
+    assert len(error.splitlines()) <= 3
+
+
 def test_flags_have_a_no():
     assert not plan("--no-channels-last").config.train.channels_last
     assert plan("--compile").config.train.compile
@@ -250,6 +262,8 @@ class TestResume:
     def test_session_options_change(self):
         found = self.resumed("--samples=12", "--concurrency", "2", "--cache", "/c", "--pruner", "none")
         assert (found.samples, found.concurrency, found.cache, found.pruner) == (12, 2, "/c", "none")
+        found = self.resumed("--asha-eta", "4", "--asha-rungs=1")
+        assert (found.asha_eta, found.asha_rungs) == (4, 1)
 
     def test_gpu_hours_stay_and_force_is_one_sessions(self):
         before = plan("--name", "x", "--gpu-hours", "4", "--force", "--hang-timeout", "1h")

@@ -9,8 +9,8 @@ import pytest
 from ledgers import rewrite
 from optuna.trial import TrialState
 
+from dcreid.config import Config
 from study.search.optuna_study import journal
-from study.search.pruners import SuccessiveHalving, make_pruner
 
 
 def content(session) -> dict:
@@ -127,70 +127,24 @@ def test_a_lock_left_by_a_killed_driver_does_not_matter(tmp_path: Path):
     assert not study.trials
 
 
-# --- pruners
-
-
-def study_of(*curves: dict[int, float]) -> optuna.Study:
-    study = optuna.create_study(direction="maximize")
-    for curve in curves:
-        study.add_trial(optuna.create_trial(state=TrialState.PRUNED, value=0.0, intermediate_values=curve))
-    return study
-
-
-def decision(pruner: optuna.pruners.BasePruner, *curves: dict[int, float]) -> bool:
-    """On the last of the curves."""
-    study = study_of(*curves)
-    return pruner.prune(study, study.trials[-1])
-
-
-def test_halving_keeps_the_best_third_at_rungs_only():
-    pruner = SuccessiveHalving(2)
-    others = [{1: 0.9, 2: 0.1 * i} for i in range(1, 6)]
-    assert not decision(pruner, *others, {1: 0.0})  # before the first rung
-    assert decision(pruner, *others, {1: 0.9, 2: 0.35})  # third of six
-    assert not decision(pruner, *others, {1: 0.9, 2: 0.45})  # second of six
-    assert not decision(pruner, *others, {1: 0.9, 2: 0.0, 3: 0.0})  # between rungs
-    assert not decision(pruner, *others, {1: 0.9, 2: 0.0, 6: 0.0})  # alone on the second rung
-
-
-def test_every_rung_is_three_times_as_far_as_the_one_before_and_compared_there():
-    pruner = SuccessiveHalving(2)
-    assert not decision(pruner, {2: 0.5, 4: 0.9}, {2: 0.6, 4: 0.1})  # 4 is no rung
-    assert decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6, 6: 0.1})
-    assert not decision(pruner, {2: 0.5, 6: 0.9}, {2: 0.6})  # where the other stands since is not asked
-    assert not decision(pruner, {18: 0.9, 20: 0.1}, {2: 0.5, 17: 0.9, 19: 0.95})
-    assert decision(pruner, {2: 0.1, 18: 0.9}, {2: 0.5, 17: 0.95, 18: 0.8})
-
-
-def test_halving_takes_the_next_measured_step_for_a_rung():
-    pruner = SuccessiveHalving(2)
-    assert decision(pruner, {3: 0.5}, {3: 0.4})
-    assert not decision(pruner, {3: 0.5}, {3: 0.6})
-    assert decision(pruner, {3: 0.5, 9: 0.5}, {3: 0.6, 9: 0.4})
-
-
-def test_the_first_to_reach_a_rung_goes_on():
-    assert not decision(SuccessiveHalving(1), {1: 0.01})
-    assert not decision(SuccessiveHalving(1), {})
-
-
-def test_pruners_by_name():
-    curves = [{1: 0.9, 2: 0.9}] * 4 + [{1: 0.1, 2: 0.1}]
-    assert decision(make_pruner("asha", 2), *curves)
-    assert not decision(make_pruner("none", 2), *curves)
-    study = optuna.create_study(direction="maximize")
-    for curve in curves:
-        study.add_trial(optuna.create_trial(value=curve[2], intermediate_values=curve))
-    assert make_pruner("median", 2).prune(study, study.trials[-1])
-    assert not make_pruner("median", 3).prune(study, study.trials[-1])
-
-
-@pytest.mark.parametrize("pruner", ["asha", "median"])
-def test_decisions_after_a_lost_journal_are_the_same(plan_of, play, pruner: str):
-    options = ("--samples", "9", "--pruner", pruner, "--grace", "1")
-    whole = play(plan_of(*options, "--name", "whole"))
-    play(plan_of(*options), cut=24)
-    (plan_of().folder / "optuna.journal").unlink()
-    session = play(plan_of(*options))
-    states = [[t.state for t in s.ledger.trials.values()] for s in (whole, session)]
-    assert states[0] == states[1] and (pruner == "median" or "pruned" in states[0])
+@pytest.mark.parametrize("sampler", ["cmaes", "gp"])
+def test_a_study_whose_strip_for_zero_was_narrower_goes_on_with_todays(
+    plan_of, play, open_session, monkeypatch, caplog, sampler: str
+):
+    options = ("--samples", "5", "--pruner", "none", "--sampler", sampler)
+    with monkeypatch.context() as before:
+        before.setattr("search_spaces.prior._ZERO_STRIP", 0.2)
+        old = content(play(plan_of(*options), cut=20))
+    session = open_session(plan_of(*options))
+    assert "does not fit the ledger" in caplog.text
+    space, found = session.plan.search_space, content(session)
+    (low,) = {of[3]["merge.lambda1.or_zero"].low for of in old.values()}
+    assert low == pytest.approx(0.003 * (0.003 / 1.0) ** 0.2)
+    for number, (state, value, params, distributions, curve) in found.items():
+        assert (state, value, params, curve) == (*old[number][:3], old[number][4])
+        assert distributions == space.distributions()
+        drawn = space.draw(optuna.trial.FixedTrial(params))
+        held = Config.from_dict(session.ledger.trials[number].config).flat()
+        assert drawn == {name: held[name] for name in drawn}
+    caplog.clear()
+    assert content(open_session(plan_of(*options))) == found and not caplog.text
