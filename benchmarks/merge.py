@@ -31,7 +31,7 @@ from dcreid.clustering.blocked import blocked_joins
 from dcreid.clustering.criterion import merge_costs
 from dcreid.clustering.distances import cross_distances, pairwise_distances
 from dcreid.clustering.kruskal import JoinedPairs
-from dcreid.clustering.merging import joined_labels, once_joins
+from dcreid.clustering.merging import joined_labels, joins_of_one
 
 LAMBDA1, LAMBDA2 = 0.06, 0.003
 WEIGHTS = LAMBDA1, LAMBDA2, "samples"
@@ -66,7 +66,7 @@ def partition(labels: Any) -> list[int]:
 
 
 def step(distances: Tensor, labels: Tensor, m: int) -> Tensor:
-    return joined_labels(labels, *once_joins(distances, labels, m, *WEIGHTS))
+    return joined_labels(labels, *joins_of_one(distances, labels, m, *WEIGHTS))
 
 
 def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from torch import Tensor
 from dcreid.clock import Clock
 from dcreid.clustering import merge_labels
 from dcreid.clustering.distances import cross_distances
+from dcreid.clustering.merging import check_memory
 from dcreid.config import Config, ConfigError
 from dcreid.data.cameras import acting_per_camera, switched_off
 from dcreid.data.store import open_store
@@ -57,7 +58,8 @@ class Algorithm:
 
     checkpoint_activations: training takes a third more time and a fraction of the memory, for the same
     weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`, and where the
-    tracklets do not fill a batch (`TrainConfig.check_batches`).
+    tracklets do not fill a batch (`TrainConfig.check_batches`); MemoryError where the merges have no room
+    (`check_memory`).
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Algorithm:
             *switched_off(acting_per_camera(config), data),
             *notes_on_backbone(config),
         )
+        if ranks.rank == 0:  # which merges; now rather than after the first stage
+            check_memory(config.merge, self.device, len(self.store))
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks
         )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analysis.data.runs import Run, runs_of
 from analysis.figures.series import NO_FINAL_RUN
 from analysis.figures.style import LINES, panels, whole_numbers
-from analysis.stats.joins import CAUSES, joins_of
+from analysis.stats.joins import CAUSES, MADE_ANEW, joins_of, why_no_joins
 from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG
 from search_spaces.paper import FINAL
 
@@ -30,13 +30,15 @@ def final_joins_figure(found: Sequence[Run]) -> Figure | str:
     final = runs_of(found, FINAL)
     recorded = [joins for run in final if (joins := joins_of(run)) is not None]
     if not recorded:
-        return "not recorded" if final else NO_FINAL_RUN
+        return why_no_joins(final) if final else NO_FINAL_RUN
     return joins_figure(recorded)
 
 
 def joins_figure(runs: Sequence[pd.DataFrame]) -> Figure | str:
     """Joins per merge step by identity, by camera and, of the wrong ones, by cause; means over runs."""
     joins = pd.concat(runs, ignore_index=True)
+    if joins.empty:
+        return MADE_ANEW
     if (joins["right"] == UNKNOWN).all():
         return "the training tracklets have no identities"
     figure, (identity, camera, cause) = panels(3)

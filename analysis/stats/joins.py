@@ -35,6 +35,7 @@ CAUSES = {
     "size": ("λ2 (|a| + |b|)", r"$\lambda_2(|a| + |b|)$"),
     "none": ("nothing right left", "nothing right left"),
 }
+MADE_ANEW = "no joins: classes are made anew at every step"
 
 
 def with_causes(joins: pd.DataFrame, merging: MergeConfig) -> pd.DataFrame:
@@ -63,15 +64,22 @@ def joins_of(run: Run) -> pd.DataFrame | None:
     return None if joins is None else with_causes(joins, run.config.merge)
 
 
+def why_no_joins(runs: Sequence[Run]) -> str:
+    """Why none of these runs has a record of joins."""
+    if not runs:
+        return "not run"
+    return MADE_ANEW if all(run.config.merge.method == "anew" for run in runs) else "not recorded"
+
+
 def joins_table(found: Sequence[Run], group: Group) -> Table:
     """Wrong joins by cause, and joins across cameras, under each criterion of Table 1."""
     rows, numbers = [], []
     for experiment, (label, _) in CRITERIA.items():
-        recorded = [joins_of(run) for run in runs_of(found, experiment)]
+        of_experiment = runs_of(found, experiment)
+        recorded = [joins_of(run) for run in of_experiment]
         shares = pd.DataFrame([_shares(joins) for joins in recorded if joins is not None])
         if shares.empty:
-            missing = "not recorded" if recorded else "not run"
-            rows.append((label, "0", missing, *[MISSING] * (len(_SHARES) - 1)))
+            rows.append((label, "0", why_no_joins(of_experiment), *[MISSING] * (len(_SHARES) - 1)))
         else:
             means = {name: estimate(shares[name]) for name in _SHARES}
             rows.append((label, str(len(shares)), *(value.text() for value in means.values())))

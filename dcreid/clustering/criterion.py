@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dcreid.clustering.dispersion import class_sums, intra_dispersion
+from dcreid.clustering.dispersion import class_distances, intra_dispersion
 
 _CACHED = 1 << 17  # numbers that fit into a core's cache beside other things
 
@@ -27,7 +27,7 @@ _CACHED = 1 << 17  # numbers that fit into a core's cache beside other things
 class PairTerms(NamedTuple):
     """The terms of D, unweighted, of a pair of classes."""
 
-    inter: float  # d_ab, Eq (4)
+    inter: float  # d_ab, Eq (4), or the smallest distance
     intra: float  # d_a + d_b, Eq (3)
     size: float  # |a| + |b|, Eq (6)
 
@@ -72,17 +72,22 @@ class Costs:
 
 
 def merge_costs(
-    distances: Float[Tensor, "n n"], labels: Int[Tensor, " n"], lambda1: float, lambda2: float, intra: str
+    distances: Float[Tensor, "n n"],
+    labels: Int[Tensor, " n"],
+    lambda1: float,
+    lambda2: float,
+    intra: str,
+    linkage: str = "average",
 ) -> Costs:
     """D for every pair of classes, from symmetric distances with a zero diagonal."""
-    sums, sizes = class_sums(distances, labels)
-    count, dispersion = sizes.to(sums.dtype), intra_dispersion(sums.diagonal(), sizes, intra)
-    penalty = penalties(dispersion, count, lambda1, lambda2)
+    between, divisor, within, sizes = class_distances(distances, labels, linkage)
+    dispersion = intra_dispersion(within, sizes, intra)
+    penalty = penalties(dispersion, sizes.to(within.dtype), lambda1, lambda2)
     # A few rows at a time stay in the cache for all steps.
-    k = max(1, _CACHED // len(count))
-    for rows, n_a, p_a in zip(*(torch.split(x, k) for x in (sums, count, penalty)), strict=True):
-        turn_into_costs(rows, (n_a, count), (p_a, penalty))
-    return Costs(sums.fill_diagonal_(torch.inf), dispersion, sizes, lambda1, lambda2)
+    k = max(1, _CACHED // len(sizes))
+    for rows, n_a, p_a in zip(*(torch.split(x, k) for x in (between, divisor, penalty)), strict=True):
+        turn_into_costs(rows, (n_a, divisor), (p_a, penalty))
+    return Costs(between.fill_diagonal_(torch.inf), dispersion, sizes, lambda1, lambda2)
 
 
 def penalties(
@@ -93,11 +98,11 @@ def penalties(
 
 
 def turn_into_costs(
-    sums: Float[Tensor, "k b"],
-    counts: tuple[Float[Tensor, " k"], Float[Tensor, " b"]],
+    between: Float[Tensor, "k b"],
+    divisor: tuple[Float[Tensor, " k"], Float[Tensor, " b"]],
     penalty: tuple[Float[Tensor, " k"], Float[Tensor, " b"]],
 ) -> None:
-    """S[a, b] becomes D[a, b], in place; counts, penalty: of the rows' and of the columns' classes."""
-    (n_a, n_b), (p_a, p_b) = counts, penalty
-    sums.div_(n_a[:, None]).div_(n_b)  # d_ab, Eq (4)
-    sums.add_(p_a[:, None]).add_(p_b)
+    """`ClassDistances.between` becomes D, in place; the others: of the rows' and of the columns' classes."""
+    (n_a, n_b), (p_a, p_b) = divisor, penalty
+    between.div_(n_a[:, None]).div_(n_b)  # d_ab, Eq (4)
+    between.add_(p_a[:, None]).add_(p_b)

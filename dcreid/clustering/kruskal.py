@@ -1,4 +1,4 @@
-"""The m joins of one D: Kruskal's algorithm, stopped after m edges.
+"""The m joins of one D, method `once`: Kruskal's algorithm, stopped after m edges.
 
 Pairs are taken in ascending D, ties by (smaller a, smaller b), and joined if they are still in
 different classes, until m joins are made. These are the m lightest edges of the minimum spanning
@@ -7,6 +7,7 @@ forest, which SciPy finds in compiled code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -38,29 +39,18 @@ class Edges(NamedTuple):
         """Those of a mask, or at these positions."""
         return Edges(self.a[chosen], self.b[chosen], self.cost[chosen])
 
+    def order(self) -> NDArray[np.int64]:
+        """Positions in ascending cost, ties by (smaller a, smaller b)."""
+        return np.lexsort((self.b, self.a, self.cost))
 
-def lightest_joins(cost: Float[Tensor, "c c"], m: int) -> JoinedPairs:
-    """The m joins of D; only its upper triangle is read.
 
-    Pairs that cost +inf are never joined. Raises ValueError when the finite costs do not connect
-    enough classes for m joins.
-    """
-    wanted = _CANDIDATES_PER_JOIN * m
-    while True:
-        edges, complete = _lightest_edges(cost, wanted)
-        joins = spanning_forest(edges, len(cost), m)
-        if len(joins.a) == m:
-            return joins.a, joins.b
-        if complete:
-            raise ValueError(
-                f"only {len(joins.a)} of m = {m} joins are possible: the other costs are infinite"
-            )
-        wanted *= 4
+# From edges, c and m: the first m of them that are joined, in order; fewer if they do not hold m.
+Choice: TypeAlias = Callable[[Edges, int, int], Edges]
 
 
 def spanning_forest(edges: Edges, c: int, m: int) -> Edges:
     """The first m edges that Kruskal's algorithm joins, in order (fewer if `edges` do not hold m)."""
-    order = np.lexsort((edges.b, edges.a, edges.cost))
+    order = edges.order()
     # Ranks instead of costs: distinct, so the spanning forest is unique, and never zero, which a
     # sparse graph would read as "no edge".
     rank = np.empty(len(order), dtype=np.int64)
@@ -68,6 +58,28 @@ def spanning_forest(edges: Edges, c: int, m: int) -> Edges:
     graph = coo_array((rank.astype(np.float64), (edges.a, edges.b)), shape=(c, c)).tocsr()
     forest = minimum_spanning_tree(graph)
     return edges.at(order[np.sort(forest.data.astype(np.int64))[:m] - 1])
+
+
+def lightest_joins(cost: Float[Tensor, "c c"], m: int, choose: Choice = spanning_forest) -> JoinedPairs:
+    """The m joins of D; only its upper triangle is read. choose: which of the lightest edges are joined.
+
+    Pairs that cost +inf are never joined. Raises ValueError when the finite costs do not connect
+    enough classes for m joins.
+    """
+    wanted = _CANDIDATES_PER_JOIN * m
+    while True:
+        edges, complete = _lightest_edges(cost, wanted)
+        joins = choose(edges, len(cost), m)
+        if len(joins.a) == m:
+            return joins.a, joins.b
+        if complete:
+            raise too_few_joins(len(joins.a), m)
+        wanted *= 4
+
+
+def too_few_joins(made: int, m: int) -> ValueError:
+    """Says that costs are infinite before all joins are made."""
+    return ValueError(f"only {made} of m = {m} joins are possible: the other costs are infinite")
 
 
 def edges_where(

@@ -11,7 +11,10 @@ of the one it missed,
 
 says how much each term of Eq (7) favoured the wrong join, in units of distance; the largest of the
 three is to blame. Nothing was missed where no class of either person was left to join; in a merge
-without the matrix (`dcreid/clustering/blocked.py`), what was missed is not known.
+without the matrix (`dcreid/clustering/blocked.py`), what was missed is not known. Under `star` a class
+that was absorbed is not left to join.
+
+Method `anew` makes its classes from single tracklets at every step: it has no joins to record.
 """
 
 from __future__ import annotations
@@ -44,7 +47,7 @@ class Joins:
 
     a: Int[Tensor, " m"]
     b: Int[Tensor, " m"]
-    inter: Float[Tensor, " m"]  # d_ab
+    inter: Float[Tensor, " m"]  # d_ab, under `nearest` linkage the smallest distance
     intra: Float[Tensor, " m"]  # d_a + d_b
     size: Float[Tensor, " m"]  # |a| + |b|
     right: Int[Tensor, " m"]  # RIGHT, WRONG, or UNKNOWN without identities
@@ -72,6 +75,7 @@ class JoinRecorder:
         self._merge = merge
         c = int(self._index.max()) + 1
         self._group = np.arange(c)  # of the classes joined so far, the one that all of them go by
+        self._closed = np.zeros(c, dtype=np.bool_)  # may not be joined any more, whatever its group
         self._first = np.full(c, len(order))
         np.minimum.at(self._first, self._index, order)
         cameras = split.cameras[order]
@@ -95,6 +99,7 @@ class JoinRecorder:
         high = max(self._highest_camera[a], self._highest_camera[b])
         self._rows.append((self._first[a], self._first[b], *terms, right, low == high, *missed))
         self._group[self._group == self._group[b]] = self._group[a]
+        self._closed[b] = self._merge.method != "once"
         if self._merge.method == "exact":
             self._first[a] = min(self._first[a], self._first[b])
             self._lowest_camera[a], self._highest_camera[a] = low, high
@@ -121,7 +126,7 @@ class JoinRecorder:
             terms = terms_of(one)
             cost = terms.inter + self._merge.lambda1 * terms.intra + self._merge.lambda2 * terms.size
             open_to = (self._person == self._person[one]) & (self._group != self._group[one])
-            cost = np.where(open_to, cost, np.inf)
+            cost = np.where(open_to & ~self._closed, cost, np.inf)
             best = int(cost.argmin())
             if cost[best] < lowest:
                 found, lowest = terms.with_class(best), float(cost[best])
