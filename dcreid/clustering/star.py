@@ -12,7 +12,7 @@ import numpy as np
 
 from dcreid.clustering.kruskal import Edges
 
-_PASSED_OVER_AT_ONCE = 4096  # edges of which those of absorbed classes are dropped before they are walked
+_AT_ONCE = 4096  # edges, of which those of absorbed classes are left out before the rest is walked
 
 
 def stars(edges: Edges, c: int, m: int) -> Edges:
@@ -20,8 +20,8 @@ def stars(edges: Edges, c: int, m: int) -> Edges:
     order = edges.order()
     absorbed = np.zeros(c, dtype=np.bool_)
     joins: list[int] = []
-    for start in range(0, len(order), _PASSED_OVER_AT_ONCE):
-        some = order[start : start + _PASSED_OVER_AT_ONCE]
+    for start in range(0, len(order), _AT_ONCE):
+        some = order[start : start + _AT_ONCE]
         for edge in some[~(absorbed[edges.a[some]] | absorbed[edges.b[some]])].tolist():
             if not (absorbed[edges.a[edge]] or absorbed[edges.b[edge]]):
                 absorbed[edges.b[edge]] = True

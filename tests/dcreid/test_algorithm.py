@@ -12,8 +12,10 @@ import torch
 from tiny_runs import dataset, run, tiny
 
 from dcreid.algorithm import Algorithm
+from dcreid.clustering import merging
 from dcreid.config import ConfigError, MergeConfig
 from dcreid.network.tracklets import l2_normalize
+from dcreid.parallel import Ranks
 from dcreid.training import DivergedError
 
 
@@ -50,6 +52,11 @@ _MERGING: dict[str, dict[str, Any]] = {
     "neighbourhoods": {"merge.distance": "jaccard", "merge.k1": 6, "merge.k2": 3},
     "smaller neighbourhoods": {"merge.distance": "jaccard", "merge.k1": 4, "merge.k2": 3},
     "without cameras": {"merge.camera_normalise": True},
+    "nearest": {"merge.linkage": "nearest"},
+    "star": {"merge.method": "star"},
+    "exact, nearest": {"merge.method": "exact", "merge.linkage": "nearest"},
+    "anew": {"merge.method": "anew"},
+    "anew, nearest": {"merge.method": "anew", "merge.linkage": "nearest"},
 }
 
 
@@ -78,16 +85,44 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
         labels, steps = list(range(len(v))), []
         for _ in range(4):
             algorithm.step()
-            weights = merging.lambda1, merging.lambda2, merging.intra
+            weights, m = (merging.lambda1, merging.lambda2, merging.intra, merging.linkage), algorithm.m
             if merging.method == "exact":
-                labels = reference.merge_exact(distances, labels, algorithm.m, *weights)
+                labels = reference.merge_exact(distances, labels, m, *weights)
+            elif merging.method == "anew":
+                gone = len(v) - len(set(labels)) + m
+                labels = reference.merge_exact(distances, list(range(len(v))), gone, *weights)
             else:
-                cost = reference.merge_cost(distances, labels, *weights)
-                labels = reference.merge(labels, cost, algorithm.m)
+                join = reference.merge_star if merging.method == "star" else reference.merge
+                labels = join(labels, reference.merge_cost(distances, labels, *weights), m)
             assert algorithm.labels.tolist() == labels, name
             steps.append(tuple(labels))
         found[name] = tuple(steps)
     assert len(set(found.values())) == len(found), found
+
+
+@pytest.mark.parametrize("method", ["once", "star", "exact", "anew"])
+def test_every_method_counts_as_algorithm_1_does(method: str) -> None:
+    config = tiny(**{"merge.method": method, "train.first_epochs": 0, "train.later_epochs": 0})
+    algorithm = run(config)
+    steps = [(step.classes_before, step.classes_after) for step in algorithm.history]
+    assert steps == [(18, 15), (15, 12), (12, 9), (9, 6), (6, 3)]
+    assert [len(joins.a) for joins in algorithm.joins] == [0 if method == "anew" else 3] * 5
+    short = run(config.replace(**{"merge.max_steps": 2}))
+    assert [labels.tolist() for labels in short.labels_history] == [
+        labels.tolist() for labels in algorithm.labels_history[:2]
+    ]
+
+
+def test_a_merge_without_room_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(**{"merge.method": "anew"})
+    needed = 4 * 3 * 18**2
+    monkeypatch.setattr(merging, "free_bytes", lambda device: float(needed))
+    Algorithm(config, dataset(config))
+    monkeypatch.setattr(merging, "free_bytes", lambda device: needed - 1.0)
+    with pytest.raises(MemoryError, match="merge.method = anew .* for 18 tracklets"):
+        Algorithm(config, dataset(config))
+    Algorithm(config, dataset(config), ranks=Ranks(1, 2))  # rank 0 merges
+    Algorithm(tiny(), dataset(config))  # in blocks
 
 
 @pytest.mark.parametrize("kind", ["members", "zeros", "carry", "old_classes", "previous_rows"])

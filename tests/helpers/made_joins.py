@@ -20,7 +20,7 @@ JOINS = [
 
 
 def joins_of_step(rows: list[tuple[float, ...]] = JOINS) -> Joins:
-    columns = torch.tensor(rows, dtype=torch.float32).T
+    columns = torch.tensor(rows, dtype=torch.float32).reshape(-1, 8).T
     whole = torch.arange(len(rows), dtype=torch.int32)
     inter, intra, size, right, one_camera, *missed = columns
     return Joins(

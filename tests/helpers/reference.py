@@ -138,30 +138,37 @@ def intra(dist: np.ndarray, c: list[int], divisor: str = "samples") -> float:
     return float(total / (len(c) if divisor == "samples" else len(c) ** 2))
 
 
-def inter(dist: np.ndarray, a: list[int], b: list[int]) -> float:
-    """Eq (4)."""
-    return float(sum(dist[i][j] for i in a for j in b) / (len(a) * len(b)))
+def inter(dist: np.ndarray, a: list[int], b: list[int], linkage: str = "average") -> float:
+    """Eq (4); or the distance of the nearest two."""
+    between = [dist[i][j] for i in a for j in b]
+    return float(min(between) if linkage == "nearest" else sum(between) / (len(a) * len(b)))
 
 
 def criterion(
-    dist: np.ndarray, a: list[int], b: list[int], lambda1: float, lambda2: float, divisor: str = "samples"
+    dist: np.ndarray,
+    a: list[int],
+    b: list[int],
+    lambda1: float,
+    lambda2: float,
+    divisor: str = "samples",
+    linkage: str = "average",
 ) -> float:
     """Eq (7), with Eq (6) for the sizes."""
     spread = intra(dist, a, divisor) + intra(dist, b, divisor)
-    return inter(dist, a, b) + lambda1 * spread + lambda2 * (len(a) + len(b))
+    return inter(dist, a, b, linkage) + lambda1 * spread + lambda2 * (len(a) + len(b))
 
 
 def merge_cost(
-    dist: np.ndarray, labels: list[int], lambda1: float, lambda2: float, divisor: str = "samples"
+    dist: np.ndarray,
+    labels: list[int],
+    lambda1: float,
+    lambda2: float,
+    divisor: str = "samples",
+    linkage: str = "average",
 ) -> np.ndarray:
     """Eq (7) for all pairs of classes, +inf on the diagonal."""
-    classes = members(labels)
-    return np.array(
-        [
-            [math.inf if a is b else criterion(dist, a, b, lambda1, lambda2, divisor) for b in classes]
-            for a in classes
-        ]
-    )
+    classes, how = members(labels), (lambda1, lambda2, divisor, linkage)
+    return np.array([[math.inf if a is b else criterion(dist, a, b, *how) for b in classes] for a in classes])
 
 
 def merge(labels: list[int], cost: np.ndarray, m: int) -> list[int]:
@@ -186,14 +193,35 @@ def merge(labels: list[int], cost: np.ndarray, m: int) -> list[int]:
     return in_order_of_first([root(names.index(label)) for label in labels])
 
 
+def merge_star(labels: list[int], cost: np.ndarray, m: int) -> list[int]:
+    """Pairs in ascending (D, a, b), passed over once a or b is absorbed; else a absorbs b; m times."""
+    names = sorted(set(labels))
+    members_of = {a: [a] for a in range(len(names))}  # of the classes that are left
+    pairs = sorted((cost[a][b], a, b) for a in range(len(names)) for b in range(a + 1, len(names)))
+    for _, a, b in pairs:
+        if len(members_of) == len(names) - m:
+            break
+        if a in members_of and b in members_of:
+            members_of[a] += members_of.pop(b)
+    assert len(members_of) == len(names) - m
+    keeper = {c: a for a, absorbed in members_of.items() for c in absorbed}
+    return in_order_of_first([keeper[names.index(label)] for label in labels])
+
+
 def merge_exact(
-    dist: np.ndarray, labels: list[int], m: int, lambda1: float, lambda2: float, divisor: str = "samples"
+    dist: np.ndarray,
+    labels: list[int],
+    m: int,
+    lambda1: float,
+    lambda2: float,
+    divisor: str = "samples",
+    linkage: str = "average",
 ) -> list[int]:
     """m times the closest pair, ties by (a, b), every D computed anew; the joined class stands at a."""
     classes = members(labels)
     for _ in range(m):
         _, a, b = min(
-            (criterion(dist, classes[a], classes[b], lambda1, lambda2, divisor), a, b)
+            (criterion(dist, classes[a], classes[b], lambda1, lambda2, divisor, linkage), a, b)
             for a in range(len(classes))
             for b in range(a + 1, len(classes))
         )

@@ -37,6 +37,16 @@ def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
     assert final_joins_figure(runs(load([made.folder]).groups[0])) == "not recorded"
 
 
+def test_classes_made_anew_have_no_joins_to_draw(make: Callable[..., Any]) -> None:
+    base = preset("duke").replace(**{"merge.method": "anew"})
+    made = make("duke", base=base, experiments="fig4")
+    made.trial(made.base, labels=("fig3/final",))
+    told = "no joins: classes are made anew at every step"
+    assert final_joins_figure(runs(load([made.folder]).groups[0])) == told
+    nothing = with_causes(table_of([joins_of_step()]), Config().merge)[:0]
+    assert joins_figure([nothing]) == told
+
+
 def test_without_identities_there_is_no_picture() -> None:
     blind = [(*row[:3], UNKNOWN, row[4], NAN, NAN, NAN) for row in JOINS]
     table = with_causes(table_of([joins_of_step(blind)]), Config().merge)

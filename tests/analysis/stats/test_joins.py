@@ -14,7 +14,7 @@ from made_joins import JOINS, NAN, joins_of_step
 
 from analysis.data.results import load
 from analysis.data.runs import runs
-from analysis.stats.joins import joins_of, joins_table, with_causes
+from analysis.stats.joins import MADE_ANEW, joins_of, joins_table, with_causes
 from dcreid.config import Config
 from dcreid.evaluation.joins import UNKNOWN
 from study.record.storage import Storage
@@ -87,6 +87,20 @@ def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
     group = load([made.folder]).groups[0]
     assert joins_of(runs(group)[0]) is None
     assert [row[2] for row in joins_table(runs(group), group).rows] == ["not run", "not run", "not recorded"]
+
+
+def test_classes_made_anew_have_no_joins(make: Callable[..., Any], tmp_path: Path) -> None:
+    made = make("duke", base=preset("duke").replace(**{"merge.method": "anew"}), experiments="fig4")
+    made.trial(made.base, labels=("fig3/final",))
+    group = load([made.folder]).groups[0]
+    told = [row[1:3] for row in joins_table(runs(group), group).rows]
+    assert told == [("0", "not run"), ("0", "not run"), ("0", MADE_ANEW)]
+    nothing = joins_of_step([])
+    assert len(with_causes(table_of([nothing] * 2), made.base.merge)) == 0
+    save_joins(Storage(str(tmp_path)), [nothing] * 2, STAMP)
+    assert not list(tmp_path.glob("*.parquet"))
+    save_joins(Storage(str(tmp_path)), [nothing, joins_of_step()], STAMP)
+    assert load_joins(Storage(str(tmp_path)), STAMP)["step"].tolist() == [2] * 5
 
 
 def test_without_identities_nothing_is_judged(recorded: Any) -> None:

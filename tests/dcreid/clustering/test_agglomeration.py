@@ -1,8 +1,9 @@
-"""Method `exact`: against the loop that recomputes everything, average linkage, and its laws."""
+"""Method `exact`: against the loop that recomputes everything, SciPy's linkages, and its laws."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import reference
 import torch
 from drawn_classes import (
@@ -31,28 +32,47 @@ def merged(
     lambda1: float,
     lambda2: float,
     divisor: str = "samples",
+    how: str = "average",
 ) -> torch.Tensor:
     """Labels after m joins."""
-    return joined_labels(labels, *exact_joins(dist, labels, m, lambda1, lambda2, divisor))
+    return joined_labels(labels, *exact_joins(dist, labels, m, lambda1, lambda2, divisor, how))
 
 
-@given(problems(), weights, weights, divisors)
+def any_distances(n: int, seed: int) -> torch.Tensor:
+    """(n, n) random numbers, symmetric: of no space."""
+    upper = np.triu(np.random.default_rng(seed).random((n, n)), 1)
+    return torch.from_numpy(upper + upper.T)
+
+
+linkages = st.sampled_from(["average", "nearest"])
+
+
+@given(problems(), weights, weights, divisors, linkages)
 def test_the_joins_are_those_of_the_loop_that_recomputes_everything(
-    problem, lambda1: float, lambda2: float, divisor: str
+    problem, lambda1: float, lambda2: float, divisor: str, how: str
 ):
     n, c, m, seed = problem
     dist, labels = random_distances(n, seed), random_labels(n, c, seed)
-    expected = reference.merge_exact(dist.numpy(), labels.tolist(), m, lambda1, lambda2, divisor)
-    assert merged(dist, labels, m, lambda1, lambda2, divisor).tolist() == expected
+    expected = reference.merge_exact(dist.numpy(), labels.tolist(), m, lambda1, lambda2, divisor, how)
+    assert merged(dist, labels, m, lambda1, lambda2, divisor, how).tolist() == expected
 
 
-@given(problems(), st.sampled_from([0.06, 5.0]), divisors)
-def test_distances_need_not_be_euclidean(problem, lambda1: float, divisor: str):
+@given(problems(), st.sampled_from([0.06, 5.0]), divisors, linkages)
+def test_distances_need_not_be_euclidean(problem, lambda1: float, divisor: str, how: str):
     n, c, m, seed = problem
-    upper = np.triu(np.random.default_rng(seed).random((n, n)), 1)
-    dist, labels = torch.from_numpy(upper + upper.T), random_labels(n, c, seed)
-    expected = reference.merge_exact(dist.numpy(), labels.tolist(), m, lambda1, 0.003, divisor)
-    assert merged(dist, labels, m, lambda1, 0.003, divisor).tolist() == expected
+    dist, labels = any_distances(n, seed), random_labels(n, c, seed)
+    expected = reference.merge_exact(dist.numpy(), labels.tolist(), m, lambda1, 0.003, divisor, how)
+    assert merged(dist, labels, m, lambda1, 0.003, divisor, how).tolist() == expected
+
+
+@pytest.mark.parametrize("how", ["average", "nearest"])
+@pytest.mark.parametrize("lambda1", [0.0, 0.3, 5.0])
+def test_most_classes_joined_one_after_the_other(how: str, lambda1: float):
+    # Long enough that nearest partners are lost, found again, and lost once more.
+    for seed in range(3):
+        for dist in (any_distances(30, seed), random_distances(30, seed)):
+            expected = reference.merge_exact(dist.numpy(), list(range(30)), 27, lambda1, 0.02, "samples", how)
+            assert merged(dist, torch.arange(30), 27, lambda1, 0.02, "samples", how).tolist() == expected
 
 
 def test_a_joined_class_can_come_closer_and_wins_ties_by_its_place():
@@ -77,17 +97,37 @@ def test_ties_go_by_smaller_a_then_smaller_b(n: int, seed: int, data: st.DataObj
     assert merged(dist, torch.arange(n), m, 0.0, 0.25).tolist() == expected
 
 
-@given(st.integers(2, 25), seeds, st.data())
-def test_without_penalties_it_is_average_linkage(n: int, seed: int, data: st.DataObject):
-    dist, m = random_distances(n, seed), data.draw(st.integers(1, n - 1))
-    tree = linkage(squareform(dist.numpy(), checks=False), "average")
+@given(problems(), seeds)
+def test_ties_of_nearest_pairs_go_by_smaller_a_then_smaller_b_to_the_end(problem, seed: int):
+    # Smallest whole distances and sizes weighted by 1/4 are exact, however many are joined.
+    n, c, m, _ = problem
+    dist, labels = integer_distances(n, seed), random_labels(n, c, seed)
+    expected = reference.merge_exact(dist.numpy(), labels.tolist(), m, 0.0, 0.25, "samples", "nearest")
+    assert merged(dist, labels, m, 0.0, 0.25, "samples", "nearest").tolist() == expected
+
+
+@given(st.integers(2, 25), seeds, linkages, st.data())
+def test_without_penalties_it_is_scipys_linkage(n: int, seed: int, how: str, data: st.DataObject):
+    dist, m = any_distances(n, seed), data.draw(st.integers(1, n - 1))
+    tree = linkage(squareform(dist.numpy(), checks=False), {"nearest": "single"}.get(how, how))
     expected = together(fcluster(tree, n - m, "maxclust"))
-    assert (together(merged(dist, torch.arange(n), m, 0.0, 0.0)) == expected).all()
+    assert (together(merged(dist, torch.arange(n), m, 0.0, 0.0, how=how)) == expected).all()
 
 
-def test_inputs_are_left_alone():
+@pytest.mark.parametrize("how", ["average", "nearest"])
+def test_infinite_costs_forbid_a_join(how: str):
+    dist = torch.full((9, 9), torch.inf)
+    dist[3, 7] = dist[7, 3] = 1.0
+    dist.fill_diagonal_(0.0)
+    assert merged(dist, torch.arange(9), 1, 0.0, 0.0, how=how).tolist() == [0, 1, 2, 3, 4, 5, 6, 3, 7]
+    with pytest.raises(ValueError, match="only 1 of m = 2 joins are possible"):
+        exact_joins(dist, torch.arange(9), 2, 0.0, 0.0, "samples", how)
+
+
+@pytest.mark.parametrize("how", ["average", "nearest"])
+def test_inputs_are_left_alone(how: str):
     for labels in (torch.arange(20), random_labels(20, 12, 0)):
         dist = random_distances(20, 0)
         copies = dist.clone(), labels.clone()
-        exact_joins(dist, labels, 5, 0.06, 0.003, "samples")
+        exact_joins(dist, labels, 5, 0.06, 0.003, "samples", how)
         assert torch.equal(dist, copies[0]) and torch.equal(labels, copies[1])

@@ -14,30 +14,39 @@ from dcreid.clustering.criterion import merge_costs
 
 
 def cost(
-    dist: torch.Tensor, labels: torch.Tensor, lambda1: float, lambda2: float, divisor: str = "samples"
+    dist: torch.Tensor,
+    labels: torch.Tensor,
+    lambda1: float,
+    lambda2: float,
+    divisor: str = "samples",
+    linkage: str = "average",
 ) -> torch.Tensor:
     """D."""
-    return merge_costs(dist, labels, lambda1, lambda2, divisor).total
+    return merge_costs(dist, labels, lambda1, lambda2, divisor, linkage).total
 
 
-@given(problems(), weights, weights, divisors)
-def test_the_cost_is_eq_7(problem, lambda1: float, lambda2: float, divisor: str):
+linkages = st.sampled_from(["average", "nearest"])
+
+
+@given(problems(), weights, weights, divisors, linkages)
+def test_the_cost_is_eq_7(problem, lambda1: float, lambda2: float, divisor: str, linkage: str):
     n, c, _, seed = problem
     dist, labels = random_distances(n, seed), random_labels(n, c, seed)
-    wanted = reference.merge_cost(dist.numpy(), labels.tolist(), lambda1, lambda2, divisor)
-    np.testing.assert_allclose(cost(dist, labels, lambda1, lambda2, divisor), wanted, rtol=1e-9)
+    wanted = reference.merge_cost(dist.numpy(), labels.tolist(), lambda1, lambda2, divisor, linkage)
+    np.testing.assert_allclose(cost(dist, labels, lambda1, lambda2, divisor, linkage), wanted, rtol=1e-9)
 
 
-@given(problems(), weights, divisors)
-def test_the_terms_are_eqs_3_4_and_6(problem, weight: float, divisor: str):
+@given(problems(), weights, divisors, linkages)
+def test_the_terms_are_eqs_3_4_and_6(problem, weight: float, divisor: str, linkage: str):
     n, c, _, seed = problem
     dist, labels = random_distances(n, seed), random_labels(n, c, seed)
-    classes, costs = reference.members(labels.tolist()), merge_costs(dist, labels, weight, 0.003, divisor)
+    classes = reference.members(labels.tolist())
+    costs = merge_costs(dist, labels, weight, 0.003, divisor, linkage)
     for i, a in enumerate(classes):
         terms = costs.terms(i)
         for k, b in enumerate(classes):
             spread = reference.intra(dist.numpy(), a, divisor) + reference.intra(dist.numpy(), b, divisor)
-            inter = np.inf if a is b else reference.inter(dist.numpy(), a, b)
+            inter = np.inf if a is b else reference.inter(dist.numpy(), a, b, linkage)
             assert terms.with_class(k) == pytest.approx((inter, spread, len(a) + len(b)), rel=1e-9, abs=1e-12)
 
 

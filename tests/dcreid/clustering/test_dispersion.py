@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from dcreid.clustering.dispersion import class_sums, intra_dispersion
+from dcreid.clustering import dispersion
+from dcreid.clustering.dispersion import class_minima, class_sums, intra_dispersion
 from dcreid.clustering.distances import pairwise_distances
 
 
@@ -52,6 +53,21 @@ def test_float32_sums_of_large_classes_stay_close_to_float64():
     exact, _ = class_sums(pairwise_distances(x), labels)
     rounded, _ = class_sums(pairwise_distances(x.float()), labels)
     torch.testing.assert_close(rounded.double(), exact, rtol=1e-5, atol=0)
+
+
+@given(
+    st.lists(st.integers(-2, 4), min_size=1, max_size=12), st.integers(0, 2**31), st.sampled_from([3, 512])
+)
+def test_smallest_distances_and_sums_inside_classes_are_the_loops(labels: list[int], seed: int, rows: int):
+    dist = pairwise_distances(features(len(labels), 3, seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispersion, "_ROWS", rows)
+        minima, within, sizes = class_minima(dist, torch.tensor(labels))
+    classes = reference.members(labels)
+    wanted = [[reference.inter(dist.numpy(), a, b, "nearest") for b in classes] for a in classes]
+    assert minima.tolist() == wanted
+    np.testing.assert_allclose(within, [sum(float(dist[i, j]) for i in a for j in a) for a in classes])
+    assert sizes.tolist() == [len(c) for c in classes]
 
 
 @pytest.mark.parametrize("divisor", ["samples", "pairs"])

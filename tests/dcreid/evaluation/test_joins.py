@@ -49,12 +49,13 @@ def record(
     split: Split,
     m: int,
     *,
-    exact: bool = False,
+    method: str = "once",
+    linkage: str = "average",
     order: Ints | None = None,
 ) -> Joins:
     """The joins of one step as Algorithm writes them down."""
     order = np.arange(len(labels)) if order is None else order
-    merge = MergeConfig(lambda1=L1, lambda2=L2, method="exact" if exact else "once")
+    merge = MergeConfig(lambda1=L1, lambda2=L2, method=method, linkage=linkage)
     recorder = JoinRecorder(labels, order, split, merge)
     merged = merge_labels(features, labels, merge, m, on_join=recorder)
     assert torch.equal(merged, merge_labels(features, labels, merge, m))
@@ -98,11 +99,36 @@ def test_a_right_join_misses_nothing_and_the_last_of_a_person_has_nothing_to_mis
     assert all(math.isnan(value) for row in (right, wrong) for value in row[7:])
 
 
-@pytest.mark.parametrize("exact", [False, True])
-def test_without_identities_no_join_is_right_or_wrong(exact: bool) -> None:
+def test_what_was_absorbed_is_open_to_nobody() -> None:
+    # 0-1 is right; 2-3 is wrong: class 1 would be the nearest of person 1 to class 2, but it is in 0 already,
+    # whose distance stays as it was.
+    v = on_a_line(0.0, 2.0, 8.0, 11.0, 30.0)
+    split = split_of([1, 1, 1, 2, 3], [1, 1, 1, 1, 1])
+    chained = rows(record(v, torch.arange(5), split, 2))[1]
+    starred = rows(record(v, torch.arange(5), split, 2, method="star"))[1]
+    assert chained == pytest.approx((2, 3, 3.0, 0.0, 2, WRONG, 1, 6.0, 0.0, 2))
+    assert starred == pytest.approx((2, 3, 3.0, 0.0, 2, WRONG, 1, 8.0, 0.0, 2))
+
+
+def test_of_nearest_pairs_the_distance_is_recorded() -> None:
+    v = on_a_line(0.0, 2.0, 3.0, 4.0, 20.0)
+    split = split_of([1, 1, 2, 2, 1], [1, 2, 1, 1, 1])
+    (one,) = rows(record(v, torch.tensor([0, 0, 1, 1, 2]), split, 1, linkage="nearest"))
+    assert one == pytest.approx((0, 2, 1.0, 2 + 1, 4, WRONG, 0, 18.0, 2, 3))
+
+
+def test_classes_made_anew_have_no_joins() -> None:
+    joins = record(
+        on_a_line(0.0, 1.0, 3.0), torch.arange(3), split_of([1, 2, 1], [1, 1, 1]), 1, method="anew"
+    )
+    assert rows(joins) == []
+
+
+@pytest.mark.parametrize("method", ["once", "star", "exact"])
+def test_without_identities_no_join_is_right_or_wrong(method: str) -> None:
     v, cameras = on_a_line(0.0, 1.0, 5.0, 7.0), [1, 1, 2, 3]
-    unlabelled = record(v, torch.arange(4), split_of(None, cameras), 2, exact=exact)
-    labelled = record(v, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, exact=exact)
+    unlabelled = record(v, torch.arange(4), split_of(None, cameras), 2, method=method)
+    labelled = record(v, torch.arange(4), split_of([1, 2, 2, 1], cameras), 2, method=method)
     assert unlabelled.right.tolist() == [UNKNOWN] * 2 and bool(unlabelled.missed_inter.isnan().all())
     for name in ("a", "b", "inter", "intra", "size", "one_camera"):
         assert torch.equal(getattr(unlabelled, name), getattr(labelled, name))
@@ -114,7 +140,13 @@ def test_no_joins() -> None:
 
 
 def slow_rows(
-    dist: np.ndarray, labels: list[int], people: list[int], cameras: list[int], m: int, exact: bool
+    dist: np.ndarray,
+    labels: list[int],
+    people: list[int],
+    cameras: list[int],
+    m: int,
+    method: str,
+    linkage: str,
 ) -> list[tuple[float, ...]]:
     """The record by loops over pairs of classes."""
     classes: list[list[int]] = [list(c) for c in reference.members(labels)]
@@ -128,7 +160,11 @@ def slow_rows(
     def terms(a: int, b: int) -> tuple[float, float, int]:
         a, b = min(a, b), max(a, b)
         spread = reference.intra(dist, classes[a]) + reference.intra(dist, classes[b])
-        return reference.inter(dist, classes[a], classes[b]), spread, len(classes[a]) + len(classes[b])
+        return (
+            reference.inter(dist, classes[a], classes[b], linkage),
+            spread,
+            len(classes[a]) + len(classes[b]),
+        )
 
     def cost(a: int, b: int) -> float:
         inter, intra, size = terms(a, b)
@@ -149,32 +185,38 @@ def slow_rows(
         judged = RIGHT if person(a) == person(b) else WRONG
         found.append((min(classes[a]), min(classes[b]), *terms(a, b), judged, int(len(seen) == 1), *missed))
         group = [group[a] if g == group[b] else g for g in group]
-        if exact:
+        if method == "exact":
             classes[a] = classes[a] + classes[b]
+        if method != "once":
             gone.add(b)
     return found
 
 
-@given(st.integers(2, 14), st.booleans(), st.integers(0, 2**31))
-def test_the_record_is_that_of_plain_loops(n: int, exact: bool, seed: int) -> None:
+kinds = st.tuples(st.sampled_from(["once", "star", "exact"]), st.sampled_from(["average", "nearest"]))
+
+
+@given(st.integers(2, 14), kinds, st.integers(0, 2**31))
+def test_the_record_is_that_of_plain_loops(n: int, kind: tuple[str, str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     c = int(rng.integers(2, n + 1))
     m = int(rng.integers(1, c))
     v = random_features(rng, n)
     labels = rng.permutation(np.concatenate([np.arange(c), rng.integers(0, c, n - c)]))
     people, cameras = rng.integers(1, 4, n).tolist(), rng.integers(1, 3, n).tolist()
-    made = rows(record(v, torch.from_numpy(labels), split_of(people, cameras), m, exact=exact))
-    wanted = slow_rows(pairwise_distances(v).numpy(), labels.tolist(), people, cameras, m, exact)
+    method, linkage = kind
+    split = split_of(people, cameras)
+    made = rows(record(v, torch.from_numpy(labels), split, m, method=method, linkage=linkage))
+    wanted = slow_rows(pairwise_distances(v).numpy(), labels.tolist(), people, cameras, m, method, linkage)
     for row, expected in zip(made, wanted, strict=True):
         assert row == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True)
 
 
-@given(st.booleans(), st.integers(0, 2**31))
-def test_a_missed_join_never_cost_less(exact: bool, seed: int) -> None:
+@given(kinds, st.integers(0, 2**31))
+def test_a_missed_join_never_cost_less(kind: tuple[str, str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     v, labels = random_features(rng, 40), torch.from_numpy(rng.integers(0, 25, 40))
     split = split_of(rng.integers(1, 9, 40).tolist(), [1] * 40)
-    joins = record(v, labels, split, 15, exact=exact)
+    joins = record(v, labels, split, 15, method=kind[0], linkage=kind[1])
     margin = (joins.missed_inter - joins.inter) + L1 * (joins.missed_intra - joins.intra)
     margin += L2 * (joins.missed_size - joins.size)
     assert bool((margin[~margin.isnan()] >= -1e-5).all())
