@@ -7,8 +7,10 @@
 The rivals start from the same distances, which public code makes as one product of all pairs. DBC's
 double loop is timed on some rows of the criterion and scaled to all pairs (`--dbc-rows 0` runs them
 all). Wherever the result must be the same, it is compared, and a difference ends the benchmark.
-"half-merged" has the labels left after ten merges. The blocked merge is run at a tenth, a fifth, two
-fifths and all of N.
+"half-merged" has the labels left after ten merges. From single tracklets the classes are made anew, down to
+as many as the last stage is trained on; the loop that computes Eq (7) anew before every join is timed on
+its first joins and scaled by the number of pairs. The blocked merge is run at a tenth, a fifth, two fifths
+and all of N.
 """
 
 from __future__ import annotations
@@ -32,9 +34,12 @@ from dcreid.clustering.criterion import merge_costs
 from dcreid.clustering.distances import cross_distances, pairwise_distances
 from dcreid.clustering.kruskal import JoinedPairs
 from dcreid.clustering.merging import joined_labels, joins_of_one
+from dcreid.clustering.star import stars
+from dcreid.config import MergeConfig
 
 LAMBDA1, LAMBDA2 = 0.06, 0.003
 WEIGHTS = LAMBDA1, LAMBDA2, "samples"
+OF_BUC = 0.0, LAMBDA2, "samples", "nearest"
 _LARGE = 5000
 PER_PERSON = 13  # tracklets of a MARS training identity, on average
 
@@ -80,15 +85,29 @@ def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, A
         ("C = N", torch.arange(n, device=device)),
         ("half-merged", half_merged(distances)),
     ):
-        ours, merged = timed(lambda labels=labels: step(distances, labels, m), repeats, device)
+        ours, _ = timed(lambda labels=labels: step(distances, labels, m), repeats, device)
         exact, _ = timed(lambda labels=labels: exact_joins(distances, labels, m, *WEIGHTS), repeats, device)
+        star, starred = timed(
+            lambda labels=labels: joined_labels(
+                labels, *joins_of_one(distances, labels, m, *WEIGHTS, choose=stars)
+            ),
+            repeats,
+            device,
+        )
+        nearest, merged = timed(
+            lambda labels=labels: joined_labels(labels, *joins_of_one(distances, labels, m, *OF_BUC)),
+            repeats,
+            device,
+        )
         peak = peak_bytes(lambda labels=labels: step(pairwise_distances(features), labels, m), device)
         peak = peak if n >= _LARGE else float("nan")  # the allocator reuses what smaller runs left
         seconds = {
             "this library": ours,
             "this library, exact": exact,
-            "BUC's loops": _buc(host, labels, m, merged if start == "C = N" else None),
-            "DBC's double loop": _dbc(host, labels, m, args.dbc_rows),
+            "this library, star": star,
+            "this library, nearest": nearest,
+            "BUC's loops": _buc(host, labels, m, merged),
+            "DBC's double loop": _dbc(host, labels, m, args.dbc_rows, starred),
             "SciPy average linkage": _scipy(host) if start == "C = N" else float("nan"),
         }
         results.append(
@@ -99,14 +118,13 @@ def against_rivals(n: int, d: int, args: argparse.Namespace) -> list[dict[str, A
     return results
 
 
-def _buc(host: np.ndarray, labels: Tensor, m: int, expected: Tensor | None) -> float:
+def _buc(host: np.ndarray, labels: Tensor, m: int, expected: Tensor) -> float:
     seconds, merged = timed(lambda: rivals.buc_merge(host, labels.tolist(), m, LAMBDA2), 1)
-    if expected is not None:
-        assert partition(merged) == expected.tolist(), "BUC's loops join other classes"
+    assert partition(merged) == expected.tolist(), "BUC's loops join other classes"
     return seconds
 
 
-def _dbc(host: np.ndarray, labels: Tensor, m: int, n_rows: int) -> float:
+def _dbc(host: np.ndarray, labels: Tensor, m: int, n_rows: int, expected: Tensor) -> float:
     """Seconds of all c (c - 1) / 2 pairs and of the sort and joins after them."""
     index, c = labels.cpu().numpy(), len(labels.unique())
     rows = np.unique(np.linspace(0, c - 2, n_rows or c - 1).astype(np.int64))
@@ -115,13 +133,51 @@ def _dbc(host: np.ndarray, labels: Tensor, m: int, n_rows: int) -> float:
     cost[np.tril_indices(c)] = np.inf
     there = np.isfinite(some)
     np.testing.assert_allclose(cost[rows][there], some[there], rtol=1e-4)
-    rest, _ = timed(lambda: rivals.sorted_merge(cost, index.tolist(), m), 1)
+    rest, merged = timed(lambda: rivals.dbc_merge(cost, index.tolist(), m), 1)
+    assert partition(merged) == expected.tolist(), "DBC's loop joins other classes"
     return loop * (c * (c - 1) / 2) / there.sum() + rest
 
 
 def _scipy(host: np.ndarray) -> float:
     condensed = squareform(host, checks=False).astype(np.float64)
     return timed(lambda: linkage(condensed, "average"), 1)[0]
+
+
+def from_single(n: int, d: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Classes made anew, N - C joins, beside their rivals: (name, seconds, rival, its seconds) by row."""
+    distances = pairwise_distances(make_features(n, d, args.device))
+    labels, condensed = torch.arange(n, device=args.device), squareform(distances.cpu().numpy(), checks=False)
+    gone = n - left_in_the_last_stage(n)
+    ways = {
+        "average, Eq (7)": WEIGHTS,
+        "nearest, Eq (7)": (*WEIGHTS, "nearest"),
+        "average, λ = 0": (0.0, 0.0, "samples"),
+        "nearest, λ = 0": (0.0, 0.0, "samples", "nearest"),
+    }
+    runs = {name: lambda how=how: exact_joins(distances, labels, gone, *how) for name, how in ways.items()}
+    runs |= {f"SciPy, {how}": lambda how=how: linkage(condensed, how) for how in ("average", "single")}
+    seconds = in_turn(runs, args.repeats, args.device, warm=False)
+    loop, spent = rivals.recomputed_joins(distances.cpu().numpy(), args.loop_joins, LAMBDA1, LAMBDA2)
+    first = exact_joins(distances, labels, args.loop_joins, *WEIGHTS)
+    assert loop == list(zip(*(pair.tolist() for pair in first), strict=True)), "the loop joins other classes"
+    pairs = sum(c * c for c in range(n - gone + 1, n + 1)) / sum(
+        c * c for c in range(n - len(loop) + 1, n + 1)
+    )
+    seconds["loop"] = sum(spent) * pairs
+    beside = {"average, Eq (7)": ("the loop that recomputes Eq (7), scaled", seconds["loop"])}
+    beside["average, λ = 0"] = ("SciPy's average linkage, to the root", seconds["SciPy, average"])
+    beside["nearest, λ = 0"] = ("SciPy's single linkage, to the root", seconds["SciPy, single"])
+    return [
+        {"way": name, "n": n, "classes": n - gone, "seconds": seconds[name]}
+        | dict(zip(("rival", "rival_seconds"), beside.get(name, ("-", math.nan)), strict=True))
+        for name in ways
+    ]
+
+
+def left_in_the_last_stage(n: int) -> int:
+    """C before the last merge."""
+    merging = MergeConfig()
+    return n - merging.joins_per_step(n) * (merging.merge_steps(n) - 1)
 
 
 def check_average_linkage(n: int = 1500) -> None:
@@ -197,6 +253,9 @@ def main() -> None:
     parser.add_argument("--tracklets", type=int, default=8298, help="N (default: MARS's 8,298)")
     parser.add_argument("--dim", type=int, default=2048, help="feature width (default: ResNet-50's 2,048)")
     parser.add_argument("--dbc-rows", type=int, default=40, help="rows of DBC's double loop run; 0 = all")
+    parser.add_argument(
+        "--loop-joins", type=int, default=5, help="joins of the loop that recomputes Eq (7) (default: 5)"
+    )
     parser.add_argument("--blocked", type=int, default=0, metavar="N", help="also merge N without a matrix")
     parser.add_argument("--only-blocked", action="store_true", help="nothing else")
     args = parser.parse_args()
@@ -207,9 +266,11 @@ def main() -> None:
     results: dict[str, Any] = {}
     if not args.only_blocked:
         check_average_linkage(300 if args.quick else 1500)
-        results = {"rivals": against_rivals(n, d, args), "sweep": sweep(sizes, d, args)}
+        results = {"rivals": against_rivals(n, d, args), "single": from_single(n, d, args)}
+        results["sweep"] = sweep(sizes, d, args)
         for found in results["rivals"]:
             show_rivals(found)
+        show_single(results["single"])
         show_sweep(results["sweep"], d)
     if args.blocked:
         results["blocked"] = beyond_memory(args.blocked, args.dim, args)
@@ -228,6 +289,23 @@ def show_rivals(found: dict[str, Any]) -> None:
         f"{found['start']}: {found['n']:,} tracklets, {found['classes']:,} classes, m = {found['m']}{memory}",
         ("merge step", "seconds", "× ours", "distances before it, s", "× ours, with them"),
         rows,
+    )
+
+
+def show_single(found: list[dict[str, Any]]) -> None:
+    table(
+        f"Made anew: {found[0]['n']:,} tracklets to {found[0]['classes']} classes, after the distances",
+        ("way", "seconds", "rival", "its seconds", "× ours"),
+        [
+            (
+                row["way"],
+                row["seconds"],
+                row["rival"],
+                row["rival_seconds"],
+                row["rival_seconds"] / row["seconds"],
+            )
+            for row in found
+        ],
     )
 
 

@@ -6,6 +6,8 @@ rewritten per join, one query at a time); the arithmetic is the library's own, s
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,13 +55,49 @@ def dbc_costs(
     return cost
 
 
-def sorted_merge(cost: NDArray[np.floating], labels: list[int], m: int) -> list[int]:
-    """What follows DBC's costs: all c² entries are sorted, each join rewrites all labels."""
+def dbc_merge(cost: NDArray[np.floating], labels: list[int], m: int) -> list[int]:
+    """What follows DBC's costs: all c² entries are sorted; a pair is passed over if a class of it is gone."""
     classes = np.unique(labels)
+    members = {c: np.flatnonzero(labels == c).tolist() for c in classes}
     first, second = np.unravel_index(np.argsort(cost, axis=None), cost.shape)
-    index = np.searchsorted(classes, labels).tolist()
-    member = np.unique(index, return_index=True)[1]  # one tracklet of every class
-    return _join(index, member[first], member[second], m)
+    for a, b in zip(classes[first], classes[second], strict=True):
+        if a in members and b in members:
+            members[a] += members.pop(b)
+            if len(members) == len(classes) - m:
+                break
+    merged = np.empty(len(labels), dtype=np.int64)
+    for c, own in members.items():
+        merged[own] = c
+    return merged.tolist()
+
+
+def recomputed_joins(
+    distances: NDArray[np.float32], joins: int, lambda1: float, lambda2: float
+) -> tuple[list[tuple[int, int]], list[float]]:
+    """Joins of single tracklets with all of Eq (7) computed anew before each; and the seconds of each.
+
+    Classes that are joined are cut out of the matrix. A pair is named by the first tracklets of its classes.
+    """
+    sums, sizes, first = (
+        distances.copy(),
+        np.ones(len(distances), dtype=np.float32),
+        np.arange(len(distances)),
+    )
+    found, seconds = [], []
+    for _ in range(joins):
+        start = time.perf_counter()
+        penalty = lambda1 * sums.diagonal() / sizes + lambda2 * sizes
+        cost = sums / sizes[:, None] / sizes + penalty[:, None] + penalty
+        cost[np.tril_indices(len(cost))] = np.inf
+        a, b = np.unravel_index(cost.argmin(), cost.shape)
+        found.append((int(first[a]), int(first[b])))
+        sums[a] += sums[b]
+        sums[:, a] += sums[:, b]
+        sums = np.delete(np.delete(sums, b, axis=0), b, axis=1)
+        sizes[a] += sizes[b]
+        sizes, first = np.delete(sizes, b), np.delete(first, b)
+        seconds.append(time.perf_counter() - start)
+    return found, seconds
 
 
 def _join(labels: list[int], first: NDArray[np.int64], second: NDArray[np.int64], m: int) -> list[int]:

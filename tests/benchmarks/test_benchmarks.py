@@ -32,7 +32,7 @@ SMALL = {
     "study": ("--trials", "40", "--tpe-trials", "40"),
 }
 FOUND = {
-    "merge": {"rivals", "sweep", "blocked"},
+    "merge": {"rivals", "single", "sweep", "blocked"},
     "jaccard": {"rival"},
     "evaluate": {"rival", "sweep"},
     "frames": {"loaders", "together", "sweep"},

@@ -69,31 +69,40 @@ def _distances(v: np.ndarray, merging: MergeConfig, cameras: list[int]) -> np.nd
     return distances ** (2 if merging.distance == "squared" else 1)
 
 
+def _merged(v: np.ndarray, labels: list[int], m: int, merging: MergeConfig, cameras: list[int]) -> list[int]:
+    distances = _distances(v, merging, cameras)
+    how = merging.lambda1, merging.lambda2, merging.intra, merging.linkage
+    if merging.method in ("exact", "anew"):
+        gone = m if merging.method == "exact" else len(v) - len(set(labels)) + m
+        before = labels if merging.method == "exact" else list(range(len(v)))
+        return reference.merge_exact(distances, before, gone, *how)
+    join = reference.merge_star if merging.method == "star" else reference.merge
+    return join(labels, reference.merge_cost(distances, labels, *how), m)
+
+
 def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On random features, for which all options have different results."""
-    drawn = np.random.default_rng(5).normal(size=(18, 4))
-    monkeypatch.setattr(Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn).float())
-    v = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-    untrained = {"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9}
-    found = {}
+    """On random features that change from step to step, for which all options have different results."""
+    rng = np.random.default_rng(21)
+    drawn = rng.normal(size=(18, 4)) + rng.normal(size=(4, 18, 4)) / 2
+    monkeypatch.setattr(
+        Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn[algorithm.steps_done]).float()
+    )
+    unit = drawn / np.linalg.norm(drawn, axis=2, keepdims=True)
+    base = tiny(
+        **{"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9},
+        **{"merge.lambda1": 0.3, "merge.lambda2": 0.02},
+    )
+    algorithm, found = Algorithm(base, dataset(base)), {}
+    assert algorithm.cameras is not None
+    cameras = algorithm.cameras.tolist()
+    start = algorithm.state_dict()
     for name, changes in _MERGING.items():
-        options = {"merge.lambda1": 0.3, "merge.lambda2": 0.02, "merge.merge_rate": 0.2} | changes
-        config = tiny(**untrained | options)
-        algorithm, merging = Algorithm(config, dataset(config)), config.merge
-        assert algorithm.cameras is not None
-        distances = _distances(v, merging, algorithm.cameras.tolist())
-        labels, steps = list(range(len(v))), []
-        for _ in range(4):
+        algorithm.config = base.replace(**changes)
+        algorithm.load_state_dict(start)
+        labels, steps = list(range(18)), []
+        for v in unit:
             algorithm.step()
-            weights, m = (merging.lambda1, merging.lambda2, merging.intra, merging.linkage), algorithm.m
-            if merging.method == "exact":
-                labels = reference.merge_exact(distances, labels, m, *weights)
-            elif merging.method == "anew":
-                gone = len(v) - len(set(labels)) + m
-                labels = reference.merge_exact(distances, list(range(len(v))), gone, *weights)
-            else:
-                join = reference.merge_star if merging.method == "star" else reference.merge
-                labels = join(labels, reference.merge_cost(distances, labels, *weights), m)
+            labels = _merged(v, labels, algorithm.m, algorithm.config.merge, cameras)
             assert algorithm.labels.tolist() == labels, name
             steps.append(tuple(labels))
         found[name] = tuple(steps)
@@ -119,7 +128,7 @@ def test_a_merge_without_room_is_refused_before_anything_is_trained(monkeypatch:
     monkeypatch.setattr(merging, "free_bytes", lambda device: float(needed))
     Algorithm(config, dataset(config))
     monkeypatch.setattr(merging, "free_bytes", lambda device: needed - 1.0)
-    with pytest.raises(MemoryError, match="merge.method = anew .* for 18 tracklets"):
+    with pytest.raises(MemoryError, match=r"merge\.method = anew .* for 18 tracklets"):
         Algorithm(config, dataset(config))
     Algorithm(config, dataset(config), ranks=Ranks(1, 2))  # rank 0 merges
     Algorithm(tiny(), dataset(config))  # in blocks

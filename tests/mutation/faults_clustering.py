@@ -67,13 +67,13 @@ CLUSTERING: list[Mutant] = [
         ),
         (
             "dispersion of one of two classes",
-            "sums.add_(p_a[:, None]).add_(p_b)",
-            "sums.add_(p_a[:, None]).add_(p_a[:, None])",
+            "between.add_(p_a[:, None]).add_(p_b)",
+            "between.add_(p_a[:, None]).add_(p_a[:, None])",
         ),
         (
             "sums of distances over one class's size",
-            "sums.div_(n_a[:, None]).div_(n_b)",
-            "sums.div_(n_a[:, None])",
+            "between.div_(n_a[:, None]).div_(n_b)",
+            "between.div_(n_a[:, None])",
         ),
         (
             "the penalties stay in the recorded distance",
@@ -87,8 +87,8 @@ CLUSTERING: list[Mutant] = [
         "tests/dcreid/clustering/test_kruskal.py",
         (
             "ties go by the second class",
-            "np.lexsort((edges.b, edges.a, edges.cost))",
-            "np.lexsort((edges.a, edges.b, edges.cost))",
+            "np.lexsort((self.b, self.a, self.cost))",
+            "np.lexsort((self.a, self.b, self.cost))",
         ),
         (
             "any m edges of the forest",
@@ -109,13 +109,13 @@ CLUSTERING: list[Mutant] = [
         ("classes are numbered as SciPy finds them", "rank[start.argsort()] =", "rank[:] ="),
         (
             "the matrix is made whatever is free",
-            "<= _SHARE * free_bytes(features.device)",
-            "<= 1e30 * free_bytes(features.device)",
+            "> _SHARE * free_bytes(device)",
+            "> 1e30 * free_bytes(device)",
         ),
         (
             "blocks where the matrix fits",
-            "matrix_bytes(features, labels) <= _SHARE",
-            "matrix_bytes(features, labels) > _SHARE",
+            "matrix_bytes(n, c, number) > _SHARE",
+            "matrix_bytes(n, c, number) <= _SHARE",
         ),
         ("all of the free memory for the matrix", "_SHARE = 0.5", "_SHARE = 1.0"),
         ("only the distances are counted", "(n * n + c * n + c * c)", "(n * n)"),
@@ -123,6 +123,85 @@ CLUSTERING: list[Mutant] = [
             "joins in blocks are not reported",
             "*weights, squared=squared, on_join=on_join)",
             "*weights, squared=squared, on_join=None)",
+        ),
+        (
+            "classes made anew begin with those before",
+            "labels, m, on_join = torch.arange(n, device=labels.device), n - (c - m), None",
+            "m, on_join = m, None",
+        ),
+        (
+            "classes made anew are as many as before",
+            "torch.arange(n, device=labels.device), n - (c - m), None",
+            "torch.arange(n, device=labels.device), n - c, None",
+        ),
+        (
+            "joins of classes made anew are reported",
+            "torch.arange(n, device=labels.device), n - (c - m), None",
+            "torch.arange(n, device=labels.device), n - (c - m), on_join",
+        ),
+        (
+            "stars chain",
+            'stars if merge.method == "star" else',
+            'spanning_forest if merge.method == "star" else',
+        ),
+        (
+            "a star's classes are as far apart as their nearest two",
+            "merge.linkage, on_join, choose)",
+            '"nearest", on_join, choose)',
+        ),
+        (
+            "exact joins are by averages",
+            "return exact_joins(distances, labels, m, *weights, merge.linkage, on_join)",
+            'return exact_joins(distances, labels, m, *weights, "average", on_join)',
+        ),
+        (
+            "nearest pairs are merged in blocks of averages",
+            '(merge.method, merge.linkage) == ("once", "average")',
+            'merge.method == "once"',
+        ),
+        ("a merge without room is tried", "if needed > free:", "if needed > 1e30 * free:"),
+        (
+            "the CPU's memory is not asked for",
+            'if merge.method in ("exact", "anew") else {device}',
+            "if merge.method in () else {device}",
+        ),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/star.py",
+        "tests/dcreid/clustering/test_star.py tests/dcreid/clustering/test_public_merging.py",
+        ("the earlier class is absorbed", "absorbed[edges.b[edge]] = True", "absorbed[edges.a[edge]] = True"),
+        (
+            "what was absorbed absorbs",
+            "if not (absorbed[edges.a[edge]] or absorbed[edges.b[edge]]):",
+            "if not absorbed[edges.b[edge]]:",
+        ),
+        (
+            "what was absorbed is absorbed again",
+            "if not (absorbed[edges.a[edge]] or absorbed[edges.b[edge]]):",
+            "if not absorbed[edges.a[edge]]:",
+        ),
+        ("one star more than asked for", "if len(joins) == m:", "if len(joins) > m:"),
+        ("stars in any order", "order = edges.order()", "order = np.arange(len(edges.a))"),
+    ),
+    *of(
+        "merging",
+        "dcreid/clustering/dispersion.py",
+        "tests/dcreid/clustering/test_dispersion.py tests/dcreid/clustering/test_public_merging.py",
+        (
+            "the farthest two of a class and a tracklet",
+            'by_row.scatter_reduce_(0, index[:, None].expand(n, n), distances, "amin")',
+            'by_row.scatter_reduce_(0, index[:, None].expand(n, n), distances, "amax")',
+        ),
+        (
+            "distances to other classes counted inside",
+            "rows.where(own[:, None] == index, 0.0).sum(dim=1)",
+            "rows.where(own[:, None] >= index, 0.0).sum(dim=1)",
+        ),
+        (
+            "smallest distances divided by the sizes",
+            "ClassDistances(minima, torch.ones_like(within), within, sizes)",
+            "ClassDistances(minima, sizes.to(within.dtype), within, sizes)",
         ),
     ),
     *of(
@@ -152,26 +231,64 @@ CLUSTERING: list[Mutant] = [
         "test_the_joins_are_those_of_the_loop_that_recomputes_everything "
         "tests/dcreid/clustering/test_agglomeration.py::"
         "test_a_joined_class_can_come_closer_and_wins_ties_by_its_place "
+        "tests/dcreid/clustering/test_agglomeration.py::test_most_classes_joined_one_after_the_other "
+        "tests/dcreid/clustering/test_agglomeration.py::"
+        "test_ties_of_nearest_pairs_go_by_smaller_a_then_smaller_b_to_the_end "
         "tests/dcreid/clustering/test_agglomeration.py::test_distances_need_not_be_euclidean",
         (
             "a joined class counts its halves only",
-            "self.sums[a, a] += self.sums[a, b]",
-            "self.sums[a, a] += 0.0",
+            "self.within[a] = (self.within[a] + of_b[a]) + (of_a[b] + self.within[b])",
+            "self.within[a] = self.within[a] + self.within[b]",
+        ),
+        (
+            "a joined class of nearest pairs counts its halves only",
+            "self.within[a] += self.within[b] + 2 * self.distances[np.ix_(few, many)].sum()",
+            "self.within[a] += self.within[b]",
+        ),
+        (
+            "pairs of a joined class counted once",
+            "self.within[a] += self.within[b] + 2 * self.distances",
+            "self.within[a] += self.within[b] + self.distances",
+        ),
+        (
+            "a joined class forgets its members",
+            "self.members[a] = np.concatenate([few, many])",
+            "self.members[a] = many",
+        ),
+        (
+            "a joined class is as near as its first half",
+            "np.minimum(of_a, of_b, out=of_a)",
+            "np.minimum(of_a, of_a, out=of_a)",
         ),
         (
             "a joined class keeps its old penalty",
-            "self.penalty[a] = self._penalty(a)",
+            "self.penalty[a] = self.lambda1 * self._dispersion(a) + self.lambda2 * self.sizes[a]",
             "self.penalty[a] += 0.0",
         ),
         (
-            "a tie with a joined class goes by age",
-            "| ((cost == self.lowest[:a]) & (a < self.nearest[:a]))",
-            "",
+            "a joined class's sums are divided by its old size",
+            'self.divisor[a] = self.sizes[a] if self.linkage == "average" else 1.0',
+            "self.divisor[a] += 0.0",
         ),
         (
-            "rows near the joined class are not scanned",
-            "(self.nearest == a) | (self.nearest == b)",
-            "self.nearest == b",
+            "a tie with a joined class goes by age",
+            "| ((cost == lowest) & (was_theirs | (a < nearest)))",
+            "| ((cost == lowest) & was_theirs)",
+        ),
+        (
+            "rows near the joined class keep it",
+            "lost[(lost == a) | (lost == b)] = _UNKNOWN",
+            "lost[lost == b] = _UNKNOWN",
+        ),
+        (
+            "rows near a class that is gone keep it",
+            "lost[(lost == a) | (lost == b)] = _UNKNOWN",
+            "lost[lost == a] = _UNKNOWN",
+        ),
+        (
+            "only the rows above a look for another",
+            "lost = self.nearest[:b]",
+            "lost = self.nearest[:a]",
         ),
     ),
     *of(
@@ -203,6 +320,16 @@ CLUSTERING: list[Mutant] = [
             "the joined class is lost on the record",
             'if self._merge.method == "exact":',
             'if self._merge.method == "once":',
+        ),
+        (
+            "what a star has absorbed is open to joins",
+            "np.where(open_to & ~self._closed, cost, np.inf)",
+            "np.where(open_to, cost, np.inf)",
+        ),
+        (
+            "what has been joined once is closed",
+            'self._closed[b] = self._merge.method != "once"',
+            "self._closed[b] = True",
         ),
         (
             "the record weighs sizes by the other weight",

@@ -13,6 +13,7 @@ from analysis.figures.joins import final_joins_figure, joins_figure
 from analysis.stats.joins import CAUSES, with_causes
 from dcreid.config import Config
 from dcreid.evaluation.joins import UNKNOWN
+from dcreid.presets import settings_of
 from study.record.trial_tables import joins_table as table_of
 
 
@@ -38,7 +39,7 @@ def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
 
 
 def test_classes_made_anew_have_no_joins_to_draw(make: Callable[..., Any]) -> None:
-    base = preset("duke").replace(**{"merge.method": "anew"})
+    base = settings_of("duke").replace(**{"merge.method": "anew"})
     made = make("duke", base=base, experiments="fig4")
     made.trial(made.base, labels=("fig3/final",))
     told = "no joins: classes are made anew at every step"

@@ -17,6 +17,7 @@ from analysis.data.runs import runs
 from analysis.stats.joins import MADE_ANEW, joins_of, joins_table, with_causes
 from dcreid.config import Config
 from dcreid.evaluation.joins import UNKNOWN
+from dcreid.presets import settings_of
 from study.record.storage import Storage
 from study.record.trial_tables import joins_table as table_of
 from study.record.trial_tables import load_joins, save_joins
@@ -90,7 +91,7 @@ def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
 
 
 def test_classes_made_anew_have_no_joins(make: Callable[..., Any], tmp_path: Path) -> None:
-    made = make("duke", base=preset("duke").replace(**{"merge.method": "anew"}), experiments="fig4")
+    made = make("duke", base=settings_of("duke").replace(**{"merge.method": "anew"}), experiments="fig4")
     made.trial(made.base, labels=("fig3/final",))
     group = load([made.folder]).groups[0]
     told = [row[1:3] for row in joins_table(runs(group), group).rows]
