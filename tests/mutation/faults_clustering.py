@@ -162,8 +162,8 @@ CLUSTERING: list[Mutant] = [
         ("a merge without room is tried", "if needed > free:", "if needed > 1e30 * free:"),
         (
             "the CPU's memory is not asked for",
-            'if merge.method in ("exact", "anew") else {device}',
-            "if merge.method in () else {device}",
+            'on_cpu = merge.method in ("exact", "anew") or merge.distance == "jaccard"',
+            'on_cpu = merge.distance == "jaccard"',
         ),
     ),
     *of(
