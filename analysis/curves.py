@@ -3,7 +3,8 @@
 python analysis/curves.py STUDY [STUDY…] [--out DIR]
 
 Fig 3 (against the merge step), Figs 4 and 5 (against λ1 and λ2), the same for τ and α, how the classes
-grow, and for a search Optuna's own plots. What was not run is named and left out.
+grow, the rivals in one picture where they were run, and for a search Optuna's own plots. What was not run
+is named and left out.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from analysis.data.runs import AT, Run, of_experiment, runs, runs_of
 from analysis.data.symbols import symbol
 from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
+from analysis.figures.rivals import rivals_figure
 from analysis.figures.search import search_figures
 from analysis.figures.series import NO_FINAL_RUN, Series, over_parameter, over_steps, printed_points
 from analysis.figures.style import (
@@ -47,6 +49,7 @@ from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.tables import file_name
 from dcreid.commandline import say
 from search_spaces.paper import FINAL
+from search_spaces.rivals import RIVAL_PLANS
 from study.record.intervals import estimate
 
 # plan, name of the file, title, field on the axis
@@ -60,6 +63,10 @@ _JOINS = (
     "What the merges joined: classes of one person or of two, of one camera or of several; and of the wrong "
     "joins, the term of Eq (7) that let them through (see the table of wrong joins)."
 )
+_RIVALS = (
+    "The rivals against the epochs each has trained: stages have other lengths in other methods, and OIM has "
+    "one, so one point."
+)
 _HEADING: dict[str, Any] = {"fontsize": 9, "x": 0.01, "ha": "left"}
 MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
 
@@ -70,6 +77,9 @@ def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
     yield "fig3", f"Fig 3: against the merge step. {_source(group)}", fig3(found, group)
     for plan, name, title, field in SWEEPS:
         yield name, f"{title} ({symbol(field)}). {_source(group)}", sweep_figure(found, group, plan, field)
+    for plan in RIVAL_PLANS:
+        if plan in {study.plan.experiments for study in group.studies}:
+            yield plan, f"{_RIVALS} {_source(group)}", rivals_figure(plan, found, group)
     yield "classes", f"How the classes grow. {_source(group)}", classes_figure(found)
     yield "joins", f"{_JOINS} {_source(group)}", final_joins_figure(found)
     yield from search_figures(group)

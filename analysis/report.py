@@ -29,7 +29,7 @@ from analysis import command
 from analysis.curves import figures
 from analysis.data.changes import changed_in_base, changed_in_settings
 from analysis.data.results import Group, Results, Study, load
-from analysis.data.runs import AT, of_experiment, runs
+from analysis.data.runs import AT, Run, of_experiment, runs
 from analysis.figures.style import styled
 from analysis.page.html import facts, page, paragraph, picture, plot, preformatted
 from analysis.page.reproduce import recipes
@@ -38,12 +38,14 @@ from analysis.page.typeset import Table, html_table
 from analysis.stats.claims import CLAIMS, judge
 from analysis.stats.confirmed import verdict
 from analysis.stats.measures import HEADINGS, MEASURES
+from analysis.stats.rivals import judge_margin, margins
 from analysis.tables import tables
 from dcreid.commandline import READABLE, say
 from dcreid.config import Config
 from dcreid.paths import write_whole
 from dcreid.presets import PRESETS
 from search_spaces.paper import FINAL
+from search_spaces.rivals import RIVAL_PLANS
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
 from study.show.wording import trial_numbers
@@ -128,8 +130,17 @@ def _summary(group: Group) -> str:
     verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]
     if all(said.startswith("not run") for _, said in verdicts):
         verdicts = [("what it claims", "not run: python study/run.py --plan paper")]
-    pairs += [(f"paper: {text}", said) for text, said in verdicts]
+    pairs += [(f"paper: {text}", said) for text, said in (*verdicts, *_margins(found, group))]
     return f"<h3>{html.escape(group.name)}</h3>\n" + facts(pairs)
+
+
+def _margins(found: Sequence[Run], group: Group) -> Iterator[tuple[str, str]]:
+    """Verdicts on the margins over the rivals, where these were run."""
+    asked = {study.plan.experiments for study in group.studies}
+    for plan in RIVAL_PLANS:
+        for margin in margins(group) if plan in asked else ():
+            verdict, _, _ = judge_margin(margin, plan, found, group, "best")
+            yield f"{margin.text}, {HEADINGS[margin.measure]} ({plan})", verdict
 
 
 def _about(study: Study) -> str:

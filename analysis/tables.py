@@ -4,7 +4,7 @@ python analysis/tables.py STUDY                           # Markdown on the scre
 python analysis/tables.py STUDY [STUDY…] --format latex --out tables
 
 Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it,
-the α table and the audit of leaks where they were run, and the best of a search.
+the α table, the audit of leaks and the rivals where they were run, and the best of a search.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from analysis.stats.ablations import ABLATIONS, ablation_table, others_table
 from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
+from analysis.stats.rivals import margins_table, rivals_table
 from analysis.stats.variants import choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
 from dcreid.paths import write_whole
+from search_spaces.rivals import RIVAL_PLANS
 
 
 def tables(group: Group) -> Iterator[Table]:
@@ -48,6 +50,10 @@ def tables(group: Group) -> Iterator[Table]:
         yield choices_table(found, group)
     if "leak_audit" in asked:
         yield leak_table(found, group)
+    for plan in RIVAL_PLANS:
+        if plan in asked:
+            yield rivals_table(plan, found, group)
+            yield margins_table(plan, found, group)
     if any(study.plan.space is not None for study in group.studies):
         yield search_table(found, group)
 

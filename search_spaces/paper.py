@@ -14,7 +14,9 @@ each is worth on the data at hand.
 Leak audit: memory rows taken over by index from the step before leak identities when the tracklets of
 a person lie side by side. One factor at a time is turned from right to leaking; `leak` turns both that
 it takes; `public_code` adds what DBC's published code does besides: λ1 and λ2 not applied, and 1/n²
-(without λ1 that changes nothing; it is set to name the code as it is).
+(without λ1 that changes nothing; it is set to name the code as it is). All rows are this method with one slip
+or several. `previous_rows` keeps old rows, cut to the new number of classes; what DBC's code does is
+`old_classes`, and DBC as a method is the preset `dbc` (`search_spaces.rivals`).
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcreid.config import Config, ConfigError
+from search_spaces.rivals import RIVAL_LABELS, rival_rows
 from search_spaces.symbols import SYMBOLS
 
 TABLE3_TEMPERATURES = (0.05, 0.08, 0.1, 0.3)
@@ -84,6 +87,8 @@ def plan(name: str, base: Config) -> list[PlanItem]:
     items: dict[str, PlanItem] = {}
     for experiment, changes in PLANS[name].rows(base):
         made = item(base, changes, (experiment,))
+        if changes and experiment in RIVAL_LABELS:  # they differ in twenty fields
+            made = dataclasses.replace(made, label=RIVAL_LABELS[experiment])
         known = items.get(made.config.digest())
         if known is not None:
             made = dataclasses.replace(known, experiments=(*known.experiments, experiment))
@@ -231,6 +236,14 @@ def _choices(base: Config) -> Iterator[_Row]:
     yield "choices/augmentation", {"data.flip": 0.0, "data.shift": 0.0}
 
 
+def _rivals(base: Config) -> Iterator[_Row]:
+    yield from rival_rows("rivals", base)
+
+
+def _rivals_published(base: Config) -> Iterator[_Row]:
+    yield from rival_rows("rivals-published", base)
+
+
 @dataclass(frozen=True)
 class _Plan:
     help: str
@@ -248,5 +261,11 @@ PLANS: dict[str, _Plan] = {
     "fig5": _Plan("λ2 varied, λ1 held", _fig5),
     "alpha": _Plan("end value and schedule of α", _alpha),
     "choices": _Plan("what the paper leaves open, one choice at a time", _choices),
-    "leak_audit": _Plan("what leaking labels through the memory rows is worth", _leak_audit),
+    "leak_audit": _Plan(
+        "what leaking labels through the memory rows is worth, in this method: previous_rows keeps old rows, "
+        "cut to C, and public_code adds slips of DBC's code; neither is DBC",
+        _leak_audit,
+    ),
+    "rivals": _Plan("this method, BUC, DBC and OIM with the same frames and epochs", _rivals),
+    "rivals-published": _Plan("the same, each with its own frames and epochs", _rivals_published),
 }

@@ -83,4 +83,9 @@ def ablations(dataset: str) -> dict[str, Published]:
 
 def final_setting(dataset: str) -> Published | None:
     """The paper's own row of Table 4 or 5; None for data that the paper does not use."""
-    return {"mars": TABLE4, "duke": TABLE5}.get(dataset, {}).get("this method")
+    return others(dataset).get("this method")
+
+
+def others(dataset: str) -> dict[str, Published]:
+    """The rows of Table 4 or 5; none for data that the paper does not use."""
+    return {"mars": TABLE4, "duke": TABLE5}.get(dataset, {})

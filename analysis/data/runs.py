@@ -18,6 +18,7 @@ import pandas as pd
 from analysis.data.results import Group, Study, setting
 from dcreid.config import Config, ConfigError
 from search_spaces.paper import PLANS, plan
+from search_spaces.rivals import RIVAL_PLANS
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
@@ -87,7 +88,7 @@ def runs(group: Group) -> list[Run]:
                 key = setting(trial.config)
                 known = found.get((key, trial.seed))
                 if known is None or _replaces(study, trial, known):
-                    run = Run(study, trial, key, experiments_of(trial, group.base))
+                    run = Run(study, trial, key, experiments_of(trial, group))
                     found[key, trial.seed] = run
     return list(found.values())
 
@@ -125,32 +126,33 @@ def why_missing(group: Group, experiment: str) -> str:
         "not finished" if trial.state == "running" else trial.state
         for study in group.studies
         for trial in study.trials
-        if experiment in experiments_of(trial, group.base)
+        if experiment in experiments_of(trial, group)
     ]
     if "complete" in states:
         return "not measured"
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "not run"
 
 
-def experiments_of(trial: TrialRecord, base: Config) -> tuple[str, ...]:
-    """Experiments of the paper's plans that a trial is a point of."""
+def experiments_of(trial: TrialRecord, group: Group) -> tuple[str, ...]:
+    """Experiments that a trial is a point of: of the paper's plans, and of rivals where these were run."""
+    asked = {study.plan.experiments for study in group.studies}
+    made = {"paper", "tables"}  # of the others
+    plans = tuple(name for name in PLANS if name not in made and (name not in RIVAL_PLANS or name in asked))
     labelled = [name for name in trial.labels if "/" in name]
-    return tuple(dict.fromkeys([*labelled, *_known(base).get(setting(trial.config), ())]))
+    return tuple(dict.fromkeys([*labelled, *_known(group.base, plans).get(setting(trial.config), ())]))
 
 
 @lru_cache(maxsize=64)
-def _known(base: Config) -> dict[str, tuple[str, ...]]:
+def _known(base: Config, plans: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for experiment, config in _points(base):
+    for experiment, config in _points(base, plans):
         key = setting(config.to_dict())
         found[key] = (*found.get(key, ()), experiment)
     return found
 
 
-def _points(base: Config) -> Iterator[tuple[str, Config]]:
-    for name in PLANS:
-        if name in ("paper", "tables"):  # made of the others
-            continue
+def _points(base: Config, plans: tuple[str, ...]) -> Iterator[tuple[str, Config]]:
+    for name in plans:
         try:
             items = plan(name, base)
         except ConfigError:  # a base that leaks has no plan

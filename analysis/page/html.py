@@ -29,6 +29,7 @@ th, td { padding: .3rem .6rem; border-bottom: 1px solid #ddd; text-align: left; 
 thead th { border-bottom: 2px solid #555; vertical-align: bottom; }
 tbody th { font-weight: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+.quoted { font-style: italic; color: #555; background: #f6f6f6; }
 td.number, .unbroken { white-space: nowrap; }
 .caption, figcaption { font-size: .85rem; color: #444; margin: .4rem 0 1.6rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; display: block; }

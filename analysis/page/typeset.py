@@ -29,7 +29,8 @@ _LATEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, ke
 class Table:
     """Cells to read, and the same content as numbers (`numbers`) for a CSV file.
 
-    `left`: how many of the first columns hold words.
+    `left`: how many of the first columns hold words; `quoted`: how many of the last hold what others have
+    measured, in italics.
     """
 
     name: str  # of its file
@@ -39,6 +40,11 @@ class Table:
     caption: str
     numbers: pd.DataFrame = field(repr=False)
     left: int = 1
+    quoted: int = 0
+
+    def is_quoted(self, column: int) -> bool:
+        """Whether a column holds what others have measured."""
+        return column >= len(self.columns) - self.quoted
 
     def __post_init__(self) -> None:
         wrong = [row for row in self.rows if len(row) != len(self.columns)]
@@ -56,7 +62,14 @@ def p_value(p: float) -> str:
 def markdown(table: Table) -> str:
     """A pipe table under its title, the caption below."""
     bar = ["---"] * table.left + ["---:"] * (len(table.columns) - table.left)
-    lines = [" | ".join(map(_markdown, row)) for row in (table.columns, *table.rows)]
+    marked = (
+        [
+            f"*{cell}*" if table.is_quoted(i) and cell != MISSING else cell
+            for i, cell in enumerate(map(_markdown, row))
+        ]
+        for row in (table.columns, *table.rows)
+    )
+    lines = [" | ".join(row) for row in marked]
     body = [lines[0], " | ".join(bar), *lines[1:]]
     title, caption = _TAG.sub(r"\\<", visible(table.title)), _TAG.sub(r"\\<", visible(table.caption))
     return "\n".join([f"### {title}", "", *(f"| {line} |" for line in body), "", caption, ""])
@@ -71,7 +84,12 @@ def latex(table: Table) -> str:
     """A table environment that needs the package booktabs."""
     align = "l" * table.left + "r" * (len(table.columns) - table.left)
     heading, *rows = (
-        " & ".join(_latex(cell) for cell in row) + r" \\" for row in (table.columns, *table.rows)
+        " & ".join(
+            rf"\textit{{{_latex(cell)}}}" if table.is_quoted(i) else _latex(cell)
+            for i, cell in enumerate(row)
+        )
+        + r" \\"
+        for row in (table.columns, *table.rows)
     )
     lines = [
         r"\begin{table}",
@@ -123,7 +141,7 @@ def escaped(text: str) -> str:
 def _mark(table: Table, column: int) -> str:
     """Numbers are set right; columns of words are kept from becoming too narrow to read."""
     if column >= table.left:
-        return " class=number"
+        return ' class="number quoted"' if table.is_quoted(column) else " class=number"
     longest = max((len(row[column]) for row in table.rows), default=0)
     return f' style="min-width: {min(longest, _READABLE)}ch"'
 

@@ -67,12 +67,12 @@ def judge(claim: Claim, found: Sequence[Run], group: Group, at: str) -> Finding:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return Finding(f"{why_missing(group, missing[0])}: {missing[0]}{more}", MISSING, None, None)
     tested = {
-        name: compare(_per_seed(contrast, found, "mAP_trapezoid", at))
+        name: compare(per_seed(contrast, found, "mAP_trapezoid", at))
         for name, contrast in claim.contrasts.items()
     }
     weakest = min(tested, key=lambda name: tested[name].difference.mean)
-    rank1 = compare(_per_seed(claim.contrasts[weakest], found, "rank1", at))
-    return Finding(_verdict(list(tested.values())), weakest, tested[weakest], rank1)
+    rank1 = compare(per_seed(claim.contrasts[weakest], found, "rank1", at))
+    return Finding(verdict_of(list(tested.values())), weakest, tested[weakest], rank1)
 
 
 def claims_table(found: Sequence[Run], group: Group) -> Table:
@@ -111,7 +111,7 @@ def published(claim: Claim) -> str:
     return ", ".join(differences) or "curve only"
 
 
-def _per_seed(contrast: Contrast, found: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
+def per_seed(contrast: Contrast, found: Sequence[Run], metric: str, at: str) -> pd.Series[float]:
     """The weighted sum of every seed that all experiments ran on."""
     parts = [weight * of_experiment(found, name, metric, at) for name, weight in contrast.items()]
     total = parts[0]
@@ -120,7 +120,8 @@ def _per_seed(contrast: Contrast, found: Sequence[Run], metric: str, at: str) ->
     return total.dropna()
 
 
-def _verdict(tested: list[Comparison]) -> str:
+def verdict_of(tested: list[Comparison]) -> str:
+    """What contrasts that all have to be above zero say together."""
     seeds = min(each.difference.n for each in tested)
     if seeds < FEWEST_SEEDS:
         return f"not enough seeds ({seeds} of at least {FEWEST_SEEDS})"

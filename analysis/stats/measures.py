@@ -48,8 +48,13 @@ def numbers(
     return row
 
 
-def caption(group: Group, found: Sequence[Run], published: bool, comparable: bool) -> str:
-    """What the cells are; published: beside the paper's, comparable: on its data and of its method."""
+def caption(
+    group: Group, found: Sequence[Run], published: bool, comparable: bool, plan: str = "tables"
+) -> str:
+    """What the cells are; published: beside the paper's, comparable: on its data and of its method.
+
+    plan: what to run on more seeds.
+    """
     text = (
         f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
         "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
@@ -57,7 +62,7 @@ def caption(group: Group, found: Sequence[Run], published: bool, comparable: boo
     if any(run.diverged for run in found):
         text += " A run whose training diverged counts as 0 from there on."
     if published and found and max(Counter(run.setting for run in found).values()) == 1:
-        text += " One run of each setting: no interval and no verdict (more seeds: --plan tables --seeds 5)."
+        text += f" One run of each setting: no interval and no verdict (more seeds: --plan {plan} --seeds 5)."
     if published:
         text += " The paper's mAP is of the trapezoid kind and of the best step."
     if published and group.preset != PAPERS:

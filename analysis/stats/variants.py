@@ -19,19 +19,22 @@ from study.record.intervals import MISSING
 LEAKS = {
     "right": "as it should be",
     "zero_rows": "memory rows start at zero",
-    "previous_rows": "memory rows by index from the step before",
+    "previous_rows": "memory rows by index from the step before, cut to C",
     "identity_order": "tracklets in order of identity",
     "lambda_not_applied": "λ1 and λ2 not applied",
     "intra_pairs": "Eq (3) with 1/n² instead of 1/n",
     "intra_samples": "Eq (3) with 1/n instead of 1/n²",
     "leak": "the leak: rows by index, in order of identity",
-    "public_code": "as DBC's public code: the leak, λ not applied, 1/n²",
+    "public_code": "this method with the slips of DBC's code: the leak, λ not applied, 1/n²",
 }
 
 
 def leak_table(found: Sequence[Run], group: Group) -> Table:
     """What each leak and each slip of the public code is worth here, against doing it right."""
-    note = "Rows taken over by index leak labels only where a person's tracklets lie side by side."
+    note = (
+        "Rows taken over by index leak labels only where a person's tracklets lie side by side. All of this "
+        "is of this method; DBC itself, whose rows are means over the classes before, is in --plan rivals."
+    )
     labels = {f"leak_audit/{name}": label for name, label in LEAKS.items()}
     return _gains("leak_audit", "What leaking labels is worth", labels, note, found, group)
 

@@ -5,6 +5,7 @@ Frames go in, one pooled feature per frame comes out.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from pathlib import Path
@@ -129,6 +130,7 @@ def stage_count(name: str) -> int:
 
 
 @torch.no_grad()
+@functools.cache
 def stages_to_stride(name: str, stride: int) -> int:
     """How many leading stages of a backbone give maps that are reduced at most by `stride`.
 

@@ -13,6 +13,7 @@ from dcreid.config import fields
 from dcreid.data.cameras import PER_CAMERA, acting_per_camera, switched_off
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.presets import PRESETS
+from search_spaces.rivals import RIVAL_PLANS
 from study.command.method_options import option_name
 from study.command.resolve import TABLES_FROM
 from study.errors import OptionError
@@ -38,11 +39,13 @@ def off_on_these_data(plan: StudyPlan, data: TrackletDataset) -> tuple[str, ...]
 
 
 def left_unfrozen(plan: StudyPlan) -> tuple[str, ...]:
-    """What the preset would freeze and random weights must not have frozen, a line for each field."""
+    """What presets would freeze and random weights must not have frozen, a line for each of a preset's."""
+    names = PRESETS if plan.experiments in RIVAL_PLANS else (plan.preset,)
     return tuple(
-        f"--preset {plan.preset}: its {option_name(field)} is left out, because the network's weights are "
-        "random: all of it has to learn"
-        for field in PRESETS[plan.preset].unfrozen(plan.config)
+        f"preset {name}: its {option_name(field)} is left out, because the network's weights are random: "
+        "all of it has to learn"
+        for name in names
+        for field in PRESETS[name].unfrozen(plan.config)
     )
 
 

@@ -16,6 +16,7 @@ from dcreid.data.readers.layout import LAYOUTS
 from dcreid.paths import user_path
 from dcreid.presets import laid_over, settings_of
 from search_spaces.paper import table_settings
+from search_spaces.rivals import RIVAL_PLANS
 from search_spaces.spaces import load_space
 from study.errors import OptionError
 from study.plan import PAPERS, PER_SESSION, StudyPlan, default_name
@@ -58,6 +59,7 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
         "given": [] if given.plan is not None else _given(given, base, samples, chosen),
     }
     plan = StudyPlan(**as_given | resolved)
+    _check_preset(plan)
     _check_budget(plan)
     _check_seeds(plan)
     _check_confirm(plan)
@@ -157,6 +159,14 @@ def _check_folder(option: str, folder: Path) -> None:
 
 def _reused(given: argparse.Namespace) -> list[str]:
     return [str(read_plan(name, given.studies, "--reuse").folder) for name in given.reuse]
+
+
+def _check_preset(plan: StudyPlan) -> None:
+    if plan.experiments in RIVAL_PLANS and plan.preset != PAPERS:
+        raise OptionError(
+            f"--preset {plan.preset} with --plan {plan.experiments}: the plan runs every preset; give one of "
+            "the two"
+        )
 
 
 def _check_budget(plan: StudyPlan) -> None:

@@ -115,8 +115,9 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--plan",
         choices=PLANS,
-        help="run the paper's experiments instead of a search",
-        metavar="|".join(PLANS),
+        metavar="NAME",
+        help="run given experiments instead of a search: "
+        + "; ".join(f"{name} = {plan.help}" for name, plan in PLANS.items()),
     )
     search.add_argument(
         "--confirm",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.paper import FINAL
+from search_spaces.rivals import RIVAL_BASES
 from study.plan import PAPERS, StudyPlan
 from study.record import costs
 from study.record.ledger import FINISHED, Ledger, TrialRecord, row_seconds
@@ -170,7 +171,7 @@ def position(trial: TrialRecord) -> str | None:
 
 def is_base(trial: TrialRecord, plan: StudyPlan) -> bool:
     """Whether a trial is of trial 0's configuration: the paper's, or that of another preset."""
-    return trial.origin == plan.preset or FINAL in trial.labels
+    return trial.origin == plan.preset or not {FINAL, *RIVAL_BASES}.isdisjoint(trial.labels)
 
 
 def is_papers(trial: TrialRecord, plan: StudyPlan) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dcreid.config import Config
+from search_spaces.rivals import RIVAL_BASES, RIVAL_LABELS
 from search_spaces.symbols import symbol, value_text
 from study.plan import PAPERS, StudyPlan
 from study.record.intervals import MISSING
@@ -35,7 +36,12 @@ def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
 
 
 def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
-    """`the paper's` of that configuration beside another preset; else nothing."""
+    """A rival by its name, and `the paper's` beside another preset; else nothing."""
+    rivals = [
+        RIVAL_LABELS[label] for label in trial.labels if label not in RIVAL_BASES and label in RIVAL_LABELS
+    ]
+    if rivals:
+        return rivals[0]
     return "the paper's" if plan.preset != PAPERS and PAPERS in trial.labels else ""
 
 

@@ -217,8 +217,8 @@ ANALYSIS: list[Mutant] = [
         ("contradicted by the luckiest of several", "each.sign(tests=len(tested)) < 0", "each.sign() < 0"),
         (
             "judged on the other mAP",
-            '_per_seed(contrast, found, "mAP_trapezoid", at)',
-            '_per_seed(contrast, found, "mAP", at)',
+            'per_seed(contrast, found, "mAP_trapezoid", at)',
+            'per_seed(contrast, found, "mAP", at)',
         ),
         ("the strongest contrast is shown", "weakest = min(tested", "weakest = max(tested"),
         (

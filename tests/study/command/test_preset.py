@@ -125,6 +125,27 @@ def test_a_preset_is_the_base_of_a_plan() -> None:
     assert {item.config.merge.linkage for item in items} == {"nearest"}
 
 
+@pytest.mark.parametrize("name", ["rivals", "rivals-published"])
+def test_rivals_have_no_preset(name: str) -> None:
+    with pytest.raises(OptionError, match=f"--preset buc with --plan {name}: the plan runs every preset"):
+        plan_with("--preset", "buc", "--plan", name)
+    plan = plan_with("--plan", name, "--seeds", "2")
+    assert plan.preset == "paper" and len(plan.fixed_items()) == 10
+
+
+def test_rivals_go_by_their_names(plan_of, play) -> None:
+    session = play(plan_of("--plan", "rivals"))
+    trials, plan = session.ledger.trials.values(), session.plan
+    names = ["BUC", "DBC as its code (λ not applied)", "DBC with λ1 = 0.1 applied", "OIM on single tracklets"]
+    assert [parameters(trial, plan) for trial in trials] == ["the paper's", *names]
+    assert [is_papers(trial, plan) for trial in trials] == [True, False, False, False, False]
+
+
+def test_rivals_of_random_weights_are_not_frozen_either(tmp_path: Path) -> None:
+    notes = prepared(tmp_path, "--plan", "rivals").notes
+    assert [note.split(":")[0] for note in notes] == ["preset buc", "preset dbc"]
+
+
 def prepared(tmp_path: Path, *options: str) -> Prepared:
     argv = ["--studies", str(tmp_path), "--cache", str(tmp_path / "c"), *options]
     return prepare(parser().parse_args(argv), argv)
@@ -132,7 +153,7 @@ def prepared(tmp_path: Path, *options: str) -> Prepared:
 
 def test_with_random_weights_the_run_says_what_is_not_frozen(tmp_path: Path) -> None:
     (note,) = prepared(tmp_path, "--preset", "buc").notes
-    assert "--preset buc" in note and "--frozen-stages" in note and "random" in note
+    assert "preset buc" in note and "--frozen-stages" in note and "random" in note
     assert not prepared(tmp_path, "--preset", "oim").notes
     assert prepared(tmp_path, "--preset", "buc").plan.config.model.frozen_stages == 0
 

@@ -1,0 +1,66 @@
+"""This method, BUC, DBC and OIM in one picture, against the epochs that each has trained.
+
+Stages have other lengths in other methods and OIM has only one, so epochs, not merge steps, put what cost
+the same above each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.data.results import Group
+from analysis.data.runs import Run, runs_of
+from analysis.figures.series import Series
+from analysis.figures.style import LINES, band, panels, plain, whole_numbers
+from dcreid.config import TrainConfig
+from search_spaces.rivals import RIVAL_LABELS, RIVALS
+from study.record.intervals import estimate
+
+_MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
+
+
+def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str:
+    """Rank-1 and mAP of every method that was run; the untrained network as a line."""
+    runs = {row: of for row in RIVALS if (of := runs_of(found, f"{plan}/{row}"))}
+    if not runs:
+        return f"no run of --plan {plan} has ended"
+    figure, axes = panels(2)
+    for ax, (metric, heading) in zip(axes, _MEASURES, strict=True):
+        for line, row in zip(LINES, RIVALS, strict=False):
+            if row in runs:
+                series = over_epochs(runs[row], metric)
+                band(ax, series.x, series.mean, series.half, line, RIVAL_LABELS[f"{plan}/{row}"])
+        values = [run.value(metric, "untrained") for of in runs.values() for run in of]
+        untrained = [value for value in values if not math.isnan(value)]
+        if untrained:
+            ax.axhline(sum(untrained) / len(untrained), color="0.4", linestyle=":", label="untrained network")
+        ax.set(xlabel="epochs trained", ylabel=heading, xlim=(0, None))
+        whole_numbers(ax.xaxis)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    most = max(len(of) for of in runs.values())
+    figure.suptitle(
+        f"{plain(group.name)}, {most} seed{'s' if most > 1 else ''}", fontsize=9, x=0.01, ha="left"
+    )
+    return figure
+
+
+def over_epochs(runs: Sequence[Run], metric: str) -> Series:
+    """A metric in percent after every stage, by the epochs trained so far."""
+    values: dict[int, dict[int, float]] = {}
+    for run in runs:
+        for step, value in run.curve(metric).items():
+            if step > 0:
+                epochs = epochs_trained(run.config.train, step)
+                values.setdefault(epochs, {})[run.trial.seed] = 100 * value
+    known = sorted(values)
+    return Series([float(epochs) for epochs in known], [estimate(pd.Series(values[e])) for e in known])
+
+
+def epochs_trained(train: TrainConfig, step: int) -> int:
+    """Epochs of the stages up to merge step `step` >= 1."""
+    return train.first_epochs + (step - 1) * train.later_epochs
