@@ -1,15 +1,16 @@
-"""The command that computes a configuration again, one option for each value that is not its data set's."""
+"""The command that computes a configuration again, by its preset and what differs from that."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from analysis.data.results import Group
 from analysis.data.runs import Run
 from dcreid.config import Config
-from dcreid.presets import settings_of
+from dcreid.presets import PRESETS, laid_over, settings_of
 from study.command.method_options import option_name
 
 
@@ -52,17 +53,38 @@ def command(config: Config, root: str | None, seeds: int = 1) -> str:
     words += ["--dataset", config.data.dataset]
     if root is not None:
         words += ["--data-root", root]
-    audited = ("train.memory_init", "train.leak_audit", "data.shuffle_tracklets") if leaks else ()
-    standard = settings_of(config.data.dataset).flat()
-    for name, value in config.flat().items():
-        elsewhere = ".synthetic." in name and config.data.dataset != "synthetic"
-        if value == standard[name] or name == "data.dataset" or name in audited or elsewhere:
-            continue
-        if isinstance(value, bool):
-            words.append(option_name(name) if value else option_name(name).replace("--", "--no-", 1))
-        else:
-            words += [option_name(name), str(value)]
-    return shlex.join(words)
+    if leaks:
+        right = settings_of(config.data.dataset).flat()
+        audited = ("train.memory_init", "train.leak_audit", "data.shuffle_tracklets")
+        config = config.replace(**{name: right[name] for name in audited})
+    names = ["paper"] if leaks else list(PRESETS)
+    return shlex.join(words + min((_method(config, name) for name in names), key=len))
+
+
+def _method(config: Config, preset: str) -> list[str]:
+    """Options that make a configuration of a preset."""
+    held, base = config.flat(), settings_of(config.data.dataset)
+    if config.data.dataset != "synthetic":
+        held |= {name: value for name, value in base.flat().items() if ".synthetic." in name}
+    chosen: dict[str, Any] = {}
+    while differing := _differing(laid_over(base, preset, chosen).flat(), held):
+        chosen |= differing  # more than once: what a preset sets may follow what was chosen
+    words = [] if preset == "paper" else ["--preset", preset]
+    for name in held:
+        if name in chosen:
+            words += _option(name, chosen[name])
+    return words
+
+
+def _differing(made: Mapping[str, Any], held: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in held.items() if value != made[name]}
+
+
+def _option(name: str, value: Any) -> list[str]:
+    option = option_name(name)
+    if isinstance(value, bool):
+        return [option if value else option.replace("--", "--no-", 1)]
+    return [option, str(value)]
 
 
 def _ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:

@@ -56,6 +56,28 @@ OPTIONS = [
         ("a plan's space", PLAN + "--space alpha", "--space has no effect"),
         ("a plan's tables", PLAN + "--no-tables", "--no-tables has no effect"),
         ("no such plan", "--plan table9", "--plan"),
+        ("no such preset", "--preset bucc", "--preset: 'bucc': did you mean buc?", {"fast": True}),
+        ("an empty preset", ("--preset", ""), "--preset"),
+        (
+            "tables beside a preset",
+            "--preset buc --tables --samples 30",
+            "--tables has no effect",
+            {"fast": True},
+        ),
+        (
+            "rivals of a rival",
+            "--plan rivals --preset oim",
+            "--preset oim with --plan rivals",
+            {"fast": True},
+        ),
+        (
+            "rivals in order of identity",
+            "--plan rivals --no-shuffle-tracklets",
+            "old_classes",
+            {"fast": True},
+        ),
+        ("a preset on no network", "--preset buc --backbone nosuch", "nosuch"),
+        ("DBC's rows for classes made anew", "--preset dbc --merge-method anew", "old_classes"),
         ("Ray without its texts", "--samples 3", "-OO", {"environment": {"PYTHONOPTIMIZE": "2"}}),
     ),
     *cases_of(

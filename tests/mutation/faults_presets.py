@@ -91,6 +91,47 @@ PRESETS: list[Mutant] = [
         ),
     ),
     *of(
+        "presets",
+        "analysis/stats/confirmed.py",
+        "tests/analysis/test_preset_studies.py",
+        (
+            "the search against its own preset",
+            "papers = setting(_searched(group).plan.papers_config.to_dict())",
+            "papers = setting(group.base.to_dict())",
+        ),
+    ),
+    *of(
+        "presets",
+        "analysis/figures/search.py",
+        "tests/analysis/test_preset_studies.py",
+        ("the paper among a preset's trials", "or not study.plan.in_space(config):", "or not config:"),
+    ),
+    *of(
+        "presets",
+        "analysis/data/results.py",
+        "tests/analysis/test_preset_studies.py",
+        (
+            "the paper's numbers beside another method",
+            "return self.preset == PAPERS and",
+            "return bool(self.preset) and",
+        ),
+    ),
+    *of(
+        "presets",
+        "analysis/page/reproduce.py",
+        "tests/analysis/page/test_reproduce.py",
+        (
+            "a preset's own fields are not looked at again",
+            "while differing := _differing(",
+            "if differing := _differing(",
+        ),
+        (
+            "the longest command",
+            "for name in names), key=len))",
+            "for name in names), key=lambda words: -len(words)))",
+        ),
+    ),
+    *of(
         "rivals",
         "search_spaces/rivals.py",
         "tests/search_spaces/test_rivals.py",

@@ -12,7 +12,7 @@ from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.reproduce import command, recipes
 from dcreid.config import Config
-from dcreid.presets import settings_of
+from dcreid.presets import laid_over, settings_of
 from search_spaces.paper import plan
 from study.command.parser import parser
 from study.command.resolve import resolve
@@ -37,10 +37,20 @@ def test_the_command_computes_the_configuration(lambda1: float, schedule: str, s
     assert computed_by(command(config, None)) == [config]
 
 
-@pytest.mark.parametrize("name", ["paper", "alpha", "leak_audit"])
+@pytest.mark.parametrize("name", ["paper", "alpha", "leak_audit", "rivals", "rivals-published"])
 def test_every_configuration_of_the_plans(name: str):
     for item in plan(name, settings_of("synthetic")):
         assert item.config in computed_by(command(item.config, None))
+
+
+def test_a_preset_is_named_where_that_is_shorter():
+    base = settings_of("mars")
+    assert "--preset" not in command(base.replace(**{"merge.lambda1": 0.0}), None)
+    words = command(laid_over(base, "buc", {"data.frames": 2}), None).split()
+    assert words[words.index("--dataset") :] == ["--dataset", "mars", "--preset", "buc", "--frames", "2"]
+    # More merges than the preset has by itself at this rate
+    longer = laid_over(base, "buc", {"merge.merge_rate": 0.1}).replace(**{"merge.max_steps": 19})
+    assert "--preset buc --merge-rate 0.1 --max-steps 19" in command(longer, None)
 
 
 def test_seeds_in_a_row_are_one_command(make):
