@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from dcreid.config import Config
 from dcreid.presets import paper
+from study.plan import StudyPlan
+from study.search.rungs import cuts
 
 # MARS: training tracklets and their frames, test tracklets and theirs.
 TRACKLETS, FRAMES, TEST_TRACKLETS, TEST_FRAMES = 8_298, 509_914, 12_180, 681_089
-SURVIVORS = 3  # ASHA lets one in three go on at every rung, a third of the merge steps and thrice that
+ETA, RUNGS = StudyPlan.asha_eta, StudyPlan.asha_rungs  # a study's defaults
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ def study_seconds(
 ) -> float:
     """Seconds of device time of a study of `samples` trials, one of them the paper's, which runs to its end.
 
-    pruning: of the others one in three goes on at merge steps r, 3r, … for r a third of all, as in
-    successive halving once it has seen many trials; early ones are let through more easily.
+    pruning: of the others one in two goes on at each rung of a study's default, as in successive halving
+    once it has seen many trials; early ones are let through more easily.
     sharing: first stages that all trials have in common and only the first computes: 0 where τ and α
     are searched, 2 where only λ1, λ2 and the like are (the second as a rule: Eq (7) hardly acts on
     single tracklets).
@@ -65,10 +67,8 @@ def study_seconds(
     steps = config.merge.merge_steps(TRACKLETS)
     whole = trial_seconds(rates, config)
     others, reached, share = 0.0, 0, 1.0
-    rung = max(1, steps // SURVIVORS) if pruning else steps
-    while reached < steps:
-        stop = min(rung, steps)
+    for stop in [*(cuts(config, TRACKLETS, ETA, RUNGS) if pruning else ()), steps]:
         others += share * (trial_seconds(rates, config, stop) - trial_seconds(rates, config, reached))
-        reached, rung, share = stop, rung * SURVIVORS, share / SURVIVORS
+        reached, share = stop, share / ETA
     saved = trial_seconds(rates, config, sharing) if sharing else 0.0
     return whole + (samples - 1) * (others - saved)

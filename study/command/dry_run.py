@@ -21,6 +21,7 @@ from dcreid.data.tracklets import TrackletDataset
 from dcreid.network.backbone import Backbone, backbone_of
 from dcreid.precision import autocast
 from search_spaces.grid import grid_points
+from search_spaces.symbols import symbol, value_text
 from study.decide.confirmation import runs_to_confirm
 from study.decide.sharing import Sharing
 from study.plan import StudyPlan
@@ -136,17 +137,18 @@ def _print_search(plan: StudyPlan, console: Console) -> None:
     space = plan.search_space
     if space is None:
         return
+    columns = ("field", "range", "condition", *(("grid",) if plan.sampler == "grid" else ()))
     table = Table(title=f"search space {space.name}", box=None, pad_edge=False)
-    for column in ("field", "range", "condition", "grid"):
-        table.add_column(column, overflow="fold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == "field")
     for row in space.describe():
-        table.add_row(row["field"], row["range"], row["condition"], row["grid"])
+        table.add_row(*(row[column] for column in columns))
     console.print(table)
     console.print(
         f"{plan.samples} finished trials, sampler {plan.sampler}, pruner {plan.pruner}; the first ones:"
     )
     for point in _first_points(plan):
-        text = " ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in point.items())
+        text = ", ".join(f"{symbol(name)} {value_text(value)}" for name, value in point.items())
         console.print(f"  {text}", soft_wrap=True)
 
 
@@ -184,7 +186,8 @@ def _cuts_in_words(plan: StudyPlan, cost: Cost, tracklets: int) -> Iterator[str]
     """After which merge steps trials end early, and what they have cost by then."""
     if plan.pruner != "asha":
         return
-    train, eta, steps = plan.base["train"], plan.asha_eta, cuts(plan, tracklets)
+    train, eta = plan.base["train"], plan.asha_eta
+    steps = cuts(plan.config, tracklets, eta, plan.asha_rungs, plan.grace)
     yield f"ASHA (--asha-eta {eta}, --asha-rungs {plan.asha_rungs}) ends trials that are drawn:"
     total = epochs_trained(train, cost.steps)
     for i, step in enumerate(steps, 1):

@@ -39,7 +39,7 @@ def make_pruner(plan: StudyPlan, tracklets: int, ledger: Ledger) -> optuna.prune
         return median(plan.grace or max(1, plan.config.merge.merge_steps(tracklets) // 3))
     if plan.pruner == "none":
         return optuna.pruners.NopPruner()
-    at = rungs(plan, tracklets)
+    at = rungs(plan.config, tracklets, plan.asha_eta, plan.asha_rungs)
 
     @functools.cache
     def steps_of(number: int) -> tuple[float, ...]:

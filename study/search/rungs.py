@@ -14,7 +14,6 @@ from fractions import Fraction
 from typing import Any
 
 from dcreid.config import Config
-from study.plan import StudyPlan
 
 
 def epochs_trained(train: Mapping[str, Any], step: int) -> int:
@@ -22,11 +21,14 @@ def epochs_trained(train: Mapping[str, Any], step: int) -> int:
     return int(train["first_epochs"] + (step - 1) * train["later_epochs"])
 
 
-def rungs(plan: StudyPlan, tracklets: int) -> tuple[Fraction, ...]:
-    """The epochs at which trials are compared, ascending: total/η^k for k = `asha_rungs`, …, 1."""
-    steps = max(1, plan.config.merge.merge_steps(tracklets))
-    total = epochs_trained(plan.base["train"], steps)
-    return tuple(Fraction(total, plan.asha_eta**k) for k in range(plan.asha_rungs, 0, -1))
+def rungs(config: Config, tracklets: int, eta: int, count: int) -> tuple[Fraction, ...]:
+    """The epochs at which trials are compared, ascending: total/η^k for k = count, …, 1.
+
+    config: of trial 0, whose epochs are all there are.
+    """
+    steps = max(1, config.merge.merge_steps(tracklets))
+    total = config.train.first_epochs + (steps - 1) * config.train.later_epochs
+    return tuple(Fraction(total, eta**k) for k in range(count, 0, -1))
 
 
 def rung_steps(train: Mapping[str, Any], at: Sequence[Fraction], grace: int) -> tuple[float, ...]:
@@ -44,10 +46,9 @@ def rung_steps(train: Mapping[str, Any], at: Sequence[Fraction], grace: int) -> 
     return tuple(max(step, grace) for step in steps)
 
 
-def cuts(plan: StudyPlan, tracklets: int) -> list[int]:
+def cuts(config: Config, tracklets: int, eta: int, count: int, grace: int = 0) -> list[int]:
     """The merge steps after which a trial with trial 0's epochs may end, where retrieval is measured."""
-    config: Config = plan.config
     every, last = config.evaluate.eval_every, config.merge.merge_steps(tracklets)
-    steps = rung_steps(plan.base["train"], rungs(plan, tracklets), plan.grace)
+    steps = rung_steps(config.to_dict()["train"], rungs(config, tracklets, eta, count), grace)
     measured = {every * math.ceil(step / every) for step in steps if step < math.inf}
     return sorted(step for step in measured if step < last)

@@ -11,15 +11,19 @@ from study.plan import PAPERS, StudyPlan
 from study.record.intervals import MISSING
 from study.record.ledger import TrialRecord
 
+_MANY = 12  # fields that a line does not hold
+
 
 def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
     """What distinguishes a trial from the others: `λ1 0.06 λ2 0.003 τ 0.1 α linear 0.5`
 
-    In a search the fields searched; in a plan of given runs what differs from the first of them. Runs of
-    another method than trial 0's go by its name.
+    In a search the fields searched; in one over many fields, and in a plan of given runs, what differs from
+    trial 0. Runs of another method than trial 0's go by its name.
     """
     own, base = Config.from_dict(trial.config).flat(), plan.config.flat()
     searched = [] if plan.space is None else [prior["field"] for prior in plan.space["priors"]]
+    if len(searched) > _MANY:
+        searched = []
     method = method_of(trial, plan)
     differing = [] if method else [name for name in own if own[name] != base[name] and name != "seed"]
     shown = [name for name in own if name in searched or name in differing]

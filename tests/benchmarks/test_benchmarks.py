@@ -94,6 +94,6 @@ def test_pruning_and_sharing_save_what_they_spare():
     assert plain == pytest.approx(10 * whole)
     shared = study_seconds(rates, samples=10, pruning=False, sharing=2)
     assert plain - shared == pytest.approx(9 * first)
-    up_to_6, up_to_18 = trial_seconds(rates, steps=6), trial_seconds(rates, steps=18)
-    cost = up_to_6 + (up_to_18 - up_to_6) / 3 + (whole - up_to_18) / 9
+    up_to_1, up_to_6 = trial_seconds(rates, steps=1), trial_seconds(rates, steps=6)
+    cost = up_to_1 + (up_to_6 - up_to_1) / 2 + (whole - up_to_6) / 4
     assert study_seconds(rates, samples=10, pruning=True) == pytest.approx(whole + 9 * cost)

@@ -91,9 +91,9 @@ SEARCH: list[Mutant] = [
         ),
         ("more neighbours than there are", '"merge.k2", "int", 1, 10,', '"merge.k2", "int", 1, 12,'),
         (
-            "no rate of update as in practice",
-            '"train.alpha", "float", 0.0, 0.9',
-            '"train.alpha", "float", 0.1001, 0.9',
+            "DBC's rows are not in it",
+            'choices=("members", "zeros", "carry", "old_classes"),',
+            'choices=("members", "zeros", "carry"),',
         ),
     ),
     *of(
@@ -126,8 +126,8 @@ SEARCH: list[Mutant] = [
             'train["first_epochs"] + (step - 1) * train["later_epochs"]',
             'train["later_epochs"] + (step - 1) * train["later_epochs"]',
         ),
-        ("rungs are counted up", "range(plan.asha_rungs, 0, -1)", "range(1, plan.asha_rungs + 1)"),
-        ("a rung at the end", "range(plan.asha_rungs, 0, -1)", "range(plan.asha_rungs - 1, -1, -1)"),
+        ("rungs are counted up", "range(count, 0, -1)", "range(1, count + 1)"),
+        ("a rung at the end", "range(count, 0, -1)", "range(count - 1, -1, -1)"),
         ("the step before the rung", "1 + math.ceil((epochs - first)", "1 + math.floor((epochs - first)"),
         ("rungs before grace go", "max(step, grace) for step", "min(step, grace) for step"),
         (

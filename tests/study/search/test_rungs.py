@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -42,8 +41,9 @@ def test_rungs_of_known_schedules(
 ) -> None:  # fmt: skip
     plan = plan_with(first, later, rate)
     assert plan.config.merge.merge_steps(tracklets) == steps
-    assert tuple(map(float, rungs(plan, tracklets))) == at
-    assert cuts(plan, tracklets) == cut
+    defaults = plan.asha_eta, plan.asha_rungs
+    assert tuple(map(float, rungs(plan.config, tracklets, *defaults))) == at
+    assert cuts(plan.config, tracklets, *defaults, plan.grace) == cut
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,8 @@ def test_rungs_of_known_schedules(
 def test_options_move_the_cuts_of_the_papers_schedule(
     plan_with: Callable[..., StudyPlan], options: tuple[str, ...], cut: list[int]
 ) -> None:
-    assert cuts(plan_with(30, 3, 0.05, *options), 8298) == cut
+    plan = plan_with(30, 3, 0.05, *options)
+    assert cuts(plan.config, 8298, plan.asha_eta, plan.asha_rungs, plan.grace) == cut
 
 
 @given(
@@ -96,8 +97,8 @@ def test_by_default_no_late_cut_is_alone(plan_of: Callable[..., StudyPlan], late
             "train.later_epochs": later,
             "merge.merge_rate": 1 / (steps + 1),
         }
-        plan = dataclasses.replace(usual, base=usual.config.replace(**changes).to_dict())
+        config = usual.config.replace(**changes)
         total, tracklets = first + later * (steps - 1), 100 * (steps + 1)
-        assert plan.config.merge.merge_steps(tracklets) == steps
-        found = cuts(plan, tracklets)
-        assert len(found) >= 2 or 2 * epochs_trained(plan.base["train"], found[0]) <= total
+        assert config.merge.merge_steps(tracklets) == steps
+        found = cuts(config, tracklets, usual.asha_eta, usual.asha_rungs)
+        assert len(found) >= 2 or 2 * (first + later * (found[0] - 1)) <= total

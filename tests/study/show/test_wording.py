@@ -30,6 +30,15 @@ def test_parameters_tell_trials_apart(plan_of, play):
     assert names[0] == "seed 0" and "λ1 0 λ2 0 seed 1" in names and len(set(names)) == 6
 
 
+def test_a_trial_of_a_space_of_many_fields_by_what_differs(plan_of, play):
+    session = play(plan_of("--samples", "2", "--space", "full"))
+    papers, other = session.ledger.trials.values()
+    assert parameters(papers, session.plan) == "the paper's"
+    config = session.plan.config.replace(**{"merge.k1": 30, "merge.distance": "jaccard", "train.alpha": 0.1})
+    other.config = config.to_dict()
+    assert parameters(other, session.plan) == "α 0.1 distance jaccard k1 30"
+
+
 def test_trials_are_named_with_what_they_are(plan_of, play):
     search = play(plan_of("--samples", "2")).ledger.trials
     assert [trial_name(trial) for trial in search.values()] == ["trial 0 [paper]", "trial 1"]
