@@ -65,11 +65,8 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield drawn, f"the data set is {config.data.dataset}, not synthetic"
     elif config.data.synthetic.shape == "mars":
         yield ("--synthetic-train-identities",), "--synthetic-shape mars has as many as MARS"
-    for needed, value, idle, why in _NEEDED:
-        if config.flat()[needed] != value and not _tries(plan, needed):
-            yield [option_name(name) for name in idle], why
-    if config.model.head == "none" and not _tries(plan, "model.head"):
-        yield ("--embedding-dim", "--dropout"), "there is no head (--head embedding or buc)"
+    for needed, values, fields_idle, why in _NEEDED:
+        yield [option_name(name) for name in fields_idle if not _acts(plan, name, needed, values)], why
 
 
 _OF_ASHA = ("--asha-eta", "--asha-rungs")
@@ -77,20 +74,28 @@ _OF_OTHER_PRUNERS = {
     "none": (("--grace", *_OF_ASHA), "no trial is pruned (--pruner none)"),
     "median": (_OF_ASHA, "it belongs to --pruner asha"),
 }
-# A field and the value without which others do nothing.
-_NEEDED: tuple[tuple[str, Any, tuple[str, ...], str], ...] = (
-    ("merge.distance", "jaccard", ("merge.k1", "merge.k2"), "the distance is not --distance jaccard"),
+# A field and the values without which others do nothing.
+_NEEDED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...], str], ...] = (
+    ("merge.distance", ("jaccard",), ("merge.k1", "merge.k2"), "the distance is not --distance jaccard"),
     (
         "train.sampler",
-        "classes",
+        ("classes",),
         ("train.tracklets_per_class",),
         "batches are not made by --batch-sampler classes",
+    ),
+    (
+        "model.head",
+        ("embedding", "buc"),
+        ("model.embedding_dim", "model.dropout"),
+        "there is no head that it would act on (--head embedding or buc)",
     ),
 )
 
 
-def _tries(plan: StudyPlan, field: str) -> bool:
-    """Whether some trial may have another value of the field than the base."""
+def _acts(plan: StudyPlan, name: str, needed: str, values: Collection[Any]) -> bool:
+    """Whether some trial has one of these values of `needed`, and the base's own value of the field."""
+    base = plan.config.flat()
     if plan.search_space is not None:
-        return field in plan.search_space.fields
-    return any(item.config.flat()[field] != plan.config.flat()[field] for _, item in plan.fixed_items())
+        return base[needed] in values or needed in plan.search_space.fields
+    runs = (item.config.flat() for _, item in plan.fixed_items())
+    return any(run[needed] in values and run[name] == base[name] for run in runs)

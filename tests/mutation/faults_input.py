@@ -130,8 +130,13 @@ INPUT: list[Mutant] = [
         ("grace without a pruner is taken", '"none": (("--grace", *_OF_ASHA),', '"none": ((*_OF_ASHA,),'),
         (
             "heads count where they are not searched",
-            'not _tries(plan, "model.head")',
-            '_tries(plan, "model.head")',
+            "return base[needed] in values or needed in plan.search_space.fields",
+            "return base[needed] in values or needed in base",
+        ),
+        (
+            "a rival's own dropout is one that was given",
+            "any(run[needed] in values and run[name] == base[name]",
+            "any(run[needed] in values and run[name] is not None",
         ),
     ),
     *of(

@@ -205,7 +205,7 @@ def test_a_newer_schema_is_refused_by_every_command(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda plan: plan["base"]["merge"].update(method="star"), "MergeConfig.method = 'star': must be"),
+        (lambda plan: plan["base"]["merge"].update(method="sun"), "MergeConfig.method = 'sun': must be"),
         (lambda plan: plan["base"]["merge"].update(gone=3), "unknown field 'gone' (its value is 3)"),
         (lambda plan: plan.update(split="half"), "plan.split = 'half': this code has no such field"),
     ],
