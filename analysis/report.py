@@ -37,7 +37,7 @@ from analysis.page.spent import spent
 from analysis.page.typeset import Table, html_table
 from analysis.stats.claims import CLAIMS, judge
 from analysis.stats.confirmed import verdict
-from analysis.stats.measures import HEADINGS, MEASURES
+from analysis.stats.measures import HEADINGS, measures_of
 from analysis.stats.rivals import judge_margin, margins
 from analysis.tables import tables
 from dcreid.commandline import READABLE, say
@@ -120,7 +120,7 @@ def _summary(group: Group) -> str:
     for at in ("untrained", *AT):
         texts = [
             f"{HEADINGS[metric]} {estimate(of_experiment(found, FINAL, metric, at)).text()}"
-            for metric in MEASURES
+            for metric in measures_of(found)
         ]
         count = len(of_experiment(found, FINAL, "mAP", at))
         what = "untrained network" if at == "untrained" else f"final setting, {at} step"

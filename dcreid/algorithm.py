@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dcreid.clock import Clock
 from dcreid.clustering import merge_labels
+from dcreid.clustering.cameras import camera_normalised
 from dcreid.clustering.distances import cross_distances
 from dcreid.clustering.merging import check_memory
 from dcreid.config import Config, ConfigError
@@ -40,7 +41,7 @@ from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import set_tf32
 from dcreid.proxies import CameraProxies, proxy_rows
 from dcreid.seeding import generator
-from dcreid.stage import TrainedStage
+from dcreid.stage import RetrievalKind, TrainedStage
 from dcreid.steps import MergeStep
 from dcreid.training import DivergedError, StageResult, Trainer
 
@@ -334,16 +335,17 @@ class Algorithm:
     def _partition(self) -> Partition:
         return Partition.of(self.labels, self.order, self.data.train.identities)
 
-    def _retrieval_due(self) -> tuple[str, int] | None:
-        """(gallery, most frames per tracklet) of the next step's evaluation; None where none is due.
+    def _retrieval_due(self) -> RetrievalKind | None:
+        """Gallery, most frames per tracklet and more of the next step's evaluation; None where none is due.
 
         The last step is always evaluated, on all frames (0).
         """
         step = self.steps_done + 1
         last = step >= self.total_steps
-        if not last and step % self.config.evaluate.eval_every:
+        data, evaluate = self.config.data, self.config.evaluate
+        if not last and step % evaluate.eval_every:
             return None
-        return self.config.data.gallery, 0 if last else self.config.data.eval_frames
+        return data.gallery, 0 if last else data.eval_frames, evaluate.camera_normalise
 
     def _retrieval(self, *, most_frames: int) -> QueryResults | None:
         """Line 8, on the gallery that `TrackletDataset.protocol` names; None without labelled test data."""
@@ -354,9 +356,31 @@ class Algorithm:
         v = l2_normalize(self.network.pooled_features(self.test_store, most_frames=most_frames))
         self.test_features: Float[Tensor, "t d"] = v
         sides = self.data.query, self.data.gallery
-        features = [v[torch.from_numpy(rows)] for rows in sides]
         labels = [column[rows] for column in (test.identities, test.cameras) for rows in sides]
-        return self.ranks.on_rank_0(lambda: evaluate_queries(cross_distances(*features), *labels))
+
+        def ranked(v: Float[Tensor, "t d"]) -> QueryResults:
+            features = [v[torch.from_numpy(rows)] for rows in sides]
+            return evaluate_queries(cross_distances(*features), *labels)
+
+        def measured() -> QueryResults:
+            found = ranked(v)
+            if not self.config.evaluate.camera_normalise:
+                return found
+            return found.with_camera_normalised(ranked(self._camera_normalised(v, test.cameras)))
+
+        return self.ranks.on_rank_0(measured)
+
+    def _camera_normalised(
+        self, v: Float[Tensor, "t d"], cameras: Int[np.ndarray, " t"]
+    ) -> Float[Tensor, "t d"]:
+        """Test features normalised per camera, over its queries and gallery rows.
+
+        Each counts once, junk and distractors too: who has no labels cannot leave them out.
+        """
+        used = torch.from_numpy(np.union1d(self.data.query, self.data.gallery))
+        normalised = torch.zeros_like(v)
+        normalised[used] = camera_normalised(v[used], torch.from_numpy(cameras)[used])
+        return normalised
 
 
 def _order(config: Config, n: int) -> Int[np.ndarray, " n"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,8 @@ from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults
 from dcreid.steps import MergeStep
 from dcreid.training import StageResult
+
+RetrievalKind: TypeAlias = tuple[str, int, bool]
 
 
 def _no_seconds() -> dict[str, float]:
@@ -29,7 +31,8 @@ class TrainedStage:
     saved_seconds: float = 0.0  # spent by the run that the stage was adopted from
     pooled: Float[Tensor, "n d"] | None = None  # features of the training tracklets; None = not measured yet
     retrieval: QueryResults | None = None
-    retrieval_of: tuple[str, int] | None = None  # gallery, most frames; None = not measured, or not due
+    # Gallery, most frames, whether on normalised features too; None = not measured, or not due.
+    retrieval_of: RetrievalKind | None = None
 
     def report(
         self, step: int, before: Partition, after: Partition, gpu_memory_bytes: int | None
@@ -70,7 +73,7 @@ class TrainedStage:
 
     @classmethod
     def adopted(
-        cls, shared: dict[str, Any], retrieval_due: tuple[str, int] | None, device: torch.device
+        cls, shared: dict[str, Any], retrieval_due: RetrievalKind | None, device: torch.device
     ) -> TrainedStage:
         """The stage of another run's `shared_state`; its retrieval only if it is the one that is due here."""
         spent = shared["seconds"]

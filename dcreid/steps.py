@@ -23,6 +23,8 @@ class MergeStep:
     rank20: float | None = None
     queries: int | None = None
     queries_skipped: int | None = None  # queries with no match in the gallery, not counted
+    mAP_camera_normalised: float | None = None  # of test features normalised per camera, where asked for
+    rank1_camera_normalised: float | None = None
     class_size_max: int
     class_size_median: float
     purity: float | None = None

@@ -22,6 +22,7 @@ from search_spaces.rivals import RIVAL_PLANS
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
+NORMALISED = ("rank1_camera_normalised", "mAP_camera_normalised")  # where a run has measured them
 AT = ("best", "last")
 
 
@@ -61,13 +62,14 @@ class Run:
         Of a run that diverged, retrieval goes on with 0 to the step that would have been the last.
         """
         found = {s: float(row[metric]) for s, row in self.trial.steps.items() if row.get(metric) is not None}
-        if self.trial.diverged_at is not None and metric in METRICS:
+        measured = metric in METRICS or (metric in NORMALISED and found)
+        if self.trial.diverged_at is not None and measured:
             lost = range(self.trial.diverged_at, (self.trial.total_steps or self.trial.diverged_at) + 1)
             found |= dict.fromkeys(lost, DIVERGED_VALUE)
         return found
 
     def value(self, metric: str, at: str) -> float:
-        """A metric of `METRICS`, in percent, at the best or the last step.
+        """A metric of `METRICS` or `NORMALISED`, in percent, at the best or the last step.
 
         at: also "untrained", of the network before the first stage; NaN where that was not recorded.
         """

@@ -12,7 +12,7 @@ from analysis.data.published import Published
 from analysis.data.results import Group
 from analysis.data.runs import AT, Run, count
 from analysis.page.typeset import Table
-from analysis.stats.measures import HEADINGS, MEASURES, caption, cells, means, numbers
+from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
 from search_spaces.paper import CRITERIA, FINAL, PLANS
 from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, interval_text
@@ -53,10 +53,10 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
     """Two rows per setting, best and last step, beside what the paper printed."""
     datasets = _published_for(spec, group)
     comparable = group.is_papers and group.dataset in spec.published
-    rows, numeric = [], []
+    rows, numeric, measures = [], [], measures_of(found)
     for experiment, _ in PLANS[spec.plan].rows(group.base):
         for at in AT:
-            measured = means(found, experiment, at)
+            measured = means(found, experiment, at, measures)
             printed = spec.published.get(group.dataset, {}).get(experiment) if comparable else None
             row = cells(measured, group, experiment)
             for dataset in datasets:
@@ -66,7 +66,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
             label = spec.labels.get(experiment, experiment.split("/", 1)[1])
             rows.append((label, at, count(found, experiment), *row))
             numeric.append(numbers(experiment, at, measured, printed))
-    headings = [HEADINGS[name] for name in MEASURES] + _published_headings(datasets, comparable)
+    headings = [HEADINGS[name] for name in measures] + _published_headings(datasets, comparable)
     return Table(
         name=spec.plan,
         title=f"{spec.title}, {group.name}",
@@ -85,11 +85,12 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
         return None
     number, printed = ("4", published.TABLE4) if group.dataset == "mars" else ("5", published.TABLE5)
     rows = []
+    measures = measures_of(found, ("rank1", "rank5", "rank10", "mAP_trapezoid", "mAP"))
     for name, row in printed.items():
         ranks = [MISSING if rank is None else f"{rank:.1f}" for rank in (row.rank1, row.rank5, row.rank10)]
-        rows.append((name, row.labels, MISSING, *ranks, f"{row.mAP:.1f}", MISSING))
+        beyond = [MISSING] * (len(measures) - 4)
+        rows.append((name, row.labels, MISSING, *ranks, f"{row.mAP:.1f}", *beyond))
     numeric = []
-    measures = ("rank1", "rank5", "rank10", "mAP_trapezoid", "mAP")
     ours = "ours" if group.preset == PAPERS else f"preset {group.preset} here"
     for at in AT:
         measured = means(found, FINAL, at, measures)

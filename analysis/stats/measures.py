@@ -8,9 +8,11 @@ from typing import Any
 
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import Run, of_experiment, why_missing
+from analysis.data.runs import NORMALISED, Run, of_experiment, why_missing
 from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, estimate
+from study.show.wording import NORMALISED as NORMALISED_HEADINGS
+from study.show.wording import NORMALISED_MEANS
 
 MEASURES = ("rank1", "mAP_trapezoid", "mAP")
 HEADINGS = {
@@ -19,7 +21,13 @@ HEADINGS = {
     "rank10": "rank-10",
     "mAP_trapezoid": "mAP trapezoid",
     "mAP": "mAP",
+    **NORMALISED_HEADINGS,
 }
+
+
+def measures_of(found: Sequence[Run], measures: Sequence[str] = MEASURES) -> tuple[str, ...]:
+    """These measures, and those on test features normalised per camera that some run has."""
+    return (*measures, *(name for name in NORMALISED if any(run.curve(name) for run in found)))
 
 
 def means(
@@ -59,6 +67,8 @@ def caption(
         f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
         "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
     )
+    if len(measures_of(found)) > len(MEASURES):
+        text += f" {NORMALISED_MEANS}."
     if any(run.diverged for run in found):
         text += " A run whose training diverged counts as 0 from there on."
     if published and found and max(Counter(run.setting for run in found).values()) == 1:

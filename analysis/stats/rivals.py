@@ -19,7 +19,7 @@ from analysis.data.runs import AT, Run, count, of_experiment, why_missing
 from analysis.page.typeset import Table, p_value
 from analysis.stats.claims import per_seed, verdict_of
 from analysis.stats.comparisons import FEWEST_SEEDS, Comparison, compare
-from analysis.stats.measures import HEADINGS, caption, cells, means, numbers
+from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
 from study.record.intervals import MISSING, interval_text
 
@@ -36,10 +36,11 @@ _TITLES = {
 def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
     """Two rows per method, best and last step; in the last columns what the paper quotes."""
     beside_paper, rows, numeric = group.dataset in published.DATASETS, [], []
+    measures = measures_of(found, MEASURES)
     for row in RIVALS:
         experiment, printed = f"{plan}/{row}", quoted(row, group)
         for at in AT:
-            measured = means(found, experiment, at, MEASURES)
+            measured = means(found, experiment, at, measures)
             own = cells(measured, group, experiment)
             beside = _quoted_cells(printed, at) if beside_paper else []
             rows.append((RIVAL_LABELS[experiment], at, count(found, experiment), *own, *beside))
@@ -48,7 +49,7 @@ def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
     return Table(
         name=plan,
         title=f"{_TITLES[plan]}, {group.name}",
-        columns=("method", "step", "runs", *(HEADINGS[name] for name in MEASURES), *headings),
+        columns=("method", "step", "runs", *(HEADINGS[name] for name in measures), *headings),
         rows=tuple(rows),
         caption=caption(group, found, beside_paper, group.is_papers, plan)
         + (" Quoted: as the paper's Table 4 or 5 prints it, in italics." if beside_paper else ""),

@@ -11,7 +11,7 @@ from analysis.data.runs import AT, Run, count, of_experiment
 from analysis.data.symbols import symbol
 from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
-from analysis.stats.measures import HEADINGS, MEASURES, caption, cells, means, numbers
+from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
 from search_spaces.paper import PLANS
 from search_spaces.symbols import value_text
 from study.record.intervals import MISSING
@@ -55,11 +55,11 @@ def _gains(
     plan: str, title: str, labels: dict[str, str], note: str, found: Sequence[Run], group: Group
 ) -> Table:
     """Rows of a plan, each against its first."""
-    rows, numeric = [], []
+    rows, numeric, measures = [], [], measures_of(found)
     experiments = [experiment for experiment, _ in PLANS[plan].rows(group.base)]
     for experiment in experiments:
         for at in AT:
-            measured = means(found, experiment, at)
+            measured = means(found, experiment, at, measures)
             first = of_experiment(found, experiments[0], "mAP_trapezoid", at)
             gain = compare(of_experiment(found, experiment, "mAP_trapezoid", at) - first)
             worth = [gain.difference.text(signed=True), p_value(gain.p)]
@@ -74,7 +74,7 @@ def _gains(
     return Table(
         name=plan,
         title=f"{title}, {group.name}",
-        columns=("variant", "step", "runs", *(HEADINGS[name] for name in MEASURES), "Δ mAP trapezoid", "p"),
+        columns=("variant", "step", "runs", *(HEADINGS[name] for name in measures), "Δ mAP trapezoid", "p"),
         rows=tuple(rows),
         caption=f"{caption(group, found, False, False)}{against} {note}".strip(),
         numbers=pd.DataFrame(numeric),

@@ -13,6 +13,7 @@ precision one row above the i-th positive.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,10 @@ _TIES_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class RetrievalMetrics:
-    """Fractions in [0, 1]; `queries` counts those measured, `queries_skipped` those without a match."""
+    """Fractions in [0, 1]; `queries` counts those measured, `queries_skipped` those without a match.
+
+    The last two are of test features normalised per camera; None = not measured.
+    """
 
     rank1: float
     rank5: float
@@ -38,20 +42,36 @@ class RetrievalMetrics:
     mAP_trapezoid: float
     queries: int
     queries_skipped: int
+    mAP_camera_normalised: float | None = None
+    rank1_camera_normalised: float | None = None
 
 
 @dataclass(frozen=True)
 class QueryResults:
-    """The result of every query with a match, in ascending order of query; `asked` counts all queries."""
+    """The result of every query with a match, in ascending order of query; `asked` counts all queries.
+
+    The last two are of test features normalised per camera; None = not measured.
+    """
 
     query: Int[Tensor, " k"]  # position among the queries
     average_precision: Float[Tensor, " k"]  # rectangle rule
     average_precision_trapezoid: Float[Tensor, " k"]
     first_match: Int[Tensor, " k"]  # rank of the best match, 1 = on top
     asked: int
+    average_precision_camera_normalised: Float[Tensor, " k"] | None = None
+    first_match_camera_normalised: Int[Tensor, " k"] | None = None
+
+    def with_camera_normalised(self, normalised: QueryResults) -> QueryResults:
+        """These results and, beside them, those of the same queries on features normalised per camera."""
+        return dataclasses.replace(
+            self,
+            average_precision_camera_normalised=normalised.average_precision,
+            first_match_camera_normalised=normalised.first_match,
+        )
 
     def metrics(self) -> RetrievalMetrics:
         """CMC and both mAPs: means over the queries."""
+        precision, first = self.average_precision_camera_normalised, self.first_match_camera_normalised
 
         def found_within(k: int) -> float:
             return float((self.first_match <= k).double().mean())
@@ -65,6 +85,8 @@ class QueryResults:
             mAP_trapezoid=float(self.average_precision_trapezoid.double().mean()),
             queries=len(self.query),
             queries_skipped=self.asked - len(self.query),
+            mAP_camera_normalised=None if precision is None else float(precision.double().mean()),
+            rank1_camera_normalised=None if first is None else float((first == 1).double().mean()),
         )
 
 

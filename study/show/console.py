@@ -12,7 +12,15 @@ from rich.text import Text
 from study.decide.session import Session
 from study.record.ledger import TrialRecord
 from study.show.view import StudyView, of_session, position
-from study.show.wording import clock, last_value, parameters, percent, taken_over, trial_name
+from study.show.wording import (
+    clock,
+    last_value,
+    normalised_columns,
+    parameters,
+    percent,
+    taken_over,
+    trial_name,
+)
 
 _REDRAW = 1.0  # seconds
 _LINE_EVERY = 30.0  # seconds between lines without a terminal
@@ -89,6 +97,8 @@ class Display:
     def _end_of(self, trial: TrialRecord) -> str:
         curve = trial.curve()
         result = f"mAP {percent(last_value(trial))}" if curve else "no result"
+        for name, heading in normalised_columns([trial], "mAP_camera_normalised").items():
+            result += f", {heading} {percent(last_value(trial, name))}"
         reason = f" {trial.reason}" if trial.state == "pruned" else ""
         if trial.state in ("failed", "diverged"):
             result = str(trial.reason)
@@ -100,7 +110,8 @@ class Display:
 
     def _table(self, view: StudyView) -> Group:
         table = Table(box=None, pad_edge=False)
-        for name in ("trial", "step", "epoch", "mAP", "left"):
+        normalised = normalised_columns(view.trials_under_way, "mAP_camera_normalised")
+        for name in ("trial", "step", "epoch", "mAP", *normalised.values(), "left"):
             table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
         table.add_column("configuration", no_wrap=True, overflow="ellipsis")
         for trial in view.trials_under_way:
@@ -110,6 +121,7 @@ class Display:
                 _position(view, trial),
                 view.epoch(trial) or "",
                 percent(last_value(trial)),
+                *(percent(last_value(trial, name)) for name in normalised),
                 clock(left) if left is not None else "–",
                 parameters(trial, view.plan),
             )

@@ -16,7 +16,7 @@ from study.record.folder import driver_of, read_description
 from study.record.ledger import Ledger, TrialRecord
 from study.show.next_command import next_command
 from study.show.view import Attempt, StudyView
-from study.show.wording import parameters
+from study.show.wording import normalised_columns, parameters
 
 
 @dataclass
@@ -103,6 +103,7 @@ def _trial_dict(view: StudyView, trial: TrialRecord) -> dict[str, Any]:
         "total_steps": trial.total_steps,
         "epoch": view.epoch(trial),
         "mAP": trial.curve(),
+        **{name: trial.curve(name) for name in normalised_columns([trial])},
         "value": trial.value,
         "told": parameters(trial, view.plan),
         "config": Config.from_dict(trial.config).flat(),

@@ -13,7 +13,16 @@ from study.show.curves import picture, sparkline
 from study.show.next_command import retry_command
 from study.show.status import Status
 from study.show.view import StudyView, position, problems
-from study.show.wording import clock, describe_objective, last_value, parameters, percent, trial_numbers
+from study.show.wording import (
+    NORMALISED_MEANS,
+    clock,
+    describe_objective,
+    last_value,
+    normalised_columns,
+    parameters,
+    percent,
+    trial_numbers,
+)
 
 _COLOURS = {"failed": "red", "diverged": "yellow", "interrupted": "yellow", "running": "green"}
 _STATES = ("running", "waiting", "interrupted", "reused", "pruned", "diverged", "failed")  # in the heading
@@ -62,7 +71,8 @@ def _print_trials(view: StudyView, console: Console) -> None:
     low, high = min(values, default=0.0), max(values, default=1.0)
     width = _CURVE if console.width >= _WIDE else _CURVE // 2
     table = Table(box=None, pad_edge=False)
-    for name in ("trial", "state", "step", "mAP", "best", "curve", "time"):
+    normalised = normalised_columns(view.trials, "mAP_camera_normalised")
+    for name in ("trial", "state", "step", "mAP", "best", *normalised.values(), "curve", "time"):
         table.add_column(name, justify="left" if name in ("state", "curve") else "right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
     for trial in view.trials:
@@ -73,6 +83,7 @@ def _print_trials(view: StudyView, console: Console) -> None:
             (position(trial) or "–") + (f" {epoch}" if epoch else ""),
             percent(last_value(trial)),
             percent(max(curve.values(), default=None)),
+            *(percent(last_value(trial, name)) for name in normalised),
             sparkline(curve, low, high, width),
             clock(trial.seconds),
             parameters(trial, view.plan),
@@ -87,6 +98,8 @@ def _print_trials(view: StudyView, console: Console) -> None:
             f"the study maximises {describe_objective(view.plan.objective)}",
             soft_wrap=True,
         )
+    if normalised:
+        console.print(NORMALISED_MEANS, soft_wrap=True)
 
 
 def _taken_over(trials: Sequence[TrialRecord]) -> Iterator[str]:
@@ -165,14 +178,26 @@ def print_trial(status: Status, number: int, console: Console) -> None:
 
 def _print_steps(trial: TrialRecord, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("step", "classes", "mAP", "trapez.", "rank-1", "purity", "loss", "seconds"):
+    normalised = normalised_columns([trial])
+    headings = (
+        "step",
+        "classes",
+        "mAP",
+        "trapez.",
+        "rank-1",
+        *normalised.values(),
+        "purity",
+        "loss",
+        "seconds",
+    )
+    for name in headings:
         table.add_column(name, justify="right", no_wrap=True)
     for step, row in sorted(trial.steps.items()):
         loss = row.get("loss")
         table.add_row(
             str(step),
             str(row.get("classes_after", "")),
-            *(percent(row.get(name)) for name in ("mAP", "mAP_trapezoid", "rank1", "purity")),
+            *(percent(row.get(name)) for name in ("mAP", "mAP_trapezoid", "rank1", *normalised, "purity")),
             "–" if loss is None else f"{loss:.3f}",
             f"{row_seconds(row):.1f}",
         )

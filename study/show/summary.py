@@ -14,9 +14,20 @@ from study.record.intervals import interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
 from study.show.view import StudyView, failures, is_base, is_papers, of_session
-from study.show.wording import clock, describe_objective, parameters, percent, trial_numbers, whose
+from study.show.wording import (
+    NORMALISED,
+    NORMALISED_MEANS,
+    clock,
+    describe_objective,
+    normalised_columns,
+    parameters,
+    percent,
+    trial_numbers,
+    whose,
+)
 
 _BEST = 5
+_UNTRAINED = {"mAP": "mAP", "mAP_trapezoid": "trapezoid", "rank1": "rank-1"}
 
 
 def summary(session: Session, console: Console) -> None:
@@ -49,7 +60,8 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
     always = [trial for trial in ranking if is_base(trial, plan) or is_papers(trial, plan)]
     best = ranking if plan.experiments is not None else ranking[:_BEST]
     console.print(f"configurations by the mAP of {describe_objective(plan.objective)}:")
-    table = _table("trial", "mAP", "trapez.", "rank-1", "best", "step")
+    normalised = normalised_columns(ranking)
+    table = _table("trial", "mAP", "trapez.", "rank-1", "best", "step", *normalised.values())
     for trial in (*best, *(trial for trial in always if trial not in best)):
         curve = trial.curve()
         best_step = max(curve, key=lambda step: (curve[step], -step))
@@ -62,6 +74,10 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
             ),
             percent(curve[best_step]),
             str(best_step),
+            *(
+                percent(DIVERGED_VALUE if trial.state == "diverged" else last.get(name))
+                for name in normalised
+            ),
             parameters(trial, plan) + (" (diverged)" if trial.state == "diverged" else ""),
         )
     console.print(table)
@@ -73,15 +89,18 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
 
 def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Console) -> None:
     """The untrained network, to compare with, and what the numbers mean."""
-    untrained = next((t.steps[0] for t in trials if t.steps.get(0, {}).get("mAP") is not None), None)
-    if untrained is not None:
-        console.print(
-            f"untrained network: mAP {percent(untrained['mAP'])}, "
-            f"trapezoid {percent(untrained['mAP_trapezoid'])}, rank-1 {percent(untrained['rank1'])}"
+    for shown in (_UNTRAINED, NORMALISED):
+        untrained = next(
+            (t.steps[0] for t in trials if t.steps.get(0, {}).get(next(iter(shown))) is not None), None
         )
+        if untrained is not None:
+            values = ", ".join(f"{heading} {percent(untrained[name])}" for name, heading in shown.items())
+            console.print(f"untrained network: {values}")
     if session.data.test is not None:
         console.print(f"measured on: {session.data.protocol}")
         console.print("mAP in percent, by the rectangle rule; the trapezoid rule is MARS's own")
+        if normalised_columns(trials):
+            console.print(NORMALISED_MEANS)
     elif trials:
         console.print("the data has no labelled test split: nothing was measured but the classes")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dcreid.config import Config
 from search_spaces.rivals import RIVAL_BASES, RIVAL_LABELS
@@ -12,6 +12,9 @@ from study.record.intervals import MISSING
 from study.record.ledger import TrialRecord
 
 _MANY = 12  # fields that a line does not hold
+# Headings that nobody takes for those of the measures themselves.
+NORMALISED = {"mAP_camera_normalised": "cam-norm mAP", "rank1_camera_normalised": "cam-norm rank-1"}
+NORMALISED_MEANS = "cam-norm: on test features normalised per camera (--eval-camera-normalise)"
 
 
 def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
@@ -54,6 +57,13 @@ def whose(plan: StudyPlan) -> str:
     return "the paper's" if plan.preset == PAPERS else f"preset {plan.preset}'s"
 
 
+def normalised_columns(trials: Iterable[TrialRecord], *metrics: str) -> dict[str, str]:
+    """Metric to heading, of those on test features normalised per camera that some trial has measured."""
+    rows = [row for trial in trials for row in trial.steps.values()]
+    measured = (name for name in metrics or NORMALISED if any(row.get(name) is not None for row in rows))
+    return {name: NORMALISED[name] for name in measured}
+
+
 def trial_name(trial: TrialRecord) -> str:
     """`trial 3`, and where it was not drawn what it is: `trial 3 [table1/baseline]`"""
     if trial.origin == "search":
@@ -73,9 +83,9 @@ def taken_over(trial: TrialRecord) -> str:
     return f"{trial_name(trial)} taken over from {trial.reused}: {trial.state}{last}"
 
 
-def last_value(trial: TrialRecord) -> float | None:
-    """mAP at the last merge step that was measured."""
-    curve = trial.curve()
+def last_value(trial: TrialRecord, metric: str = "mAP") -> float | None:
+    """mAP, or another metric, at the last merge step that was measured."""
+    curve = trial.curve(metric)
     return curve[max(curve)] if curve else None
 
 

@@ -46,6 +46,8 @@ def step_row(config: Config, step: int, score: Score) -> dict[str, Any]:
         "classes_after": 100 - 20 * step,
         "total_steps": STEPS,
     }
+    if config.evaluate.camera_normalise:
+        row |= {"mAP_camera_normalised": value + 0.1, "rank1_camera_normalised": value + 0.25}
     if step:
         row |= {"purity": 0.9, "nmi": 0.8, "ari": 0.1, "pairwise_f": 0.2, "alpha": 0.1 * step, "loss": 2.0}
         row |= {

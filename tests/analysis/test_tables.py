@@ -14,6 +14,7 @@ from analysis.data.runs import runs
 from analysis.page.typeset import csv, html_table, latex, markdown, p_value
 from analysis.stats.confirmed import verdict
 from analysis.tables import main, tables
+from dcreid.presets import settings_of
 from search_spaces.paper import plan, table_settings
 from study.record.intervals import interval_text
 
@@ -37,6 +38,37 @@ def test_table1_of_the_papers_data_stands_beside_the_published_numbers(make):
     assert numbers.loc[0, "mAP"] == pytest.approx(33.1) and numbers.loc[0, "paper_mAP"] == 63.6
     assert "gallery of 12 rows" in found["table1"].caption
     assert "One run of each setting" not in found["table1"].caption
+
+
+def test_measurements_without_cameras_have_columns_where_there_are_any(make):
+    plain = make("duke", name="plain", experiments="table1")
+    plain.run_plan(2)
+    base = settings_of("duke").replace(**{"evaluate.camera_normalise": True})
+    study = make("duke", name="both", base=base, experiments="choices")
+    study.run_plan(2)
+    without = named(plain)
+    found = {name: table for name, table in named(study).items() if name in ("table1", "table5", "choices")}
+    for name in ("table1", "table5"):
+        assert not any("cam-norm" in column for column in without[name].columns)
+        assert "cam-norm" not in without[name].caption
+    kinds = {("the base", "last"), ("baseline + λ1 + λ2", "last"), ("ours, last step", "none")}
+    for name, table in found.items():
+        (row,) = [row for row in table.rows if row[:2] in kinds]
+        cells = {k: v.split()[0] for k, v in zip(table.columns, row, strict=True)}
+        # 0.1 and 0.05 above mAP and rank-1
+        assert (cells["mAP"], cells["cam-norm mAP"]) == ("33.1", "43.1"), name
+        assert (cells["rank-1"], cells["cam-norm rank-1"]) == ("53.1", "58.1"), name
+        assert "cam-norm: on test features normalised per camera" in table.caption
+
+
+def test_a_diverged_run_has_nothing_of_what_others_measured_without_cameras(make):
+    base = settings_of("duke").replace(**{"evaluate.camera_normalise": True})
+    study = make("duke", base=base, experiments="table1")
+    study.trial(base, state="diverged", steps=1)
+    study.trial(base.replace(**{"evaluate.camera_normalise": False}), state="diverged", steps=1)
+    normalised, plain = runs(load([study.folder]).groups[0])
+    assert normalised.value("mAP_camera_normalised", "last") == 0.0 == normalised.value("mAP", "last")
+    assert plain.curve("mAP_camera_normalised") == {} and plain.value("mAP", "last") == 0.0
 
 
 def test_a_search_that_was_given_the_settings_fills_tables_1_to_3(make, lambdas_space):

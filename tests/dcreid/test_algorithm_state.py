@@ -20,6 +20,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
         **{"train.camera_proxies": True, "train.sampler": "classes", "train.tracklets_per_class": 2},
         **{"train.memory_init": "carry", "train.warmup": 2.5, "train.clip_norm": 5.0},
     },
+    "cameras": {"evaluate.camera_normalise": True, "merge.camera_normalise": True},
     "few frames": {"data.eval_frames": 2, "evaluate.eval_every": 2, "data.frame_sampling": "random"},
 }
 
@@ -50,6 +51,8 @@ def test_a_run_cut_anywhere_and_continued_equals_the_uncut_run(changes: dict[str
     if whole.proxies is not None and after_step.proxies is not None:
         assert torch.equal(whole.proxies.memory.rows, after_step.proxies.memory.rows)
     assert after_step.untrained() == cut.untrained()
+    measured = [step.mAP_camera_normalised is not None for step in whole.history]
+    assert all(measured) if config.evaluate.camera_normalise else not any(measured)
     same_joins(after_step, whole)
 
 
@@ -105,6 +108,25 @@ def test_the_cost_of_an_adopted_stage_is_reported_as_saved() -> None:
         step = other.merge()
         assert step.saved_seconds == saved and (step.mAP is None) == bool(changes)
         assert step.seconds_train == step.seconds_features == 0.0
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_an_adopted_stage_has_the_measurements_that_are_wanted(wanted: bool) -> None:
+    """Of one that was measured otherwise the measurement is made again; else it is taken over, both of it."""
+    config = tiny(**{"merge.max_steps": 1})
+    data = dataset(config)
+    alone = run(config.replace(**{"evaluate.camera_normalise": wanted}), data).history[0]
+    for measured in (True, False):
+        first = Algorithm(config.replace(**{"evaluate.camera_normalise": measured}), data)
+        first.train()
+        other = Algorithm(config.replace(**{"evaluate.camera_normalise": wanted}), data)
+        other.adopt(first.shared_state())
+        step = other.merge()
+        assert (step.mAP, step.rank1) == (alone.mAP, alone.rank1)
+        assert step.mAP_camera_normalised == alone.mAP_camera_normalised
+        assert step.rank1_camera_normalised == alone.rank1_camera_normalised
+        assert (step.mAP_camera_normalised is not None) == wanted
+        assert (step.seconds_evaluate == 0.0) == (measured == wanted)
 
 
 def test_states_survive_a_file_read_with_weights_only(tmp_path: Any) -> None:

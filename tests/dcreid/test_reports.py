@@ -73,6 +73,45 @@ def test_retrieval_is_that_of_the_reference_on_unit_features() -> None:
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("gallery", ["official", "no_junk"])
+def test_retrieval_without_cameras_is_that_of_the_reference(gallery: str) -> None:
+    """Beside the measures themselves, for the untrained network too; a row in no gallery says nothing."""
+    config = tiny(**{"train.first_epochs": 0, "merge.max_steps": 1, "data.gallery": gallery})
+    plain = Algorithm(config, dataset(config))
+    algorithm = Algorithm(config.replace(**{"evaluate.camera_normalise": True}), dataset(config))
+    untrained, step, data = algorithm.untrained(), algorithm.step(), algorithm.data
+    assert data.test is not None and data.test.identities is not None and untrained is not None
+    assert untrained.mAP_camera_normalised == step.mAP_camera_normalised  # nothing was trained
+    v, cameras = algorithm.test_features.double().numpy(), data.test.cameras
+    used = np.array(sorted({*data.query.tolist(), *data.gallery.tolist()}))
+    assert len(used) < len(v) or gallery == "official"
+    normalised = np.zeros_like(v)
+    normalised[used] = reference.camera_normalised(v[used], cameras[used].tolist())
+    labels = [
+        column[rows].tolist()
+        for column in (data.test.identities, cameras)
+        for rows in (data.query, data.gallery)
+    ]
+    distances = reference.distances(normalised)[data.query][:, data.gallery]
+    expected = reference.evaluate(distances, *labels)
+    assert step.mAP_camera_normalised == pytest.approx(expected["mAP"]) != step.mAP
+    assert step.rank1_camera_normalised == pytest.approx(expected["rank1"])
+    before, other = plain.untrained(), plain.step()
+    assert before is not None and before.mAP_camera_normalised is None is other.rank1_camera_normalised
+    assert (other.mAP, other.mAP_trapezoid, other.rank1) == (step.mAP, step.mAP_trapezoid, step.rank1)
+
+
+def test_features_are_computed_once_for_both_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny(**{"merge.max_steps": 1, "evaluate.camera_normalise": True})
+    algorithm = Algorithm(config, dataset(config))
+    passes, pooled = [], algorithm.network.pooled_features
+    monkeypatch.setattr(
+        algorithm.network, "pooled_features", lambda *a, **k: passes.append(1) or pooled(*a, **k)
+    )
+    algorithm.untrained()
+    assert len(passes) == 1
+
+
 def test_the_untrained_network_is_measured_on_the_frames_of_the_last_step() -> None:
     """Without training the last step has the untrained network: all frames, whatever eval_frames says."""
     config = tiny(**{"train.first_epochs": 0, "train.later_epochs": 0, "data.eval_frames": 1})

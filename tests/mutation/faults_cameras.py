@@ -131,4 +131,55 @@ CAMERAS: list[Mutant] = [
         ),
         ("k1 for k2", "merge.k1, merge.k2)", "merge.k1, merge.k1)"),
     ),
+    *of(
+        "cameras",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_reports.py::test_retrieval_without_cameras_is_that_of_the_reference",
+        (
+            "normalised features in both measurements",
+            "found = ranked(v)",
+            "found = ranked(self._camera_normalised(v, test.cameras))",
+        ),
+        (
+            "moments of rows that nobody measures",
+            "np.union1d(self.data.query, self.data.gallery))",
+            "np.arange(len(cameras)))",
+        ),
+        (
+            "a stage may lack the measurement",
+            "else data.eval_frames, evaluate.camera_normalise",
+            "else data.eval_frames, False",
+            "tests/dcreid/test_algorithm_state.py::test_an_adopted_stage_has_the_measurements_that_are_wanted",
+        ),
+    ),
+    *of(
+        "cameras",
+        "dcreid/evaluation/retrieval.py",
+        "tests/dcreid/test_reports.py::test_retrieval_without_cameras_is_that_of_the_reference",
+        (
+            "any match on normalised features is the first",
+            "float((first == 1).double().mean())",
+            "float((first >= 1).double().mean())",
+        ),
+    ),
+    *of(
+        "cameras",
+        "analysis/data/runs.py",
+        "tests/analysis/test_tables.py",
+        (
+            "a diverged run has what it did not measure",
+            "(metric in NORMALISED and found)",
+            "metric in NORMALISED",
+        ),
+    ),
+    *of(
+        "cameras",
+        "study/show/wording.py",
+        "tests/study/show/test_status.py",
+        (
+            "normalised measurements are called mAP",
+            '"mAP_camera_normalised": "cam-norm mAP"',
+            '"mAP_camera_normalised": "mAP"',
+        ),
+    ),
 ]

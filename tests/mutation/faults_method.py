@@ -519,8 +519,8 @@ METHOD: list[Mutant] = [
         ),
         (
             "the last step takes a few frames",
-            "0 if last else self.config.data.eval_frames",
-            "self.config.data.eval_frames",
+            "0 if last else data.eval_frames",
+            "data.eval_frames",
             "tests/dcreid/test_reports.py::test_evaluation_may_be_rarer_and_the_last_step_uses_all_frames",
         ),
     ),

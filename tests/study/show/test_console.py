@@ -46,6 +46,20 @@ def test_each_end_is_one_line_printed_once(plan_of, open_session, fake_tune):
     assert "trial 0 [paper] complete: mAP " in lines[0] and "λ1 0.06" in lines[0]
 
 
+def test_measurements_without_cameras_have_a_column_and_are_said_at_the_end(plan_of, open_session):
+    session = open_session(plan_of("--samples", "4"))
+    console = screen(200)
+    display = Display(session, console)
+    session.ask("t")
+    session.started("t")
+    measured = {"mAP": 0.2, "mAP_camera_normalised": 0.123}
+    session.hear("t", {"step": 1, "total_steps": 2} | measured)
+    console.print(display._table(of_session(session)))
+    lines = text(console).splitlines()
+    assert lines[1].split()[3:6] == ["mAP", "cam-norm", "mAP"] and lines[2].split()[3:5] == ["20.0", "12.3"]
+    assert "mAP 20.0, cam-norm mAP 12.3" in display._end_of(session.ledger.trials[0])
+
+
 def test_a_retry_and_a_stop_are_printed_with_the_reason(plan_of, open_session):
     session = open_session(plan_of("--samples", "4"))
     console = screen(200)

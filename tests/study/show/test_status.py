@@ -130,6 +130,30 @@ def test_one_trial(halfway, capsys):
     assert halfway.plan.trial_storage(3) in text
 
 
+NORMALISED = {"mAP_camera_normalised": 0.123, "rank1_camera_normalised": 0.456}
+
+
+def test_measurements_without_cameras_have_names_of_their_own(halfway, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    folder = str(halfway.plan.folder)
+    assert "cam-norm" not in shown(capsys, folder) + shown(capsys, folder, "--trial", "3")
+    assert "mAP_camera_normalised" not in shown(capsys, folder, "--json")
+    tune_id = next(iter(halfway.running))
+    halfway.hear(tune_id, {"step": 3, "mAP": 0.5, "total_steps": 5, "seconds_train": 1.0} | NORMALISED)
+    lines = shown(capsys, folder).splitlines()
+    (head,) = [line for line in lines if line.startswith("trial  ")]
+    (row,) = [line for line in lines if line.lstrip().startswith("3 ")]
+    assert head.split()[:7] == ["trial", "state", "step", "mAP", "best", "cam-norm", "mAP"]
+    assert "12.3" in row and "45.6" not in row
+    assert any(line.startswith("cam-norm: on test features normalised per camera") for line in lines)
+    one = shown(capsys, folder, "--trial", "3").splitlines()
+    (head,) = [line for line in one if "classes" in line]
+    assert "cam-norm mAP  cam-norm rank-1" in head and any("12.3" in line and "45.6" in line for line in one)
+    found = json.loads(shown(capsys, folder, "--json"))["trials"]
+    assert found[3]["mAP_camera_normalised"] == {"3": 0.123} and found[3]["mAP"]["3"] == 0.5
+    assert "mAP_camera_normalised" not in found[0]
+
+
 def test_for_machines(halfway, capsys):
     found = json.loads(shown(capsys, str(halfway.plan.folder), "--json"))
     assert (found["done"], found["target"], found["complete"], found["driver"]) == (2, 5, False, None)

@@ -21,6 +21,23 @@ def test_it_is_readable_at_80_columns(plan_of, play):
     assert f"--resume {session.plan.folder} --samples 12" in output.replace("'", "")
 
 
+def test_measurements_without_cameras_stand_beside_the_others(plan_of, open_session, fake_tune):
+    session = open_session(plan_of("--samples", "4", "--pruner", "none"))
+
+    class Normalised(fake_tune):
+        def rows(self, job):
+            for row in super().rows(job):
+                yield row | {"mAP_camera_normalised": 0.123, "rank1_camera_normalised": 0.456}
+
+    Normalised(session).run()
+    console = screen(160)
+    summary(session, console)
+    lines = text(console).splitlines()
+    assert "cam-norm mAP  cam-norm rank-1" in lines[1] and "12.3             45.6" in lines[2]
+    assert "untrained network: cam-norm mAP 12.3, cam-norm rank-1 45.6" in lines
+    assert any(line.startswith("cam-norm: on test features normalised per camera") for line in lines)
+
+
 def test_the_paper_stands_in_it_even_when_it_is_worst(plan_of, open_session, fake_tune):
     session = open_session(plan_of("--samples", "8", "--pruner", "none"))
 

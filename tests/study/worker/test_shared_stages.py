@@ -72,6 +72,7 @@ def test_trials_that_share_equal_trials_that_do_not(job):
     for name, changes in (
         ("lambdas", {"merge.lambda1": 0.5, "merge.lambda2": 0.05}),
         ("rarer", {"evaluate.eval_every": 2}),
+        ("without cameras", {"evaluate.camera_normalise": True}),
         ("exact", {"merge.method": "exact", "merge.intra": "pairs"}),
     ):
         alone = rows_of(job, f"{name}-alone", shared=0, **changes)
