@@ -59,6 +59,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{"train.memory_init": "carry", "train.warmup": 1.5, "train.drop_last": True},
         **{"train.lr": 1e-3, "train.first_epochs": 1, "merge.max_steps": 2},
     },
+    "network and frames": {
+        **{"model.batch_norm": "frozen", "model.last_stride": 1, "model.pooling": "gem"},
+        **{"model.head": "buc", "model.embedding_dim": 32, "model.frozen_stages": 1},
+        **{"data.augment_per": "frame", "data.crop": 0.5, "data.erase": 0.5, "data.frame_sampling": "distinct"},
+        **_LARGER,
+        **_ONE_STAGE,
+    },
     "more ranks than tracklets": {"train.batch_size": 2, **_LARGER, **_ONE_STAGE},
     "layer norm": {"model.backbone": "convnext_tiny", **_LARGER, **_ONE_STAGE},
 }
