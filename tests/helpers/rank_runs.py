@@ -62,7 +62,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "network and frames": {
         **{"model.batch_norm": "frozen", "model.last_stride": 1, "model.pooling": "gem"},
         **{"model.head": "buc", "model.embedding_dim": 32, "model.frozen_stages": 1},
-        **{"data.augment_per": "frame", "data.crop": 0.5, "data.erase": 0.5, "data.frame_sampling": "distinct"},
+        **{
+            "data.augment_per": "frame",
+            "data.crop": 0.5,
+            "data.erase": 0.5,
+            "data.frame_sampling": "distinct",
+        },
         **_LARGER,
         **_ONE_STAGE,
     },
