@@ -168,6 +168,39 @@ CLUSTERING: list[Mutant] = [
     ),
     *of(
         "merging",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_a_merge_without_room_is_refused_before_anything_is_trained",
+        (
+            "a run begins whatever room its merges need",
+            "check_memory(config.merge, self.device, len(self.store))",
+            "check_memory(config.merge, self.device, 0)",
+        ),
+    ),
+    *of(
+        "merging",
+        "study/record/trial_tables.py",
+        "tests/analysis/stats/test_joins.py::test_classes_made_anew_have_no_joins",
+        ("a table of no joins is written", "if len(table):", "if len(table) >= 0:"),
+    ),
+    *of(
+        "merging",
+        "analysis/stats/joins.py",
+        "tests/analysis/stats/test_joins.py::test_classes_made_anew_have_no_joins "
+        "tests/analysis/figures/test_joins.py::test_classes_made_anew_have_no_joins_to_draw",
+        (
+            "joins of classes made anew were lost",
+            'run.config.merge.method == "anew" for run in runs',
+            'run.config.merge.method == "star" for run in runs',
+        ),
+    ),
+    *of(
+        "merging",
+        "analysis/figures/joins.py",
+        "tests/analysis/figures/test_joins.py::test_classes_made_anew_have_no_joins_to_draw",
+        ("no joins look like no identities", "if joins.empty:", "if joins is None:"),
+    ),
+    *of(
+        "merging",
         "dcreid/clustering/star.py",
         "tests/dcreid/clustering/test_star.py tests/dcreid/clustering/test_public_merging.py",
         ("the earlier class is absorbed", "absorbed[edges.b[edge]] = True", "absorbed[edges.a[edge]] = True"),
@@ -181,7 +214,7 @@ CLUSTERING: list[Mutant] = [
             "if not (absorbed[edges.a[edge]] or absorbed[edges.b[edge]]):",
             "if not absorbed[edges.a[edge]]:",
         ),
-        ("one star more than asked for", "if len(joins) == m:", "if len(joins) > m:"),
+        ("stars in the wrong order", "edges.at(np.array(joins))", "edges.at(np.array(joins[::-1]))"),
         ("stars in any order", "order = edges.order()", "order = np.arange(len(edges.a))"),
     ),
     *of(
