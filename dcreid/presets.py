@@ -148,11 +148,13 @@ DBC_LAMBDA1 = 0.1  # of its script, where it would act
 def _oim(base: Config) -> dict[str, Any]:
     """The memory loss on single tracklets, as long as the other methods train in all: one stage, one row.
 
-    τ, α and rows that start at zero are OIM's own (Xiao et al., 2017); the rest is the base's.
+    τ, α and rows that start at zero are OIM's own (Xiao et al., 2017); the rest is the base's. The rate falls
+    where that of the others does: at the end of their first stage, if not within it.
     """
     later = _trainings(base, 1 / base.merge.merge_rate) - 1
     return {
         "train.first_epochs": base.train.first_epochs + later * base.train.later_epochs,
+        "train.lr_decay_epoch": max(1, min(base.train.lr_decay_epoch, base.train.first_epochs)),
         "train.temperature": 0.1,
         "train.alpha": 0.5,
         "train.alpha_schedule": "fixed",

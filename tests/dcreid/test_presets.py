@@ -9,6 +9,7 @@ import pytest
 
 from dcreid.config import Config, ConfigError
 from dcreid.presets import PRESETS, Preset, laid_over, paper, settings_of, small
+from dcreid.schedules import learning_rate
 
 
 def test_the_defaults_are_the_paper_s_training_details():
@@ -167,6 +168,7 @@ def test_oim_trains_as_long_as_the_others_in_one_stage(changes: dict, epochs: in
     base = settings_of("duke").replace(**changes)
     found = laid_over(base, "oim")
     assert found.train.first_epochs == epochs and found.merge.max_steps == 1
+    assert found.train.lr_decay_epoch == min(15, base.train.first_epochs)
     train = found.train
     assert (train.alpha, train.alpha_schedule, train.temperature, train.memory_init) == (
         *(0.5, "fixed", 0.1, "zeros"),
@@ -174,7 +176,22 @@ def test_oim_trains_as_long_as_the_others_in_one_stage(changes: dict, epochs: in
     same = {"train.first_epochs", "merge.max_steps", "train.alpha", "train.alpha_schedule"}
     same |= {"train.memory_init"}
     held = base.flat()
-    assert {f for f, v in found.flat().items() if v != held[f]} == same
+    assert {f for f, v in found.flat().items() if v != held[f]} - {"train.lr_decay_epoch"} == same
+
+
+def test_oims_rate_falls_where_the_others_does():
+    """A short first stage ends at the full rate, and what comes after it has the decayed one."""
+    base = settings_of("mars").replace(**{"train.first_epochs": 4, "train.later_epochs": 1})
+    both = base, laid_over(base, "oim")
+    merging, single = (
+        [
+            learning_rate(config.train, stage, epoch)
+            for stage in range(1, stages + 1)
+            for epoch in range(1, (config.train.later_epochs if stage > 1 else config.train.first_epochs) + 1)
+        ]
+        for config, stages in zip(both, (20, 1), strict=True)
+    )
+    assert merging == single == pytest.approx([0.1] * 4 + [0.01] * 19)
 
 
 @pytest.mark.parametrize(

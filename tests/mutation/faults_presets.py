@@ -27,6 +27,11 @@ PRESETS: list[Mutant] = [
         ),
         ("BUC trains a stage too many", "1 / base.merge.merge_rate - 1),", "1 / base.merge.merge_rate),"),
         ("OIM trains a stage longer", "1 / base.merge.merge_rate) - 1", "1 / base.merge.merge_rate)"),
+        (
+            "OIM's rate falls later than the others'",
+            "min(base.train.lr_decay_epoch, base.train.first_epochs)",
+            "base.train.lr_decay_epoch",
+        ),
         ("a shorter base makes no shorter rivals", "min(whole, most) if most else whole", "whole"),
         ("DBC joins in chains", '"merge.method": "star"', '"merge.method": "once"'),
         ("DBC's rows are BUC's", '"train.memory_init": "old_classes"', '"train.memory_init": "zeros"'),

@@ -35,7 +35,7 @@ def test_network_frames_epochs_and_seed_are_the_bases():
     base = settings_of("mars").replace(**MINI, seed=3)
     found = rows("rivals", base)
     alike = ["data.frames", "data.eval_frames", "data.height", "model.backbone", "model.weights", "seed"]
-    alike += ["merge.merge_rate", "train.lr", "train.later_epochs", "train.lr_decay_epoch"]
+    alike += ["merge.merge_rate", "train.lr", "train.later_epochs"]
     for config in found.values():
         assert [config.flat()[name] for name in alike] == [base.flat()[name] for name in alike]
     assert {e: c.train.first_epochs for e, c in found.items()} == {
