@@ -3,10 +3,10 @@
     python benchmarks/jaccard.py --quick     a look, a few seconds
     python benchmarks/jaccard.py             MARS's size: 8,298 tracklets, 2,048 features, k1 = 20, k2 = 6
 
-Both start from the same squared distances and take turns; the results are compared, and a difference ends
-the benchmark. Features are drawn twice: around people, 13 tracklets each, and without any order, which
-gives the largest neighbourhoods. "whole" is features to distances as a merge makes them, with its peak
-memory beyond the features. The rival is run once for every `--repeats` too.
+Both start from the same squared distances (ours from a copy, which it overwrites) and take turns; the
+results are compared, and a difference ends the benchmark. Features are drawn twice: around people, 13
+tracklets each, and without any order, which gives the largest neighbourhoods. "whole" is features to
+distances as a merge makes them, with its peak memory beyond the features.
 """
 
 from __future__ import annotations

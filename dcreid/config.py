@@ -247,11 +247,14 @@ class MergeConfig(Checked):
     )
     distance: str = setting(
         "euclidean",
-        "distance of Eqs (3), (4): euclidean; squared (BUC, DBC); jaccard = of the k-reciprocal neighbours",
+        "distance of Eqs (3), (4): euclidean (0 to 2); squared (BUC, DBC; 0 to 4); jaccard = of the "
+        "k-reciprocal neighbours (0 to 1)",
         choices=("euclidean", "squared", "jaccard"),
     )
-    k1: int = setting(20, "neighbours of the Jaccard distance", low=1, high=_MANY)
-    k2: int = setting(6, "neighbours that its neighbourhoods are averaged over", low=1, high=_MANY)
+    k1: int = setting(20, "nearest others that Jaccard neighbourhoods are made of", low=1, high=_MANY)
+    k2: int = setting(
+        6, "tracklets that a Jaccard neighbourhood is averaged over, its own included", low=1, high=_MANY
+    )
     camera_normalise: bool = setting(
         False, "remove mean and deviation of each camera from the features before the distances"
     )

@@ -46,14 +46,14 @@ def _neighbours(squares: Float[Tensor, "n n"], k: int) -> Int[np.ndarray, "n k1"
     n = len(squares)
     k, found = min(k, n - 1), []
     for start in range(0, n, _ROWS):
-        rows = squares[start : start + _ROWS].cpu().numpy().copy()
-        here = np.arange(len(rows))
-        rows[here, start + here] = -1.0  # nothing is nearer, its copies neither
+        rows = squares[start : start + _ROWS].cpu().numpy()
         furthest = np.partition(rows, k, axis=1)[:, k]
         place = np.flatnonzero(rows <= furthest[:, None])  # with all ties for the last place
         row, column = np.divmod(place, n)
-        column = column[np.lexsort((rows.ravel()[place], row))]
-        found.append(column[np.searchsorted(row, here)[:, None] + np.arange(k + 1)])
+        nearness = np.where(column == start + row, -1.0, rows.ravel()[place])  # its copies are no nearer
+        column = column[np.lexsort((nearness, row))]
+        first = np.searchsorted(row, np.arange(len(rows)))
+        found.append(column[first[:, None] + np.arange(k + 1)])
     return np.concatenate(found)
 
 

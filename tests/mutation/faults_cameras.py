@@ -85,13 +85,13 @@ CAMERAS: list[Mutant] = [
         "tests/dcreid/clustering/test_jaccard.py",
         (
             "a copy before the tracklet itself",
-            "rows[here, start + here] = -1.0",
-            "rows[here, start + here] = 0.0",
+            "np.where(column == start + row, -1.0, rows",
+            "np.where(column == start + row, 0.0, rows",
         ),
         (
             "ties in the order of a sort that is not stable",
-            "column = column[np.lexsort((rows.ravel()[place], row))]",
-            "column = column[np.lexsort((-column, rows.ravel()[place], row))]",
+            "column = column[np.lexsort((nearness, row))]",
+            "column = column[np.lexsort((-column, nearness, row))]",
         ),
         ("one neighbour fewer", "neighbours[:, : k + 1])", "neighbours[:, :k])"),
         ("neighbours need not be reciprocal", "csr_array(near.multiply(near.T))", "near"),
