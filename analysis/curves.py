@@ -32,7 +32,14 @@ from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
 from analysis.figures.rivals import rivals_figure
 from analysis.figures.search import search_figures
-from analysis.figures.series import NO_FINAL_RUN, Series, over_parameter, over_steps, printed_points
+from analysis.figures.series import (
+    NO_FINAL_RUN,
+    Series,
+    over_parameter,
+    over_steps,
+    printed_points,
+    seeds_text,
+)
 from analysis.figures.style import (
     BEST,
     LAST,
@@ -104,7 +111,7 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
         ax.set(xlabel="merge step (0: untrained)", ylabel=what)
         whole_numbers(ax.xaxis)
         ax.legend()
-    figure.suptitle(f"{plain(group.name)}, {_seeds(len(final))}", **_HEADING)
+    figure.suptitle(f"{plain(group.name)}, {seeds_text(len(final))}", **_HEADING)
     return figure
 
 
@@ -128,7 +135,7 @@ def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> F
         _percent_axis(ax)
         ax.set_ylabel(label)
         ax.legend(fontsize=7)
-    figure.suptitle(f"{plain(group.name)}, {_seeds(measured.runs)}", **_HEADING)
+    figure.suptitle(f"{plain(group.name)}, {seeds_text(measured.runs)}", **_HEADING)
     return figure
 
 
@@ -156,11 +163,6 @@ def _percent_axis(ax: Axes) -> None:
     """Limits the axis to values that percentages can have, however wide an interval is."""
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, -2.0), min(high, 102.0))
-
-
-def _seeds(count: int) -> str:
-    bands = ", bands: 95 % intervals" if count >= FEWEST_SEEDS else ""
-    return f"{count} seed{'s' if count > 1 else ''}{bands}"
 
 
 def _source(group: Group) -> str:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from analysis.data.results import Group
 from analysis.data.runs import Run, runs_of
-from analysis.figures.series import Series
+from analysis.figures.series import Series, seeds_text
 from analysis.figures.style import LINES, band, panels, plain, whole_numbers
 from dcreid.config import TrainConfig
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
@@ -34,6 +34,9 @@ def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str
             if row in runs:
                 series = over_epochs(runs[row], metric)
                 band(ax, series.x, series.mean, series.half, line, RIVAL_LABELS[f"{plan}/{row}"])
+                if len(series.x) == 1:  # a band of one point has no area
+                    mean, half = series.mean[0], series.half[0]
+                    ax.vlines(series.x, mean - half, mean + half, line.color)
         values = [run.value(metric, "untrained") for of in runs.values() for run in of]
         untrained = [value for value in values if not math.isnan(value)]
         if untrained:
@@ -43,9 +46,7 @@ def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
     most = max(len(of) for of in runs.values())
-    figure.suptitle(
-        f"{plain(group.name)}, {most} seed{'s' if most > 1 else ''}", fontsize=9, x=0.01, ha="left"
-    )
+    figure.suptitle(f"{plain(group.name)}, {seeds_text(most)}", fontsize=9, x=0.01, ha="left")
     return figure
 
 

@@ -82,6 +82,12 @@ def printed_points(prefix: str, group: Group) -> dict[float, Published]:
     return found
 
 
+def seeds_text(count: int) -> str:
+    """`3 seeds, bands: 95 % intervals`"""
+    bands = ", bands: 95 % intervals" if count >= FEWEST_SEEDS else ""
+    return f"{count} seed{'s' if count > 1 else ''}{bands}"
+
+
 def _number(experiment: str) -> float | None:
     try:
         return float(experiment.split("/", 1)[1])

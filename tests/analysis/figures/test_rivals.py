@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.collections import LineCollection
 
 from analysis.curves import figures
 from analysis.data.results import load
@@ -55,6 +56,20 @@ def test_every_method_is_drawn_under_its_name_and_the_untrained_network_as_a_lin
         assert len(set(looks)) == len(looks)
         assert lines["OIM on single tracklets"].get_marker() not in ("", "None")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [*named, "untrained network"]
+
+
+def test_a_single_point_has_its_interval(make):
+    study = make("mars", experiments="rivals")
+    oim = laid_over(study.base, "oim", published=False)
+    for seed in range(3):
+        value = 0.2 + 0.01 * seed
+        study.trial(oim.replace(seed=seed), lambda c, s, value=value: value, steps=1, labels=("rivals/oim",))
+    figure = rivals_figure("rivals", runs(group_of(study)), group_of(study))
+    lines = [line for line in figure.axes[1].collections if isinstance(line, LineCollection)]
+    ((x, low), (_, high)) = lines[0].get_segments()[0]
+    # Trapezoid mAPs of 18, 19 and 20: t = 4.303, deviation 1
+    assert (x, low, high) == pytest.approx((87, 19 - 2.484, 19 + 2.484), abs=1e-3)
+    assert "bands: 95 % intervals" in figure.get_suptitle()
 
 
 def test_what_was_not_run_is_left_out(make):
