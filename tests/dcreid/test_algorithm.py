@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -170,6 +171,32 @@ def test_a_data_set_that_does_not_fill_a_batch_is_refused_where_other_batches_ar
         Algorithm(config, data)
     Algorithm(config.replace(**{"train.batch_size": 18}), data)
     Algorithm(config.replace(**{"train.drop_last": False}), data)
+
+
+def test_where_cameras_are_unknown_there_are_no_proxies_and_batches_do_not_look_at_them() -> None:
+    config = tiny(
+        **{"train.camera_proxies": True, "train.sampler": "classes", "train.tracklets_per_class": 2}
+    )
+    known = dataset(config)
+    nobody_knows = {"unknown_cameras": 2, "cameras": np.zeros_like(known.train.cameras)}
+    unknown = dataclasses.replace(known, train=dataclasses.replace(known.train, **nobody_knows))
+    plain = Algorithm(config.replace(**{"train.camera_proxies": False}), unknown)
+    without, proxied = Algorithm(config, unknown), Algorithm(config, known)
+    for algorithm in (plain, without, proxied):
+        algorithm.step()
+    assert without.proxies is None and proxied.proxies is not None
+    assert without.history[0].loss == plain.history[0].loss != proxied.history[0].loss
+
+
+def test_a_first_stage_without_epochs_is_merged_by_the_untrained_network() -> None:
+    config = tiny(**{"train.first_epochs": 0, "merge.max_steps": 2, "train.warmup": 1.0})
+    algorithm = Algorithm(config, dataset(config))
+    untrained = algorithm.untrained()
+    first, second = algorithm
+    assert untrained is not None and np.isnan(first.loss) and np.isfinite(second.loss)
+    assert (first.mAP, first.frames_per_second) == (untrained.mAP, 0.0)
+    # Three batches of six: the last begins after two thirds of the warm-up, which the first stage left over.
+    assert second.lr == pytest.approx(config.train.lr * config.train.lr_decay * (0.01 + 0.99 * 2 / 3))
 
 
 def test_the_diversity_term_keeps_classes_small() -> None:

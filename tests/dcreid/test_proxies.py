@@ -47,7 +47,7 @@ def test_losses_and_gradients_are_the_references(data: st.DataObject, classes: i
 def test_of_other_classes_the_fifty_most_similar_rows_of_any_camera_count() -> None:
     labels = [*[0] * 3, *range(1, 80)]
     cameras = [1, 2, 4, *[1, 2, 3] * 26, 1]
-    compare(labels, cameras, [0, 1, 2, 0, 30, 60], d=12)
+    compare(labels, cameras, [0, 1, 2, 0, 30, 60], d=200)
 
 
 def test_a_class_that_one_camera_saw_has_the_loss_within_that_camera_only() -> None:

@@ -264,9 +264,9 @@ METHOD: list[Mutant] = [
             "else self._proxies(proxies.flip(0))",
         ),
         (
-            "proxies of the stage before",
-            "self.proxies = self._proxies(proxy_rows(",
-            "self.proxies = self.proxies or self._proxies(proxy_rows(",
+            "proxies are no part of a state",
+            "None if self.proxies is None else self.proxies.memory.rows.cpu().clone()",
+            "None",
         ),
     ),
     *of(
