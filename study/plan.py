@@ -97,7 +97,7 @@ class StudyPlan:
     force: bool = False  # compute again what has been computed
     retry_failed: bool = False  # take failed trials up again
     reuse: list[str] = dataclasses.field(default_factory=list)  # folders of studies to take results over from
-    confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with the paper's
+    confirm: int = 0  # best configurations of a search to run again on `seeds` fresh seeds, with trial 0's
     optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder
     processes_per_trial: int | None = None  # None = one for each whole GPU
     preset: str = PAPERS  # the method of trial 0

@@ -95,8 +95,8 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
         type=_preset,
         default="paper",
         metavar="|".join(PRESETS),
-        help="the method that trial 0 runs, over the data set's settings and with its own budget; options go "
-        f"before it, and trial 1 is then the paper's configuration: {_presets()} [paper]",
+        help="the method that trial 0 runs, with the frames and epochs it was published with; options "
+        f"override it, and trial 1 is the paper's configuration: {_presets()} [paper]",
     )
     search.add_argument(
         "--space",
