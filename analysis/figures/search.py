@@ -30,6 +30,7 @@ from study.decide.confirmation import SEARCHED
 from study.show.wording import whose
 
 FEWEST = 4  # complete trials below which importances and contours are noise
+_MOST = 10  # parameters beside each other in one picture
 _STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -213,8 +214,19 @@ def _contour(study: optuna.Study) -> Any:
     return plots.plot_contour(study, params=["λ1", "λ2"])
 
 
+def telling(study: optuna.Study) -> list[str]:
+    """The parameters that one picture has room for: of more than _MOST those that PED-ANOVA puts first."""
+    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
+    if len(names) <= _MOST:
+        return names
+    found = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+    )
+    return sorted(found, key=lambda name: -found[name])[:_MOST]
+
+
 def _slices(study: optuna.Study) -> Any:
-    drawn = plots.plot_slice(study)
+    drawn = plots.plot_slice(study, params=telling(study))
     axes = _axes(drawn)
     _figure(axes[0]).set_size_inches(2.2 * len(axes), 3.0)
     for ax in axes:
@@ -223,7 +235,7 @@ def _slices(study: optuna.Study) -> Any:
 
 
 def _parallel(study: optuna.Study) -> Any:
-    drawn = plots.plot_parallel_coordinate(study)
+    drawn = plots.plot_parallel_coordinate(study, params=telling(study))
     for ax in _figure(drawn).axes:
         ax.grid(False)  # Optuna's, one for every axis, would cut through the lines
     return drawn
@@ -236,7 +248,7 @@ _PLOTS: tuple[tuple[str, str, Callable[[optuna.Study], Any]], ...] = (
         _importances(optuna.importance.PedAnovaImportanceEvaluator),
     ),
     ("importance-fanova", "parameter importances by fANOVA: shares of the variance", _importances(_fanova)),
-    ("slices", "objective against each parameter", _slices),
+    ("slices", f"objective against each parameter, at most the {_MOST} that tell most", _slices),
     ("contour", "objective over λ1 × λ2 (0 below the smallest value)", _contour),
     ("parallel", "every complete trial as a line through its parameters", _parallel),
 )

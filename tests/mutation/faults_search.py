@@ -192,6 +192,12 @@ SEARCH: list[Mutant] = [
         ),
     ),
     *of(
+        "spaces",
+        "analysis/figures/search.py",
+        "tests/analysis/figures/test_search.py::test_of_many_parameters_those_that_tell_are_shown",
+        ("those that tell least are shown", "key=lambda name: -found[name]", "key=lambda name: found[name]"),
+    ),
+    *of(
         "rungs",
         "study/command/effects.py",
         "tests/study/command/test_effects.py",

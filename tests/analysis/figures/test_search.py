@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from analysis.data.results import load
-from analysis.figures.search import history, optuna_study, search_figures
+from analysis.figures.search import history, optuna_study, search_figures, telling
 from search_spaces.spaces import load_space
 
 
@@ -96,3 +96,14 @@ def test_plans_have_no_search_figures(make):
     study = make("duke", experiments="table1")
     study.run_plan(1)
     assert list(search_figures(load([study.folder]).groups[0])) == []
+
+
+@pytest.mark.parametrize(("count", "shown"), [(8, 8), (30, 10)])
+def test_of_many_parameters_those_that_tell_are_shown(count: int, shown: int):
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(60):
+        trial = study.ask()
+        values = [trial.suggest_float(f"p{i}", 0.0, 1.0) for i in range(count)]
+        study.tell(trial, values[7] - 0.01 * values[0])
+    assert len(telling(study)) == shown and "p7" in telling(study)
+    assert count == 8 or telling(study)[0] == "p7"
