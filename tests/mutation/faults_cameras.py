@@ -93,6 +93,12 @@ CAMERAS: list[Mutant] = [
             "column = column[np.lexsort((nearness, row))]",
             "column = column[np.lexsort((-column, nearness, row))]",
         ),
+        ("a tracklet itself in the first rows only", "column == start + row", "column == row"),
+        (
+            "one tile of every row",
+            "for other in range(start, n, _ROWS):",
+            "for other in range(start, start + 1, _ROWS):",
+        ),
         ("one neighbour fewer", "neighbours[:, : k + 1])", "neighbours[:, :k])"),
         ("neighbours need not be reciprocal", "csr_array(near.multiply(near.T))", "near"),
         ("half of k1 rounded down", "round(k1 / 2)", "k1 // 2"),
@@ -117,7 +123,7 @@ CAMERAS: list[Mutant] = [
             "int(counts.max() - 1).bit_length()",
             "int(counts.max() // 2).bit_length()",
         ),
-        ("every pair counts once", "distances[:, rows] += part.T", "distances[:, rows] += 0.0 * part.T"),
+        ("every pair counts once", "s = upper + lower.T", "s = upper + 0.0 * lower.T"),
         ("shares of one sum", "s.div_(2.0 - s)", "s.div_(1.0 + 0.0 * s)"),
     ),
     *of(

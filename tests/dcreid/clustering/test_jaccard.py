@@ -28,8 +28,9 @@ def squares_of(features: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("k1", "k2"), [(20, 6), (7, 3), (5, 1), (1, 1), (2, 2), (12, 12)])
-def test_it_is_the_definition(k1: int, k2: int) -> None:
-    """Groups of points, so that some neighbourhoods expand and others do not."""
+def test_it_is_the_definition(k1: int, k2: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of points, so that some neighbourhoods expand and others do not; a few rows at a time."""
+    monkeypatch.setattr("dcreid.clustering.jaccard._ROWS", 16)
     centres = 2.0 * points(8, 3, seed=1)
     features = functional.normalize(centres[torch.arange(70) % 8] + 0.5 * points(70, 3, seed=2), dim=1)
     squares = squares_of(features)
@@ -44,8 +45,11 @@ def test_it_is_the_definition(k1: int, k2: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("k1", "k2"), [(8, 4), (5, 2), (3, 3)])
-def test_equal_distances_count_in_order_of_index(k1: int, k2: int, seed: int) -> None:
+def test_equal_distances_count_in_order_of_index(
+    k1: int, k2: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a small grid most distances have equals, and many points stand in one place."""
+    monkeypatch.setattr("dcreid.clustering.jaccard._ROWS", 13)
     grid = torch.randint(0, 4, (48, 2), generator=torch.Generator().manual_seed(seed)).double()
     squares = squares_of(grid)
     assert len(torch.unique(squares[0])) < 15 and (squares == 0).sum() > 2 * 48
