@@ -17,6 +17,7 @@ from study.show.view import StudyView, failures, is_base, is_papers, of_session
 from study.show.wording import (
     NORMALISED,
     NORMALISED_MEANS,
+    changed_by_options,
     clock,
     describe_objective,
     normalised_columns,
@@ -82,7 +83,7 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
         )
     console.print(table)
     if any(is_base(trial, plan) for trial in ranking):
-        console.print(f"* {whose(plan)} configuration")
+        console.print(f"* {whose(plan)} configuration{changed_by_options(plan)}")
     if any(is_papers(trial, plan) and not is_base(trial, plan) for trial in ranking):
         console.print("† the paper's configuration")
 
@@ -134,7 +135,8 @@ def _table(*numbers: str) -> Table:
     """Columns of numbers, and one for the configuration."""
     table = Table(box=None, pad_edge=False)
     for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
+        # "12.3" needs four; headings of two words stand on two lines, to leave room in 80 columns.
+        table.add_column(name, justify="right", width=max(4, *map(len, name.split())))
     table.add_column("configuration", overflow="fold")
     return table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dcreid.config import Config
+from dcreid.presets import laid_over, settings_of
 from search_spaces.rivals import RIVAL_BASES, RIVAL_LABELS
 from search_spaces.symbols import symbol, value_text
 from study.plan import PAPERS, StudyPlan
@@ -55,6 +56,13 @@ def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
 def whose(plan: StudyPlan) -> str:
     """Whose configuration trial 0 has: `the paper's`, `preset buc's`"""
     return "the paper's" if plan.preset == PAPERS else f"preset {plan.preset}'s"
+
+
+def changed_by_options(plan: StudyPlan) -> str:
+    """`, 3 fields changed by options`: only without any is trial 0's configuration the method's own."""
+    own = laid_over(settings_of(plan.config.data.dataset), plan.preset).flat()
+    count = sum(value != own[name] for name, value in plan.config.flat().items() if name != "seed")
+    return f", {count} field{'s' if count > 1 else ''} changed by options" if count else ""
 
 
 def normalised_columns(trials: Iterable[TrialRecord], *metrics: str) -> dict[str, str]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from study.show.wording import clock, parameters, percent, taken_over, trial_name, trial_numbers
+from study.command.parser import parser
+from study.command.resolve import resolve
+from study.show.wording import (
+    changed_by_options,
+    clock,
+    parameters,
+    percent,
+    taken_over,
+    trial_name,
+    trial_numbers,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +78,19 @@ def test_a_given_run_by_what_it_changes(plan_of, play, changes: dict[str, object
     trial = next(iter(play(plan).ledger.trials.values()))
     trial.config = plan.config.replace(**changes).to_dict()
     assert parameters(trial, plan) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        (("--seed", "4", "--samples", "9"), ""),
+        (("--lr", "0.02"), ", 1 field changed by options"),
+        (("--lr", "0.02", "--frames", "2"), ", 2 fields changed by options"),
+        (("--preset", "oim"), ""),
+        (("--preset", "oim", "--frames", "2"), ", 1 field changed by options"),
+    ],
+)
+def test_what_options_have_changed_is_not_the_methods_own_configuration(
+    options: tuple[str, ...], changed: str
+):
+    assert changed_by_options(resolve(parser().parse_args(options))) == changed
