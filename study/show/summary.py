@@ -135,8 +135,8 @@ def _table(*numbers: str) -> Table:
     """Columns of numbers, and one for the configuration."""
     table = Table(box=None, pad_edge=False)
     for name in numbers:
-        # "12.3" needs four; headings of two words stand on two lines, to leave room in 80 columns.
-        table.add_column(name, justify="right", width=max(4, *map(len, name.split())))
+        # Two words on two lines leave room for the configuration in 80 columns.
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
     return table
 
