@@ -19,11 +19,17 @@ X[i, node] being v_q of the i-th row where bit b of its place q is 1, and Y[i, n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 _ROWS = 512  # of d² and of the products at a time, and the side of a tile
 
@@ -44,8 +50,9 @@ def jaccard_distances(squares: Float[Tensor, "n n"], k1: int, k2: int) -> Float[
 def _neighbours(squares: Float[Tensor, "n n"], k: int) -> Int[np.ndarray, "n k1"]:
     """Row i: i, then its k nearest others (n - 1 where there are fewer), by distance, then by index."""
     n = len(squares)
-    k, found = min(k, n - 1), []
-    for start in range(0, n, _ROWS):
+    k = min(k, n - 1)
+
+    def of_rows(start: int) -> Int[np.ndarray, "r k1"]:
         rows = squares[start : start + _ROWS].cpu().numpy()
         furthest = np.partition(rows, k, axis=1)[:, k]
         place = np.flatnonzero(rows <= furthest[:, None])  # with all ties for the last place
@@ -53,8 +60,15 @@ def _neighbours(squares: Float[Tensor, "n n"], k: int) -> Int[np.ndarray, "n k1"
         nearness = np.where(column == start + row, -1.0, rows.ravel()[place])  # its copies are no nearer
         column = column[np.lexsort((nearness, row))]
         first = np.searchsorted(row, np.arange(len(rows)))
-        found.append(column[first[:, None] + np.arange(k + 1)])
-    return np.concatenate(found)
+        return np.asarray(column[first[:, None] + np.arange(k + 1)])
+
+    return np.concatenate(_by_rows(of_rows, n))
+
+
+def _by_rows(of_rows: Callable[[int], Result], n: int) -> list[Result]:
+    """of_rows(start) for every block of rows, on as many threads as torch has."""
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(of_rows, range(0, n, _ROWS)))
 
 
 def _indicator(columns: Int[np.ndarray, "n k"]) -> csr_array:
@@ -92,9 +106,12 @@ def _distances(v: csr_array, squares: Float[Tensor, "n n"]) -> Float[Tensor, "n 
     """d_J of the rows of V, in the memory of `squares`."""
     smaller, larger = _by_node(v.astype(np.float64 if squares.dtype == torch.float64 else np.float32))
     n, distances = len(squares), squares
-    for start in range(0, n, _ROWS):  # the first half of s
+
+    def first_half(start: int) -> None:  # of s
         rows = slice(start, start + _ROWS)
         distances[rows] = torch.from_numpy((smaller[rows] @ larger).toarray())
+
+    _by_rows(first_half, n)
     for start in range(0, n, _ROWS):
         for other in range(start, n, _ROWS):  # in tiles, which the processor's cache holds
             upper = distances[start : start + _ROWS, other : other + _ROWS]
