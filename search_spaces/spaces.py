@@ -24,9 +24,11 @@ those of BUC's and DBC's code, and current practice:
 * Batches: every tracklet once, or P classes of K = 2, 4 or 8 (practice: 4). Camera proxies. The memory's
   update; its rows after a merge: members, zeros (BUC), and where classes grow out of those before (with any
   method but anew) carry and old_classes (DBC).
-* lr (paper 0.1): 0.003 to 0.3; the backbone's share of it (paper 0.1): 0.01 to 1; gradients clipped to a norm
-  of 1 to 20 (5 holds a network with frozen batch norm together), or not; warm-up over 0.2 to 5 epochs, or
-  none; later stages' rate.
+* lr (paper 0.1): 0.003 to 0.1; the backbone's share of it (paper 0.1): 0.01 to 0.3. Beyond three times the
+  paper's product pre-trained weights are lost in the first epoch, and a search would spend most of its
+  trials there. Gradients clipped to a norm of 1 to 20, or not; always with frozen batch norm, whose first
+  gradients are ten times as large and end the training otherwise. Warm-up over 0.2 to 5 epochs, or none;
+  later stages' rate.
 * Network: batch norm, last stride, pooling, head (BUC: its own, 2,048 wide, dropout 0.5).
 * Frames: smallest area of a crop 0.5 to 1 (paper: 1, none; BUC: 0.64), erasing 0 to 0.6 (practice: 0.5),
   alike for a tracklet or frame by frame, and how frames are drawn.
@@ -149,12 +151,31 @@ FULL = (
         when=("merge.method", "anew"),
         suffix="anew",
     ),
-    Prior("train.lr", "float", 0.003, 0.3, log=True, grid=(0.02, 0.1)),
-    Prior("train.backbone_lr_factor", "float", 0.01, 1.0, log=True, grid=(0.1,)),
-    Prior("train.clip_norm", "float", 1.0, 20.0, log=True, zero=True, grid=(0.0, 5.0)),
+    Prior("model.batch_norm", "categorical", choices=("adapt", "frozen")),
+    Prior("train.lr", "float", 0.003, 0.1, log=True, grid=(0.02, 0.1)),
+    Prior("train.backbone_lr_factor", "float", 0.01, 0.3, log=True, grid=(0.1,)),
+    Prior(
+        "train.clip_norm",
+        "float",
+        1.0,
+        20.0,
+        log=True,
+        zero=True,
+        when=("model.batch_norm", "adapt"),
+        grid=(0.0, 5.0),
+    ),
+    Prior(
+        "train.clip_norm",
+        "float",
+        1.0,
+        20.0,
+        log=True,
+        when=("model.batch_norm", "frozen"),
+        suffix="frozen",
+        grid=(5.0,),
+    ),
     Prior("train.warmup", "float", 0.2, 5.0, log=True, zero=True, grid=(0.0, 1.0)),
     Prior("train.later_lr", "categorical", choices=("decayed", "restart")),
-    Prior("model.batch_norm", "categorical", choices=("adapt", "frozen")),
     Prior("model.last_stride", "categorical", choices=(2, 1)),
     Prior("model.pooling", "categorical", choices=("average", "gem")),
     Prior("model.head", "categorical", choices=("none", "embedding", "buc")),

@@ -89,6 +89,11 @@ SEARCH: list[Mutant] = [
             'choices=("members", "zeros"),\n        when=("merge.method", "anew"),',
             'choices=("members", "zeros", "carry"),\n        when=("merge.method", "anew"),',
         ),
+        (
+            "frozen batch norm may go unclipped",
+            '        log=True,\n        when=("model.batch_norm", "frozen"),',
+            '        log=True,\n        zero=True,\n        when=("model.batch_norm", "frozen"),',
+        ),
         ("more neighbours than there are", '"merge.k2", "int", 1, 10,', '"merge.k2", "int", 1, 12,'),
         (
             "DBC's rows are not in it",

@@ -61,6 +61,7 @@ DBC = BUC | {
     "merge.method": "star",
     "merge.lambda2": 0.0,
 }
+KINDS = ("adapt", "frozen")  # batch norm
 KNOWN = {
     "paper": {},
     "recipe": RECIPE,
@@ -172,3 +173,12 @@ def test_options_that_leave_nothing_are_refused_by_name(options: dict[str, Any])
     base = settings_of("mars").replace(**options)
     with pytest.raises(ConfigError, match=next(iter(options)).rpartition(".")[2]):
         FULL.without(options).fitted(base)
+
+
+def test_frozen_batch_norm_is_always_clipped_and_rates_stay_near_the_papers() -> None:
+    drawn = list(draws(FULL, 300))
+    norms = {kind: {d["train.clip_norm"] for d in drawn if d["model.batch_norm"] == kind} for kind in KINDS}
+    assert min(norms["frozen"]) >= 1.0 and min(norms["adapt"]) == 0.0 and max(norms["adapt"]) > 1.0
+    paper = Config().train.lr * Config().train.backbone_lr_factor
+    fastest = max(d["train.lr"] * d["train.backbone_lr_factor"] for d in drawn)
+    assert paper <= fastest <= 3.001 * paper
