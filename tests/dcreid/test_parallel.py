@@ -79,7 +79,8 @@ def check_same(ours: dict[str, Any], whole: dict[str, Any], start: dict[str, Ten
         torch.testing.assert_close(network[name], expected[name], rtol=1e-4, atol=1e-5)
     weights = start.keys() - statistics
     changed = norm([expected[name] - start[name] for name in weights])
-    assert norm([network[name] - expected[name] for name in weights]) < 1e-3 * changed
+    rounding = 1e-8 * norm([expected[name] for name in weights])  # counts where clipped steps are short
+    assert norm([network[name] - expected[name] for name in weights]) < 1e-3 * changed + rounding
 
 
 def norm(tensors: list[Tensor]) -> float:
