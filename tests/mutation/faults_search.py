@@ -92,7 +92,7 @@ SEARCH: list[Mutant] = [
         (
             "frozen batch norm may go unclipped",
             '        log=True,\n        when=("model.batch_norm", "frozen"),',
-            '        log=True,\n        zero=True,\n        when=("model.batch_norm", "frozen"),',
+            '        log=True, zero=True,\n        when=("model.batch_norm", "frozen"),',
         ),
         ("more neighbours than there are", '"merge.k2", "int", 1, 10,', '"merge.k2", "int", 1, 12,'),
         (
