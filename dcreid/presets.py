@@ -90,6 +90,18 @@ def _paper(base: Config) -> dict[str, Any]:
     return {}
 
 
+# OIM's memory, which BUC took over: row ← L2((row + v) / 2), sample by sample; zeros at the start, and in BUC
+# after each merge.
+_MEMORY = {
+    "train.temperature": 0.1,
+    "train.alpha": 0.5,
+    "train.alpha_schedule": "fixed",
+    "train.memory_update": "samples",
+    "train.memory_init": "zeros",
+    "train.camera_proxies": False,
+}
+
+
 def _buc(base: Config) -> dict[str, Any]:
     """BUC's code, as mended in September 2019, with the options of its script for video."""
     from dcreid.network.backbone import stages_to_stride  # torch, which --help does without
@@ -111,13 +123,7 @@ def _buc(base: Config) -> dict[str, Any]:
         "train.sampler": "tracklets",
         "train.drop_last": True,
         "train.later_lr": "decayed",
-        # row ← L2((row + v) / 2), sample by sample; zeros at the start and after each merge
-        "train.temperature": 0.1,
-        "train.alpha": 0.5,
-        "train.alpha_schedule": "fixed",
-        "train.memory_update": "samples",
-        "train.memory_init": "zeros",
-        "train.camera_proxies": False,
+        **_MEMORY,
         # the smallest squared distance between members + λ (|a| + |b|)
         "merge.distance": "squared",
         "merge.camera_normalise": False,
@@ -155,12 +161,7 @@ def _oim(base: Config) -> dict[str, Any]:
     return {
         "train.first_epochs": base.train.first_epochs + later * base.train.later_epochs,
         "train.lr_decay_epoch": max(1, min(base.train.lr_decay_epoch, base.train.first_epochs)),
-        "train.temperature": 0.1,
-        "train.alpha": 0.5,
-        "train.alpha_schedule": "fixed",
-        "train.memory_update": "samples",
-        "train.memory_init": "zeros",
-        "train.camera_proxies": False,
+        **_MEMORY,
         "merge.max_steps": 1,
     }
 

@@ -85,6 +85,7 @@ def test_a_run_that_adopts_its_stages_equals_the_run_that_trained_them(changes: 
     for _ in range(2):
         trained.train()
         adopted.adopt(trained.shared_state())
+        assert trained.state_dict()["proxies"] is adopted.state_dict()["proxies"] is None  # until the merge
         trained.merge()
         adopted.merge()
     trained.step()
