@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 import sys
@@ -58,6 +59,12 @@ def shown(value: object) -> str:
     except RecursionError:
         return "a value that is nested too deeply"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def one_of(text: str, names: Collection[str]) -> str:
+    """What a name that is none of `names` must be, in a message: `did you mean tpe? It must be one of …`"""
+    near = difflib.get_close_matches(text, names, n=1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}It must be one of {', '.join(names)}"
 
 
 def allowed(field: dataclasses.Field[Any]) -> str:

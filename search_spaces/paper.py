@@ -22,11 +22,11 @@ or several. `previous_rows` keeps old rows, cut to the new number of classes; wh
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dcreid.checked import one_of
 from dcreid.config import Config, ConfigError
 from search_spaces.rivals import RIVAL_LABELS, rival_rows
 from search_spaces.symbols import SYMBOLS
@@ -76,9 +76,7 @@ def plan(name: str, base: Config) -> list[PlanItem]:
         ConfigError: an unknown plan, or a base that leaks (only the leak audit's own rows may).
     """
     if name not in PLANS:
-        near = difflib.get_close_matches(name, PLANS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"plan = {name!r}: {hint}It must be one of {', '.join(PLANS)}")
+        raise ConfigError(f"plan = {name!r}: {one_of(name, PLANS)}")
     if base.train.memory_init == "previous_rows":
         raise ConfigError(
             "train.memory_init = 'previous_rows' leaks labels: no plan starts from it; "

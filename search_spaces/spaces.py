@@ -66,7 +66,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dcreid.checked import shown
+from dcreid.checked import one_of, shown
 from dcreid.config import ConfigError, fields
 from dcreid.paths import user_path
 from search_spaces.prior import Prior, check_field
@@ -215,11 +215,7 @@ def load_space(name_or_path: str | Path) -> Space:
         return SPACES[name]
     path = user_path("--space", name)
     if not path.is_file():
-        near = difflib.get_close_matches(name, SPACES, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(
-            f"search space {name!r}: {hint}It must be one of {', '.join(SPACES)}, or the path of a TOML file"
-        )
+        raise ConfigError(f"search space {name!r}: {one_of(name, SPACES)}, or the path of a TOML file")
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
         space = Space(path.stem, tuple(_prior(field, table) for field, table in _tables(tables)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable
 from typing import Any
 
-from dcreid.checked import ConfigError, bounds, number, shown
+from dcreid.checked import ConfigError, bounds, number, one_of, shown
 from dcreid.presets import PRESETS
 from search_spaces.paper import PLANS
 from search_spaces.spaces import SPACES
@@ -235,9 +234,7 @@ def _presets() -> str:
 
 def _preset(text: str) -> str:
     if text not in PRESETS:
-        near = difflib.get_close_matches(text, PRESETS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise argparse.ArgumentTypeError(f"{shown(text)}: {hint}It must be one of {', '.join(PRESETS)}")
+        raise argparse.ArgumentTypeError(f"{shown(text)}: {one_of(text, PRESETS)}")
     return text
 
 
