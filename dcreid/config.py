@@ -95,6 +95,12 @@ class DataConfig(Checked):
         "gallery rows: official = every test row, junk ignored per query; no_junk; no_queries; neither",
         choices=("official", "no_junk", "no_queries", "neither"),
     )
+    split: str = setting(
+        "official",
+        "official = the data set's own training and test split; first_half = train on the tracklets of one half "
+        "of the training identities and measure on the other half's; second_half = the other way round",
+        choices=("official", "first_half", "second_half"),
+    )
     synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcreid.config import DataConfig
+from dcreid.data.halves import on_half
 from dcreid.data.readers.duke import load_duke
 from dcreid.data.readers.folder import load_folder
 from dcreid.data.readers.layout import check_layout
@@ -18,7 +19,7 @@ _READERS = {"mars": load_mars, "duke": load_duke, "folder": load_folder}
 
 
 def load_dataset(config: DataConfig, root: Path | None) -> TrackletDataset:
-    """The configured data set under the configured gallery; frames stay on disk until they are read.
+    """The configured data set, split and gallery; frames stay on disk until they are read.
 
     root: the folder that holds it; the embedded data set needs none. Raises DataError, naming file
     or folder and what to do about it, for whatever cannot be used.
@@ -26,10 +27,14 @@ def load_dataset(config: DataConfig, root: Path | None) -> TrackletDataset:
     if config.dataset == "synthetic":
         from dcreid.data.synthetic.dataset import load_synthetic
 
-        return load_synthetic(config.synthetic).with_gallery(config.gallery)
+        return _as_configured(load_synthetic(config.synthetic), config)
     if root is None:
         raise DataError(f"data set {config.dataset}: needs the folder that holds it: --data-root FOLDER")
     root = root.expanduser()
     check_root(root)
     check_layout(root, config.dataset)
-    return _READERS[config.dataset](root).with_gallery(config.gallery)
+    return _as_configured(_READERS[config.dataset](root), config)
+
+
+def _as_configured(data: TrackletDataset, config: DataConfig) -> TrackletDataset:
+    return (data if config.split == "official" else on_half(data, config.split)).with_gallery(config.gallery)

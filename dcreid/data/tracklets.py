@@ -136,6 +136,13 @@ class TrackletDataset:
         return dataclasses.replace(self, gallery=self.gallery[keep], protocol=name)
 
 
+def first_per_identity_and_camera(identities: Ints, cameras: Ints) -> Ints:
+    """Rows of the first tracklet of each identity in each camera: queries. Junk and distractors have none."""
+    _, first = np.unique(np.stack([identities, cameras], axis=1), axis=0, return_index=True)
+    rows: Ints = np.sort(first)
+    return rows[identities[rows] > 0]
+
+
 class JpegFrames:
     """Frames in JPEG files: `root / paths[i]`."""
 

@@ -23,7 +23,14 @@ from dcreid.config import SyntheticConfig
 from dcreid.data.synthetic.pedestrians import Ints, People, draw_people, dress
 from dcreid.data.synthetic.renderer import DrawnFrames, draw_walks
 from dcreid.data.synthetic.scenes import Cameras, build_cameras
-from dcreid.data.tracklets import DISTRACTOR, JUNK, DataError, Split, TrackletDataset
+from dcreid.data.tracklets import (
+    DISTRACTOR,
+    JUNK,
+    DataError,
+    Split,
+    TrackletDataset,
+    first_per_identity_and_camera,
+)
 
 # MARS's 625 training identities: "3x28" = 28 people with 3 tracklets each.
 _MARS_COUNTS: Final = (
@@ -72,7 +79,7 @@ def load_synthetic(config: SyntheticConfig) -> TrackletDataset:
         name="synthetic",
         train=train,
         test=test,
-        query=_first_per_identity_and_camera(tracks),
+        query=first_per_identity_and_camera(tracks.identity, tracks.camera),
         gallery=np.arange(len(test), dtype=np.int64),
         protocol=f"synthetic gallery ({len(test):,} rows, junk ignored)",
     )
@@ -142,10 +149,3 @@ def _split(name: str, config: SyntheticConfig, people: People, cameras: Cameras,
     jitter = 0.02 + 0.08 * strength
     frames = DrawnFrames(walks, people, cameras, offsets, tracks.names, jitter, content, rng)
     return Split(name, frames, offsets, tracks.camera + 1, tracks.identity, tracks.names)
-
-
-def _first_per_identity_and_camera(tracks: _Tracks) -> Ints:
-    pairs = np.stack([tracks.identity, tracks.camera], axis=1)
-    _, first = np.unique(pairs, axis=0, return_index=True)
-    rows = np.sort(first)
-    return rows[tracks.identity[rows] > 0]
