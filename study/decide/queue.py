@@ -25,6 +25,7 @@ from study.search.optuna_study import OptunaStudy, distributions_of
 
 _IN_A_ROW = 5  # failures after which a session stops: something is wrong with all of it
 _DRAWS = 50  # attempts to draw a configuration that has not been computed yet
+_BY_MODEL = 10  # of them, by the sampler: a GP that is sure of a point proposes it again and again
 _log = logging.getLogger("dcreid.study")
 
 
@@ -173,7 +174,7 @@ class Queue:
             return None
         number = self.ledger.next_number()
         for attempt in range(_DRAWS):
-            trial = self.optuna.ask(number * _DRAWS + attempt)
+            trial = self.optuna.ask(number * _DRAWS + attempt, at_random=attempt >= _BY_MODEL)
             config = self.config.replace(**self.space.draw(trial))
             twin = self.known.twin(config)
             if twin is None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -150,9 +150,9 @@ class OptunaStudy:
 
     # --- draws
 
-    def ask(self, draw: int) -> optuna.trial.Trial:
-        """A new trial, to be followed by `adopt` or `discard`."""
-        self.study.sampler = self.make_sampler(draw)
+    def ask(self, draw: int, at_random: bool = False) -> optuna.trial.Trial:
+        """A new trial, to be followed by `adopt` or `discard`; at_random: whatever the sampler would draw."""
+        self.study.sampler = RandomSampler(seed=draw) if at_random else self.make_sampler(draw)
         return self.study.ask()
 
     def adopt(self, number: int, trial: optuna.trial.Trial) -> None:

@@ -289,6 +289,12 @@ STUDY: list[Mutant] = [
             "number * _DRAWS",
             "tests/study/decide/test_queue.py::test_no_configuration_runs_twice",
         ),
+        (
+            "a sampler that has nothing new ends the search",
+            "at_random=attempt >= _BY_MODEL",
+            "at_random=attempt >= _DRAWS",
+            "tests/study/decide/test_queue.py",
+        ),
     ),
     *of(
         "searcher",

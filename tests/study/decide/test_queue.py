@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from optuna.samplers import RandomSampler
 from sessions import check_optuna, in_optuna, recorded
 
 from study.decide.session import NO_MORE
@@ -110,6 +111,20 @@ def test_no_configuration_runs_twice(plan_of, play, small_space, sampler: str):
     assert len(digests) == len(set(digests)) == 3
     assert "the space is exhausted" in str(session.stopping)
     assert all(t.state.is_finished() for t in session.optuna.study.trials)
+
+
+def test_a_sampler_that_proposes_one_point_for_ever_does_not_end_the_search(plan_of, open_session, fake_tune):
+    plan = plan_of("--samples", "4")
+
+    class Sure(RandomSampler):
+        def sample_independent(self, study, trial, param_name, param_distribution):
+            return plan.search_space.params_of(plan.config)[param_name]
+
+    session = open_session(plan)
+    session.optuna.make_sampler = lambda draw: Sure(seed=draw)
+    fake_tune(session).run()
+    assert session.queue.complete and len({t.digest for t in session.ledger.trials.values()}) == 4
+    check_optuna(session)
 
 
 def test_a_grid_runs_every_point_once_and_is_complete(plan_of, play, small_space, open_session):
