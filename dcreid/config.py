@@ -97,8 +97,8 @@ class DataConfig(Checked):
     )
     split: str = setting(
         "official",
-        "official = the data set's own training and test split; first_half = train on the tracklets of one half "
-        "of the training identities and measure on the other half's; second_half = the other way round",
+        "official = the data set's training and test split; first_half = train on one half of the training "
+        "identities, measure on the other; second_half = the other way round",
         choices=("official", "first_half", "second_half"),
     )
     synthetic: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)

@@ -25,6 +25,8 @@ KINDS = ("float", "int", "categorical")
 _NOT_SEARCHED = {
     "seed": "runs differ by seed in every study; it is not searched",
     "data.dataset": "a study has one data set; start one study for each",
+    "data.split": "a study has one split; start one study for each",
+    "data.gallery": "a study has one gallery; start one study for each",
 }
 # How the two parameters of a weight that may be 0 end.
 _ENDINGS = ("used", "or_zero")

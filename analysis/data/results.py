@@ -110,7 +110,8 @@ class Group:
     @property
     def is_papers(self) -> bool:
         """Whether the paper's numbers are of this: its method, on its whole data as far as size shows."""
-        return self.preset == PAPERS and self.train_tracklets == FULL_SIZE.get(self.dataset)
+        whole = self.base.data.split == "official" and self.train_tracklets == FULL_SIZE.get(self.dataset)
+        return self.preset == PAPERS and whole
 
 
 @dataclass(frozen=True)

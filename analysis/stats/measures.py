@@ -77,7 +77,13 @@ def caption(
         text += " The paper's mAP is of the trapezoid kind and of the best step."
     if published and group.preset != PAPERS:
         text += f" The paper's numbers are of its own method, these runs vary the preset {group.preset}."
-    elif published and not comparable:
+    if published and group.base.data.split != "official":
+        text += (
+            " The paper's numbers are of the test split and only for orientation: these runs are trained on "
+            "one half of the training identities and measured on the other "
+            f"(--split {group.base.data.split})."
+        )
+    elif published and group.preset == PAPERS and not comparable:
         text += (
             " The paper's numbers are of other data and only for orientation: MARS has 8,298 training "
             f"tracklets, DukeMTMC-VideoReID 2,196, this {group.train_tracklets:,}."

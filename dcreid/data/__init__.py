@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dcreid.config import DataConfig
-from dcreid.data.halves import on_half
+from dcreid.data.halves import HALVES, on_half
 from dcreid.data.readers.duke import load_duke
 from dcreid.data.readers.folder import load_folder
 from dcreid.data.readers.layout import check_layout
@@ -27,14 +27,18 @@ def load_dataset(config: DataConfig, root: Path | None) -> TrackletDataset:
     if config.dataset == "synthetic":
         from dcreid.data.synthetic.dataset import load_synthetic
 
-        return _as_configured(load_synthetic(config.synthetic), config)
+        data = load_synthetic(config.synthetic)
+    else:
+        data = _read(config.dataset, root)
+    if config.split in HALVES:
+        data = on_half(data, config.split)
+    return data.with_gallery(config.gallery)
+
+
+def _read(dataset: str, root: Path | None) -> TrackletDataset:
     if root is None:
-        raise DataError(f"data set {config.dataset}: needs the folder that holds it: --data-root FOLDER")
+        raise DataError(f"data set {dataset}: needs the folder that holds it: --data-root FOLDER")
     root = root.expanduser()
     check_root(root)
-    check_layout(root, config.dataset)
-    return _as_configured(_READERS[config.dataset](root), config)
-
-
-def _as_configured(data: TrackletDataset, config: DataConfig) -> TrackletDataset:
-    return (data if config.split == "official" else on_half(data, config.split)).with_gallery(config.gallery)
+    check_layout(root, dataset)
+    return _READERS[dataset](root)

@@ -2,6 +2,7 @@
 
     python -m dcreid.data inspect /data/MARS                # guesses the layout, decodes 2,000 frames
     python -m dcreid.data inspect /data/MARS --frames all   # decodes every frame
+    python -m dcreid.data inspect /data/MARS --split first_half   # one half of its training identities
     python -m dcreid.data inspect --dataset synthetic       # the embedded data set
     python -m dcreid.data sheet --dataset synthetic --out people.png   # what its people look like
 
@@ -19,6 +20,7 @@ from typing import Any
 from dcreid.commandline import Parser, run, say, show
 from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
+from dcreid.data.halves import HALVES
 from dcreid.data.inspection import check_frames, report
 from dcreid.data.readers.layout import check_layout, guess_layout
 from dcreid.data.readers.walk import check_root, first_few, is_number
@@ -44,13 +46,13 @@ def _look(options: argparse.Namespace) -> int:
     if options.command == "sheet":
         _sheet(options)
     else:
-        _inspect(options.root, options.dataset, options.gallery, options.frames)
+        _inspect(options)
     return 0
 
 
-def _inspect(root: str | None, dataset: str, gallery: str, frames: int | None) -> None:
-    data = _load(_folder(root), dataset, gallery)
-    check = check_frames(data, frames, _show_progress if sys.stderr.isatty() else None)
+def _inspect(options: argparse.Namespace) -> None:
+    data = _load(options, split=options.split, gallery=options.gallery)
+    check = check_frames(data, options.frames, _show_progress if sys.stderr.isatty() else None)
     show(report(data, check))
     if check.lost:
         raise DataError(
@@ -61,7 +63,7 @@ def _inspect(root: str | None, dataset: str, gallery: str, frames: int | None) -
 
 def _sheet(options: argparse.Namespace) -> None:
     out = user_path("--out", options.out)
-    data = _load(_folder(options.root), options.dataset, "official")
+    data = _load(options)
     split = data.train if options.split == "train" else data.test
     if split is None:
         raise DataError("--split test: the data set has no test split")
@@ -70,26 +72,25 @@ def _sheet(options: argparse.Namespace) -> None:
     say(f"{out}: {split.name} split{private}")
 
 
-def _folder(root: str | None) -> Path | None:
-    return None if root is None else user_path("the folder of the data set", root)
-
-
-def _load(root: Path | None, dataset: str, gallery: str) -> TrackletDataset:
-    if dataset == "auto":
-        return _load_guessed(root, gallery)
-    if dataset == "synthetic" and root is not None:
+def _load(
+    options: argparse.Namespace, *, split: str = "official", gallery: str = "official"
+) -> TrackletDataset:
+    root = None if options.root is None else user_path("the folder of the data set", options.root)
+    if options.dataset == "auto":
+        return _load_guessed(root, split, gallery)
+    if options.dataset == "synthetic" and root is not None:
         raise DataError(f"{root}: the embedded data set is drawn, not read; leave the folder out")
-    return load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
+    return load_dataset(DataConfig(dataset=options.dataset, split=split, gallery=gallery), root)
 
 
-def _load_guessed(root: Path | None, gallery: str) -> TrackletDataset:
+def _load_guessed(root: Path | None, split: str, gallery: str) -> TrackletDataset:
     if root is None:
         raise DataError("inspect: give the folder of the data set, or --dataset synthetic")
     check_root(root)
     dataset = guess_layout(root)
     check_layout(root, dataset)
     try:
-        data = load_dataset(DataConfig(dataset=dataset, gallery=gallery), root)
+        data = load_dataset(DataConfig(dataset=dataset, split=split, gallery=gallery), root)
     except DataError as error:
         raise DataError(f"{error} ({_READ_AS[dataset]})") from None
     print(f"layout    {dataset} (guessed; --dataset overrides)")
@@ -104,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog=_PROGRAM, description="Data sets of video tracklets.")
     commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     inspect = _command(commands, "inspect", "count, check and decode a data set")
+    inspect.add_argument(
+        "--split",
+        default="official",
+        choices=("official", *HALVES),
+        help="train on half of the training identities, measure on the other (default: official)",
+    )
     inspect.add_argument(
         "--gallery",
         default="official",

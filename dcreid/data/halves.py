@@ -1,17 +1,21 @@
-"""Development halves: choosing a configuration without looking at the test split.
+"""Development halves: a configuration is chosen on training identities alone.
 
 The training identities are parted into two halves at random, always alike. A run trains on the tracklets of
-one half, without its identities as ever, and is measured on the other half's, people that it has not seen;
-so what is best on both halves is chosen before the test split has been looked at.
+one half, without its identities as ever, and is measured on the other half's: people that it has not seen.
+What does well both ways is chosen before anything has been measured on the test split.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcreid.data.tracklets import (
+    DISTRACTOR,
+    JUNK,
     DataError,
     FrameSource,
     Ints,
@@ -22,72 +26,74 @@ from dcreid.data.tracklets import (
 )
 
 HALVES = ("first_half", "second_half")
-_SEED = 0  # of the parting: the same people in every run, whatever its seed
+_FEWEST = 4  # training identities: with one person in a gallery every answer is right
+_SEED = 0  # of the parting, whatever the seed of a run
 
 
 def on_half(data: TrackletDataset, half: str) -> TrackletDataset:
-    """Trains on the tracklets of one half of the training identities, `half` of HALVES; the other half tests.
+    """The data set that trains on `half` of HALVES of the training identities and is measured on the other.
 
-    One tracklet of each identity and camera is a query; the gallery has all tracklets, queries included.
-    Raises DataError where the training tracklets have no identities, or fewer than four.
+    The first tracklet of each identity in each camera is a query; the gallery is all tracklets of that half.
+    Splits are called by their half, so that both data sets share their packed frames. Raises DataError
+    where training tracklets have no identities, or fewer than four.
     """
     identities = data.train.identities
     if identities is None:
         raise DataError(
-            f"{data.name}: its training tracklets have no identities, so they cannot be parted by identity; "
-            "leave --split at official"
+            f"--split {half}: nobody has labelled the training tracklets of {data.name}, so they cannot be "
+            "parted by identity; leave --split out"
         )
-    people = np.unique(identities[identities > 0])
-    if len(people) < 4:
+    people = np.unique(identities[identities != JUNK])
+    if len(people) < _FEWEST:
         raise DataError(
-            f"{data.name}: {len(people)} training identities cannot be parted into halves that a run can be "
-            "measured on; leave --split at official"
+            f"--split {half}: {data.name} has {len(people)} training identities, and two halves need "
+            f"{_FEWEST} or more; leave --split out"
         )
-    mixed = np.random.default_rng(_SEED).permutation(people)
-    first = np.isin(identities, mixed[: len(people) // 2])
-    second = np.isin(identities, mixed[len(people) // 2 :])
-    trained, tested = (first, second) if half == HALVES[0] else (second, first)
-    test = _part(data.train, tested, "test")
+    if people[0] == DISTRACTOR:  # numbered from 0, which is nobody in a test split
+        identities, people = identities + 1, people + 1
+    members = np.split(np.random.default_rng(_SEED).permutation(people), [len(people) // 2])
+    parts = {
+        name: _part(data.train, identities, own, name) for name, own in zip(HALVES, members, strict=True)
+    }
+    train = parts.pop(half)
+    (test,) = parts.values()
     assert test.identities is not None
-    name = half.replace("_", " ")
+    name = f"{data.name}, split {half}"
     return dataclasses.replace(
         data,
-        train=_part(data.train, trained, "train"),
+        name=name,
+        train=train,
         test=test,
         query=first_per_identity_and_camera(test.identities, test.cameras),
         gallery=np.arange(len(test), dtype=np.int64),
-        protocol=f"{data.name}, trained on the {name} of the training identities, measured on the other "
-        f"({len(test):,} rows)",
+        protocol=f"{name}: the other half of the training identities ({len(test):,} rows)",
     )
 
 
-def _part(split: Split, chosen: np.ndarray, name: str) -> Split:
-    """The chosen tracklets of a split, as a split of its own."""
-    rows = np.flatnonzero(chosen)
-    lengths = split.lengths[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-    frames = np.repeat(split.offsets[:-1][rows], lengths) + place
+def _part(split: Split, identities: Ints, people: Ints, name: str) -> Split:
+    """The tracklets of some people, in their order, as a split of its own."""
+    chosen = np.isin(identities, people)
+    offsets = np.concatenate([[0], np.cumsum(split.lengths[chosen])]).astype(np.int64)
+    frames = np.flatnonzero(np.repeat(chosen, split.lengths))
     return dataclasses.replace(
         split,
         name=name,
         frames=_frames(split.frames, frames, offsets[:-1]),
         offsets=offsets,
-        cameras=split.cameras[rows],
-        identities=None if split.identities is None else split.identities[rows],
-        names=[split.names[row] for row in rows.tolist()],
-        unknown_cameras=split.unknown_cameras,
+        cameras=split.cameras[chosen],
+        identities=identities[chosen],
+        names=[split.names[row] for row in np.flatnonzero(chosen).tolist()],
     )
 
 
-def _frames(source: FrameSource, frames: Ints, starts: Ints) -> FrameSource:
+def _frames(source: FrameSource, frames: Ints, tracklet_starts: Ints) -> FrameSource:
     if isinstance(source, JpegFrames):
-        return JpegFrames(source.root, [source.paths[frame] for frame in frames.tolist()], starts)
+        return JpegFrames(source.root, [source.paths[frame] for frame in frames.tolist()], tracklet_starts)
     return _ChosenFrames(source, frames)
 
 
 class _ChosenFrames:
-    """Some of the frames of a source, which is not made of files."""
+    """Some frames of a source that draws them: frame i is its frame `frames[i]`."""
 
     def __init__(self, source: FrameSource, frames: Ints):
         self.source, self.frames = source, frames
@@ -99,9 +105,7 @@ class _ChosenFrames:
         return self.source.name(int(self.frames[frame]))
 
     def fingerprint(self) -> str:
-        import hashlib
-
         return hashlib.sha256(self.source.fingerprint().encode() + self.frames.tobytes()).hexdigest()
 
-    def read(self, frames: Ints, height: int, width: int):
+    def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         return self.source.read(self.frames[frames], height, width)

@@ -11,10 +11,11 @@ import pytest
 
 from analysis.data.results import load
 from analysis.data.runs import runs
+from analysis.figures.series import printed_points
 from analysis.page.typeset import csv, html_table, latex, markdown, p_value
 from analysis.stats.confirmed import verdict
-from analysis.tables import main, tables
-from dcreid.presets import settings_of
+from analysis.tables import heading, main, tables
+from dcreid.presets import laid_over, settings_of
 from search_spaces.paper import plan, table_settings
 from study.record.intervals import interval_text
 
@@ -125,6 +126,42 @@ def test_other_data_gets_no_difference_to_the_paper(make):
     path.write_text(path.read_text().replace("8298", "1251"))
     assert not [name for name in named(part)["table1"].columns if name.startswith("Δ")]
     assert "this 1,251" in named(part)["table1"].caption
+
+
+def test_halves_are_not_set_beside_the_paper_as_if_they_were_its_test_split(make):
+    """Also where a half has as many tracklets as the whole of MARS."""
+    made = make(
+        "mars", experiments="table1", base=settings_of("mars").replace(**{"data.split": "first_half"})
+    )
+    made.run_plan(3)
+    group = load([made.folder]).groups[0]
+    assert not group.is_papers and "data.split = first_half" in heading(group)
+    found = named(made)
+    for table in (found["table1"], found["table4"]):
+        assert not [name for name in table.columns if name.startswith("Δ")]
+        assert "the test split and only for orientation" in table.caption
+        assert "measured on the other (--split first_half)" in table.caption
+    assert not printed_points("fig4", group)
+
+
+def test_a_preset_on_a_half_is_neither_the_papers_method_nor_on_its_data(make):
+    base = laid_over(settings_of("mars"), "buc", {"data.split": "second_half"})
+    made = make("mars", base=base, preset="buc", experiments="table1")
+    made.trial(base)
+    text = named(made)["table1"].caption
+    assert "vary the preset buc" in text and "(--split second_half)" in text
+
+
+def test_the_halves_are_never_averaged(make):
+    halves = [
+        make("mars", half, base=settings_of("mars").replace(**{"data.split": half}))
+        for half in ("first_half", "second_half")
+    ]
+    for made in halves:
+        made.trial(made.base)
+    groups = load([made.folder for made in halves]).groups
+    assert [len(group.studies) for group in groups] == [1, 1]
+    assert [group.name for group in groups] == [f"MARS (data.split {made.folder.name})" for made in halves]
 
 
 def test_our_row_in_table5(make):

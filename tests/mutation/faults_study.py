@@ -332,9 +332,9 @@ STUDY: list[Mutant] = [
         ),
         (
             "every draw by the first sampler",
-            "self.study.sampler = self.make_sampler(draw)",
-            "self.study.sampler = self.make_sampler(0)",
-            "tests/study/decide/test_session.py::test_a_study_ends_complete_and_optuna_knows_it",
+            "else self.make_sampler(draw)",
+            "else self.make_sampler(0)",
+            "tests/study/decide/test_queue.py::test_a_sampler_that_proposes_one_point_for_ever_does_not_end_the_search",
         ),
         (
             "mAP of the step for the best so far",

@@ -18,7 +18,7 @@ AREAS = (
     *("training", "memory", "criterion", "merging", "metrics", "frame sampling", "store", "stages", "state"),
     *("searcher", "spaces", "rungs", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
-    *("owners", "data folders", "left out", "given values", "rivals"),
+    *("owners", "data folders", "halves", "left out", "given values", "rivals"),
     *("cameras", "presets", "network", "augmentation", "jaccard"),
 )
 

@@ -59,6 +59,8 @@ def test_refuses_with_field_value_and_range(changes: dict[str, Any], words: tupl
         ("train.memory_init", ("members", "previous_rows"), "leak_audit"),
         ("model.embedding_dim", (512, [64]), "must be of type int"),
         ("data.dataset", ("mars", "duke"), "one data set"),
+        ("data.split", ("first_half", "second_half"), "one split"),
+        ("data.gallery", ("official", "no_junk"), "one gallery"),
     ],
 )
 def test_refuses_choices(field: str, choices: tuple[Any, ...], words: str) -> None:

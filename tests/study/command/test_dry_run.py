@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dcreid.data import load_dataset
 from dcreid.network.backbone import backbone_of
 from study import run
 from study.command.dry_run import Cost, estimate
+from study.command.parser import parser
+from study.command.resolve import resolve
 
 TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 
@@ -109,6 +112,21 @@ def test_cuts_are_printed_with_their_epochs_and_shares(
     output = capsys.readouterr().out
     lines = output.partition("one trial:")[2].partition("the study:")[0].splitlines()[1:]
     assert lines == said and ("ASHA" in output) == bool(said)
+
+
+def test_a_half_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: COST)
+    options = [*TINY, "--studies", str(tmp_path), "--dry-run", "--split", "second_half"]
+    assert run.main(options) == 0
+    output = capsys.readouterr().out
+    half = load_dataset(resolve(parser().parse_args(options)).config.data, None)
+    assert f"data: {half.name}, {len(half.train)} training tracklets, {half.protocol}\n" in output
+    assert "second_half" in half.name and "data.split" in output and "default official" in output
+    few = [*options, "--synthetic-train-identities", "3"]
+    assert run.main(few) == 2
+    assert "--split second_half: synthetic has 3 training identities" in capsys.readouterr().err
 
 
 def test_checkpoints_hold_a_memory_as_wide_as_what_meets_it(plan_of, data):

@@ -120,9 +120,10 @@ def test_a_sampler_that_proposes_one_point_for_ever_does_not_end_the_search(plan
         def sample_independent(self, study, trial, param_name, param_distribution):
             return plan.search_space.params_of(plan.config)[param_name]
 
-    session = open_session(plan)
-    session.optuna.make_sampler = lambda draw: Sure(seed=draw)
+    session, draws = open_session(plan), []
+    session.optuna.make_sampler = lambda draw: draws.append(draw) or Sure(seed=draw)
     fake_tune(session).run()
+    assert len(draws) == len(set(draws)) == 30
     assert session.queue.complete and len({t.digest for t in session.ledger.trials.values()}) == 4
     check_optuna(session)
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from dcreid.config import Config, fields
+from dcreid.data import load_dataset
 from study.errors import StudyError
 from study.record.folder import check_same, describe, locked, read_plan, write_description
 from study.record.results import results_table, write_results
@@ -109,6 +110,17 @@ def test_another_study_of_that_name_is_refused_with_the_difference(study, plan_o
     with pytest.raises(StudyError, match="use another --name") as refused:
         check_same(study.plan.folder, plan_of(*options), data)
     assert said in str(refused.value)
+
+
+def test_a_study_on_a_half_says_so_and_is_another_study(study, plan_of):
+    plan = plan_of("--samples", "5", "--split", "first_half")
+    half = load_dataset(plan.config.data, None)
+    described = describe(plan, half, "python study/run.py --split first_half")
+    assert described["plan"]["base"]["data"]["split"] == "first_half"
+    assert described["dataset"]["name"] == "synthetic, split first_half"
+    assert described["dataset"]["protocol"] == half.protocol and "the other half" in half.protocol
+    with pytest.raises(StudyError, match=r"another study: data\.split official there, first_half here"):
+        check_same(study.plan.folder, plan, half)
 
 
 def test_other_data_is_refused(study, data):

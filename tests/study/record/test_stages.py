@@ -33,7 +33,7 @@ def test_what_acts_later_leaves_the_first_stage_alone(changes: dict[str, Any]):
     "changes",
     [
         {"seed": 1}, {"train.temperature": 0.2}, {"train.alpha": 0.4}, {"train.first_epochs": 3},
-        {"data.gallery": "no_junk"},
+        {"data.gallery": "no_junk"}, {"data.split": "first_half"},
         {"train.alpha_schedule": "fixed"}, {"merge.merge_rate": 0.1}, {"model.head": "embedding"},
         {"data.frames": 2}, {"data.eval_frames": 2}, {"train.batch_size": 8},
         {"data.shuffle_tracklets": False}, {"train.memory_init": "zeros"},

@@ -18,6 +18,8 @@ import pandas as pd
 import pytest
 import torch
 
+from dcreid.config import Config
+from dcreid.data import load_dataset
 from dcreid.network.backbone import Backbone
 from dcreid.training import DivergedError
 from study.errors import NodeError
@@ -49,6 +51,18 @@ def test_rows_are_the_untrained_network_and_every_step(job):
     for before, after in itertools.pairwise(rows):
         assert before["labels_after"] == after["labels_before"] != after["labels_after"]
     json.dumps(rows)
+
+
+def test_a_trial_reads_its_studys_half_and_no_other(plan_of, job_of):
+    small = ("--first-epochs", "0", "--later-epochs", "0", "--height", "32", "--width", "16")
+    job = job_of(plan_of(*small, "--split", "first_half"))
+    rows = list(trial_rows(job))
+    half = load_dataset(Config.from_dict(job.config).data, None)
+    assert rows[0]["classes_after"] == len(half.train) and rows[0]["mAP"] is not None
+    assert rows[0]["queries"] + rows[0]["queries_skipped"] == len(half.query)
+    for split in ("official", "second_half"):
+        with pytest.raises(NodeError, match=f"other data: fingerprint .*{half.fingerprint()}"):
+            next(trial_rows(replace(job, config=plan_of(*small, "--split", split).base)))
 
 
 def test_a_cut_trial_goes_on_exactly(job, tmp_path: Path):
