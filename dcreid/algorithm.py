@@ -7,7 +7,8 @@
 A run can be stopped after any merge step, or between a stage's training and its merge:
 `load_state_dict(state_dict())` in a new Algorithm continues it exactly. Everything random is drawn
 from (seed, stage), so the state needs no generator; optimiser momentum starts anew in every stage.
-Identities reach nothing but the reports.
+Identities reach nothing but the reports, except in the bound (`dcreid/bound.py`), which says what training
+with them is worth.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dcreid.bound import check_identities, identity_labels
 from dcreid.clock import Clock
 from dcreid.clustering import merge_labels
 from dcreid.clustering.cameras import camera_normalised
@@ -54,13 +56,13 @@ class Algorithm:
     """A run of Algorithm 1 on one device, or together with other processes (`ranks`) on several.
 
     data is read through the frame store in `cache` (None: frames are kept in memory). Its identities,
-    where it has any, are used for the measures in `MergeStep` only. All ranks make the same calls in
+    where it has any, are used for the measures in `MergeStep` only, save under `merge.method` identities. All ranks make the same calls in
     the same order and have the same state; a state can be continued by any number of ranks.
 
     checkpoint_activations: training takes a third more time and a fraction of the memory, for the same
     weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`, and where the
-    tracklets do not fill a batch (`TrainConfig.check_batches`); MemoryError where the merges have no room
-    (`check_memory`).
+    tracklets do not fill a batch (`TrainConfig.check_batches`); DataError where the bound finds no identities
+    (`check_identities`); MemoryError where the merges have no room (`check_memory`).
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Algorithm:
         if checkpoint_activations and config.train.compile:
             raise ConfigError("checkpoint_activations and train.compile exclude each other: turn one off")
         config.train.check_batches(len(data.train))
+        check_identities(config, data)
         self.config, self.data, self.device, self.ranks = config, data, torch.device(device), ranks
         set_tf32(config.train.precision, self.device)
         self.order = _order(config, len(data.train))  # row i of labels and features is tracklet order[i]
@@ -89,7 +92,7 @@ class Algorithm:
             *switched_off(acting_per_camera(config), data),
             *notes_on_backbone(config),
         )
-        if ranks.rank == 0:  # which merges; now rather than after the first stage
+        if ranks.rank == 0 and not config.trains_with_identities:  # which merges; now rather than after the first stage
             check_memory(config.merge, self.device, len(self.store))
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks
@@ -300,9 +303,12 @@ class Algorithm:
         return features[torch.from_numpy(self.order).to(self.device)]
 
     def _merged(self, v: Float[Tensor, "n d"]) -> tuple[Int[Tensor, " n"], Joins]:
-        """Lines 4 and 5: the labels after m joins, and the joins."""
+        """Lines 4 and 5: the labels after m joins, and the joins; in the bound the identities, and none."""
         merging = self.config.merge
         recorder = JoinRecorder(self.labels, self.order, self.data.train, merging)
+        if self.config.trains_with_identities:
+            assert self.data.train.identities is not None
+            return identity_labels(self.data.train.identities, self.order), recorder.joins()
         labels = merge_labels(v, self.labels, merging, self.m, cameras=self.cameras, on_join=recorder)
         return labels, recorder.joins()
 

@@ -197,7 +197,9 @@ class TrainConfig(Checked):
         False, "add the losses over one row per class and camera to Eq (2) (CAP, arXiv 2012.10674)"
     )
     leak_audit: bool = setting(
-        False, "permit settings known to leak labels, to measure what the leak is worth"
+        False,
+        "permit what lets identities reach training, to measure what that is worth: memory rows that leak "
+        "them, and method identities",
     )
     precision: str = setting(
         "auto",
@@ -272,8 +274,9 @@ class MergeConfig(Checked):
     method: str = setting(
         "once",
         "once = one D per step, joins may chain; star = one D, what was joined away is passed over (DBC); "
-        "exact = D recomputed after every join; anew = exact, but from single tracklets at every step",
-        choices=("once", "star", "exact", "anew"),
+        "exact = D recomputed after every join; anew = exact, but from single tracklets at every step; "
+        "identities = no merge: the training identities are the classes (a bound, for --plan bound alone)",
+        choices=("once", "star", "exact", "anew", "identities"),
     )
     max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0, high=_MANY)
 
@@ -325,11 +328,21 @@ class Config(Checked):
                 f"train.memory_init = {kept!r} takes rows over from the classes before, and merge.method = "
                 "'anew' makes its classes from single tracklets: use members or zeros, or another method"
             )
+        if self.trains_with_identities and not self.train.leak_audit:
+            raise ConfigError(
+                "merge.method = 'identities': trains with identities, which is no result of the method; it is "
+                "allowed only with leak_audit = true"
+            )
         if kept == "old_classes" and not self.data.shuffle_tracklets and not self.train.leak_audit:
             raise ConfigError(
                 "train.memory_init = 'old_classes' with data.shuffle_tracklets = false: leaks labels through "
                 "the order of the tracklets; it is allowed only with leak_audit = true"
             )
+
+    @property
+    def trains_with_identities(self) -> bool:
+        """Whether a run is the bound (`dcreid/bound.py`), and no result of the method."""
+        return self.merge.method == "identities"
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain dictionaries, ready for JSON; inverse of `from_dict`."""

@@ -2,11 +2,11 @@
 
 Grids hold absolute values, the paper's where it prints them, and always the base's own value as well:
 with the base's λ1 set to 0.1, Fig 4 has its points and 0.1. So the base, the *final setting*, is a point
-of every table and figure; it is run once and comes first.
+of every table and figure; it is run once and comes first. The plan `bound` alone does not have it.
 
 The points of Figs 4 and 5 are not printed, apart from the optimum. Ours: 0, the optimum, and roughly
-even steps in log scale from a sixth (λ1) or a tenth (λ2) of it to ten times it. `alpha`, `choices` and
-`leak_audit` go beyond the paper and are not in `paper`.
+even steps in log scale from a sixth (λ1) or a tenth (λ2) of it to ten times it. `alpha`, `choices`,
+`leak_audit` and `bound` go beyond the paper and are not in `paper`.
 
 Choices: what the paper leaves open or takes from elsewhere, one at a time against the base, to see what
 each is worth on the data at hand.
@@ -17,6 +17,10 @@ it takes; `public_code` adds what DBC's published code does besides: λ1 and λ2
 (without λ1 that changes nothing; it is set to name the code as it is). All rows are this method with one slip
 or several. `previous_rows` keeps old rows, cut to the new number of classes; what DBC's code does is
 `old_classes`, and DBC as a method is the preset `dbc` (`search_spaces.rivals`).
+
+Bound: the base with the training identities as classes (`dcreid/bound.py`), from the first merge step on; so
+no epoch comes before that. The rate is held, and at most BOUND_LR: with 0.02 the features collapsed in the
+first stage. All else is the base's, the number of steps too.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ FIG4_LAMBDA1 = (0.0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.6)
 FIG5_LAMBDA2 = (0.0, 0.0003, 0.001, 0.002, 0.003, 0.006, 0.01, 0.03)
 ALPHA_ENDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
+# The experiment of the bound, what it is called, and the highest rate of new layers that does not collapse.
+BOUND, BOUND_LABEL, BOUND_LR = "bound/identities", "trained with identities: a bound", 0.004
 # The experiment that is the base alone, a point of every table and figure.
 FINAL = "fig3/final"
 # Table 1: experiment to the criterion's name and its changes to the base.
@@ -51,6 +57,8 @@ _NAMES = {
     "train.memory_init": "memory rows",
     "data.shuffle_tracklets": "shuffled tracklets",
 }
+# Rows that differ from the base in many fields.
+_LABELS = {**RIVAL_LABELS, BOUND: BOUND_LABEL}
 # Named in the value of memory_init already.
 _UNLABELLED = ("train.leak_audit", "seed")
 
@@ -77,6 +85,11 @@ def plan(name: str, base: Config) -> list[PlanItem]:
     """
     if name not in PLANS:
         raise ConfigError(f"plan = {name!r}: {one_of(name, PLANS)}")
+    if base.trains_with_identities:
+        raise ConfigError(
+            "merge.method = 'identities' trains with identities: no plan or search starts from it; use another "
+            "method (the plan bound sets it)"
+        )
     if base.train.memory_init == "previous_rows":
         raise ConfigError(
             "train.memory_init = 'previous_rows' leaks labels: no plan starts from it; "
@@ -85,8 +98,8 @@ def plan(name: str, base: Config) -> list[PlanItem]:
     items: dict[str, PlanItem] = {}
     for experiment, changes in PLANS[name].rows(base):
         made = item(base, changes, (experiment,))
-        if changes and experiment in RIVAL_LABELS:  # they differ in twenty fields
-            made = dataclasses.replace(made, label=RIVAL_LABELS[experiment])
+        if changes and experiment in _LABELS:
+            made = dataclasses.replace(made, label=_LABELS[experiment])
         known = items.get(made.config.digest())
         if known is not None:
             made = dataclasses.replace(known, experiments=(*known.experiments, experiment))
@@ -211,6 +224,16 @@ def _leak_audit(base: Config) -> Iterator[_Row]:
     yield "leak_audit/public_code", in_order | old_rows | no_lambda | {"merge.intra": "pairs"}
 
 
+def _bound(base: Config) -> Iterator[_Row]:
+    yield BOUND, {
+        "merge.method": "identities",
+        "train.leak_audit": True,
+        "train.first_epochs": 0,
+        "train.lr": min(base.train.lr, BOUND_LR),
+        "train.later_lr": "restart",
+    }
+
+
 def _choices(base: Config) -> Iterator[_Row]:
     """The base, then one field at a time turned the other way, whichever way the base has it."""
     from dcreid.network.backbone import stage_count  # torch, which the names of the plans do not need
@@ -263,6 +286,11 @@ PLANS: dict[str, _Plan] = {
         "what leaking labels through the memory rows is worth, in this method: previous_rows keeps old rows, "
         "cut to C, and public_code adds slips of DBC's code; neither is DBC",
         _leak_audit,
+    ),
+    "bound": _Plan(
+        "what the network and the recipe come to with the training identities as classes: no result of the "
+        "method",
+        _bound,
     ),
     "rivals": _Plan("this method, BUC, DBC and OIM with the same frames and epochs", _rivals),
     "rivals-published": _Plan("the same, each with its own frames and epochs", _rivals_published),

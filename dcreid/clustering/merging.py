@@ -6,6 +6,8 @@ star    reads one D and never joins through a class that was absorbed (`star.py`
 exact   recomputes D after every join (`agglomeration.py`)
 anew    is exact from single tracklets to as many classes as the others would leave: it takes nothing
         but their number from the classes before, and has no joins from step to step
+
+`identities`, the method of the bound, merges nothing and is not here (`dcreid/bound.py`).
 """
 
 from __future__ import annotations
@@ -53,13 +55,16 @@ def merge_labels(
     features: L2-normalised, on the device that merges. labels: the classes before, on any device, which
     is that of the result. cameras: of the rows, for `MergeConfig.camera_normalise`; None = unknown, and
     nothing is done per camera. on_join: called with every join, in order; never by `anew`. Raises
-    ValueError unless 0 <= m < C and the features are finite, MemoryError as `check_memory` does.
+    ValueError unless 0 <= m < C and the features are finite, and for `identities`; MemoryError as
+    `check_memory` does.
     """
     c = len(torch.unique(labels))
     if not 0 <= m < c:
         raise ValueError(f"m = {m}: must be at least 0 and less than the number of classes, {c}")
     if not bool(features.isfinite().all()):
         raise ValueError("features hold NaN or infinity")
+    if merge.method == "identities":
+        raise ValueError("merge.method = identities merges nothing")
     if merge.camera_normalise and cameras is not None:
         features = camera_normalised(features, cameras)
     if merge.method == "anew":
@@ -151,7 +156,13 @@ def joined_labels(
     classes, index = np.unique(labels.cpu().numpy(), return_inverse=True)
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(len(classes), len(classes)))
     _, component = connected_components(graph, directed=False)
-    _, start, joined = np.unique(component[index], return_index=True, return_inverse=True)
+    return torch.from_numpy(in_order_of_first(component[index])).to(labels.device)
+
+
+def in_order_of_first(classes: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """The same partition under 0 … C-1, in order of each class's first row."""
+    _, start, index = np.unique(classes, return_index=True, return_inverse=True)
     rank = np.empty_like(start)
     rank[start.argsort()] = np.arange(len(start))
-    return torch.from_numpy(rank[joined]).to(labels.device)
+    renamed: Int[np.ndarray, " n"] = rank[index]
+    return renamed

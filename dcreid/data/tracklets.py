@@ -53,7 +53,7 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """n tracklets. `identities` is None when nobody labelled them; it never reaches training."""
+    """n tracklets. `identities` is None when nobody labelled them; only the bound trains with them."""
 
     name: str
     frames: FrameSource

@@ -14,7 +14,8 @@ three is to blame. Nothing was missed where no class of either person was left t
 without the matrix (`dcreid/clustering/blocked.py`), what was missed is not known. Under `star` a class
 that was absorbed is not left to join.
 
-Method `anew` makes its classes from single tracklets at every step: it has no joins to record.
+Method `anew` makes its classes from single tracklets at every step, and `identities` takes them as they
+are: neither has joins to record.
 """
 
 from __future__ import annotations
