@@ -40,6 +40,7 @@ from dcreid.clustering.distances import cross_distances
 from dcreid.commandline import say, visible
 from dcreid.data.tracklets import Ints, Split
 from dcreid.paths import write_whole
+from search_spaces.paper import BOUND_LABEL
 from study.record.trial_tables import joins_table
 
 QUERIES, CLASSES = 8, 8  # rows of a sheet
@@ -57,8 +58,11 @@ def pictures(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image | Figure | str
         yield from _rank_sheets(rebuilt, v)
         yield "gallery-map", gallery_map(v[data.gallery].numpy(), test, data.gallery)
     yield from _class_sheets(rebuilt)
-    joins = joins_table(rebuilt.algorithm.joins)
-    yield "joins", joins_figure([with_causes(joins, rebuilt.algorithm.config.merge)])
+    config = rebuilt.algorithm.config
+    if config.trains_with_identities:
+        yield "joins", "the identities are the classes: nothing was joined"
+    else:
+        yield "joins", joins_figure([with_causes(joins_table(rebuilt.algorithm.joins), config.merge)])
 
 
 def _rank_sheets(rebuilt: Rebuilt, v: Float[Tensor, "t d"]) -> Iterator[tuple[str, Image.Image]]:
@@ -89,9 +93,9 @@ def _class_sheets(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image]]:
 
 
 def _where(rebuilt: Rebuilt) -> str:
-    return (
-        f"{visible(rebuilt.algorithm.data.name)}, trial {rebuilt.trial.number}, merge step {rebuilt.step}: "
-    )
+    bound = f", {BOUND_LABEL}" if rebuilt.algorithm.config.trains_with_identities else ""
+    name = visible(rebuilt.algorithm.data.name)
+    return f"{name}, trial {rebuilt.trial.number}{bound}, merge step {rebuilt.step}: "
 
 
 def members(labels: NDArray[np.integer], order: Ints) -> list[Ints]:

@@ -44,7 +44,7 @@ from dcreid.commandline import READABLE, say
 from dcreid.config import Config
 from dcreid.paths import write_whole
 from dcreid.presets import PRESETS
-from search_spaces.paper import FINAL
+from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL
 from search_spaces.rivals import RIVAL_PLANS
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
@@ -118,13 +118,11 @@ def _summary(group: Group) -> str:
     found = runs(group)
     pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
     for at in ("untrained", *AT):
-        texts = [
-            f"{HEADINGS[metric]} {estimate(of_experiment(found, FINAL, metric, at)).text()}"
-            for metric in measures_of(found)
-        ]
-        count = len(of_experiment(found, FINAL, "mAP", at))
         what = "untrained network" if at == "untrained" else f"final setting, {at} step"
-        pairs.append((what, f"{', '.join(texts)} ({count} runs)" if count else "not run"))
+        pairs.append((what, _measured(found, FINAL, at)))
+    if group.has_bound:
+        pairs += [(f"{BOUND_LABEL}, {at} step", _measured(found, BOUND, at)) for at in AT]
+        pairs.append(("of the bound", BOUND_NOTE))
     if any(study.plan.space is not None for study in group.studies):
         pairs.append(("best of the search", verdict(found, group)))
     verdicts = [(claim.text, judge(claim, found, group, "best").verdict) for claim in CLAIMS]
@@ -132,6 +130,16 @@ def _summary(group: Group) -> str:
         verdicts = [("what it claims", "not run: python study/run.py --plan paper")]
     pairs += [(f"paper: {text}", said) for text, said in (*verdicts, *_margins(found, group))]
     return f"<h3>{html.escape(group.name)}</h3>\n" + facts(pairs)
+
+
+def _measured(found: Sequence[Run], experiment: str, at: str) -> str:
+    """Means over seeds of what an experiment has measured."""
+    count = len(of_experiment(found, experiment, "mAP", at))
+    texts = [
+        f"{HEADINGS[metric]} {estimate(of_experiment(found, experiment, metric, at)).text()}"
+        for metric in measures_of(found)
+    ]
+    return f"{', '.join(texts)} ({count} runs)" if count else "not run"
 
 
 def _margins(found: Sequence[Run], group: Group) -> Iterator[tuple[str, str]]:
@@ -154,6 +162,8 @@ def _about(study: Study) -> str:
     if plan.confirm:
         seeds = f"the best {plan.confirm}, trial 0's and the paper's again on {seeds}"
     group = Group(study.name, (study,))
+    if plan.experiments == "bound":
+        kind += f", {BOUND_LABEL}"
     pairs = [
         ("what", f"{kind}; {seeds}"),
         ("preset", f"{plan.preset}: {PRESETS[plan.preset].help}"),

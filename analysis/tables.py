@@ -4,7 +4,7 @@ python analysis/tables.py STUDY                           # Markdown on the scre
 python analysis/tables.py STUDY [STUDY…] --format latex --out tables
 
 Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it,
-the α table, the audit of leaks and the rivals where they were run, and the best of a search.
+the α table, the audit of leaks, the bound and the rivals where they were run, and the best of a search.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
 from analysis.stats.rivals import margins_table, rivals_table
-from analysis.stats.variants import choices_table, leak_table
+from analysis.stats.variants import bound_table, choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
 from dcreid.paths import write_whole
+from search_spaces.paper import BOUND_NOTE
 from search_spaces.rivals import RIVAL_PLANS
 
 
@@ -50,6 +51,8 @@ def tables(group: Group) -> Iterator[Table]:
         yield choices_table(found, group)
     if "leak_audit" in asked:
         yield leak_table(found, group)
+    if group.has_bound:
+        yield bound_table(found, group)
     for plan in RIVAL_PLANS:
         if plan in asked:
             yield rivals_table(plan, found, group)
@@ -59,15 +62,16 @@ def tables(group: Group) -> Iterator[Table]:
 
 
 def heading(group: Group) -> str:
-    """What the tables of a group are made of, in two lines."""
+    """What the tables of a group are made of, in two lines; a third where some runs are the bound's."""
     named = ", ".join(visible(study.name) for study in group.studies)
     finished = sum(sum(trial.state == "complete" for trial in study.trials) for study in group.studies)
     total = sum(len(study.trials) for study in group.studies)
-    return (
+    text = (
         f"{visible(group.name)}: {group.train_tracklets:,} training tracklets; studies {named}; "
         f"{finished} of {total} trials complete\n"
         f"changed from the settings for {group.dataset}: {changed_in_settings(group)}"
     )
+    return f"{text}\n{BOUND_NOTE}" if group.has_bound else text
 
 
 def file_name(group: Group, groups: Sequence[Group], name: str) -> str:

@@ -56,8 +56,8 @@ class Algorithm:
     """A run of Algorithm 1 on one device, or together with other processes (`ranks`) on several.
 
     data is read through the frame store in `cache` (None: frames are kept in memory). Its identities,
-    where it has any, are used for the measures in `MergeStep` only, save under `merge.method` identities. All ranks make the same calls in
-    the same order and have the same state; a state can be continued by any number of ranks.
+    where it has any, are used for the measures in `MergeStep` only, except in the bound. All ranks make the
+    same calls in the same order and have the same state; a state can be continued by any number of ranks.
 
     checkpoint_activations: training takes a third more time and a fraction of the memory, for the same
     weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`, and where the
@@ -92,7 +92,9 @@ class Algorithm:
             *switched_off(acting_per_camera(config), data),
             *notes_on_backbone(config),
         )
-        if ranks.rank == 0 and not config.trains_with_identities:  # which merges; now rather than after the first stage
+        if (
+            ranks.rank == 0 and not config.trains_with_identities
+        ):  # which merges; now rather than after the first stage
             check_memory(config.merge, self.device, len(self.store))
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks

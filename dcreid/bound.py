@@ -17,7 +17,7 @@ from dcreid.data.tracklets import DataError, Ints, TrackletDataset
 
 
 def check_identities(config: Config, data: TrackletDataset) -> None:
-    """Raises DataError where the configuration trains with identities and the training tracklets have none."""
+    """Raises DataError where the configuration is the bound and the training tracklets have no identities."""
     if config.trains_with_identities and data.train.identities is None:
         raise DataError(
             f"{data.name}: its training tracklets have no identities, and merge.method = identities (--plan "

@@ -330,8 +330,8 @@ class Config(Checked):
             )
         if self.trains_with_identities and not self.train.leak_audit:
             raise ConfigError(
-                "merge.method = 'identities': trains with identities, which is no result of the method; it is "
-                "allowed only with leak_audit = true"
+                "merge.method = 'identities': trains with identities, which is no result of the method; it "
+                "is allowed only with leak_audit = true, as the plan bound sets it"
             )
         if kept == "old_classes" and not self.data.shuffle_tracklets and not self.train.leak_audit:
             raise ConfigError(

@@ -93,6 +93,11 @@ class Group:
         return whose(self.studies[0].plan)
 
     @property
+    def has_bound(self) -> bool:
+        """Whether a study of the group trains with identities."""
+        return any(study.plan.experiments == "bound" for study in self.studies)
+
+    @property
     def dataset(self) -> str:
         """mars, duke, folder or synthetic."""
         return self.base.data.dataset

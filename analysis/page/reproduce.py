@@ -32,9 +32,11 @@ def recipes(runs: Sequence[Run], group: Group) -> list[Recipe]:
     made = []
     for members in settings.values():
         seeds = tuple(sorted(run.trial.seed for run in members))
-        root = members[0].study.plan.root
+        plan, config = members[0].study.plan, members[0].config
+        named = "bound" if config.trains_with_identities else "fig3"
+        base = plan.config if named == "bound" else config  # which the plan lays the identities over
         commands = [
-            command(members[0].config.replace(seed=first), root, count) for first, count in _ranges(seeds)
+            command(base.replace(seed=first), plan.root, count, named) for first, count in _ranges(seeds)
         ]
         experiments = tuple(dict.fromkeys(name for run in members for name in run.experiments))
         trials = tuple(f"{run.study.name}/{run.trial.number}" for run in members)
@@ -42,14 +44,14 @@ def recipes(runs: Sequence[Run], group: Group) -> list[Recipe]:
     return made
 
 
-def command(config: Config, root: str | None, seeds: int = 1) -> str:
-    """Runs exactly this configuration, and with `seeds` the following seeds too.
+def command(config: Config, root: str | None, seeds: int = 1, plan: str = "fig3") -> str:
+    """Runs a plan over this configuration, and with `seeds` over the following seeds too.
 
     The plan fig3 is the base configuration alone. A configuration that leaks is refused as a base and
     comes with the others of the leak audit.
     """
     leaks = config.train.memory_init == "previous_rows"
-    words = ["python", "study/run.py", "--plan", "leak_audit" if leaks else "fig3", "--seeds", str(seeds)]
+    words = ["python", "study/run.py", "--plan", "leak_audit" if leaks else plan, "--seeds", str(seeds)]
     words += ["--dataset", config.data.dataset]
     if root is not None:
         words += ["--data-root", root]

@@ -1,4 +1,4 @@
-"""What the variants of the base are worth, against it: leaking labels, and what the paper leaves open."""
+"""What variants of the base are worth, against it: leaking labels, identities, what the paper leaves open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.data.symbols import symbol
 from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
 from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
-from search_spaces.paper import PLANS
+from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL, PLANS
 from search_spaces.symbols import value_text
 from study.record.intervals import MISSING
 
@@ -35,8 +35,15 @@ def leak_table(found: Sequence[Run], group: Group) -> Table:
         "Rows taken over by index leak labels only where a person's tracklets lie side by side. All of this "
         "is of this method; DBC itself, whose rows are means over the classes before, is in --plan rivals."
     )
-    labels = {f"leak_audit/{name}": label for name, label in LEAKS.items()}
+    rows = PLANS["leak_audit"].rows(group.base)
+    labels = {experiment: LEAKS[experiment.removeprefix("leak_audit/")] for experiment, _ in rows}
     return _gains("leak_audit", "What leaking labels is worth", labels, note, found, group)
+
+
+def bound_table(found: Sequence[Run], group: Group) -> Table:
+    """The bound beside the base without identities, where a study of the group has run that."""
+    labels = {FINAL: f"without identities: {group.whose} configuration", BOUND: BOUND_LABEL}
+    return _gains("bound", "What training with identities is worth", labels, f"{BOUND_NOTE}.", found, group)
 
 
 def choices_table(found: Sequence[Run], group: Group) -> Table:
@@ -54,18 +61,17 @@ def choices_table(found: Sequence[Run], group: Group) -> Table:
 def _gains(
     plan: str, title: str, labels: dict[str, str], note: str, found: Sequence[Run], group: Group
 ) -> Table:
-    """Rows of a plan, each against its first."""
+    """Rows under these labels, by experiment, each against the first."""
     rows, numeric, measures = [], [], measures_of(found)
-    experiments = [experiment for experiment, _ in PLANS[plan].rows(group.base)]
-    for experiment in experiments:
+    base = next(iter(labels))
+    for experiment, label in labels.items():
         for at in AT:
             measured = means(found, experiment, at, measures)
-            first = of_experiment(found, experiments[0], "mAP_trapezoid", at)
+            first = of_experiment(found, base, "mAP_trapezoid", at)
             gain = compare(of_experiment(found, experiment, "mAP_trapezoid", at) - first)
             worth = [gain.difference.text(signed=True), p_value(gain.p)]
-            if experiment == experiments[0]:
+            if experiment == base:
                 worth = [MISSING, MISSING]
-            label = labels.get(experiment, experiment)
             rows.append((label, at, count(found, experiment), *cells(measured, group, experiment), *worth))
             numeric.append(
                 numbers(experiment, at, measured) | gain.difference.columns("gain") | {"p": gain.p}

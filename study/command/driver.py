@@ -14,10 +14,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dcreid.bound import check_identities
 from dcreid.commandline import standard_output
 from dcreid.data import load_dataset
 from dcreid.data.inspection import queries_left_out
 from dcreid.data.tracklets import DataError, TrackletDataset
+from search_spaces.paper import BOUND_NOTE
 from study.aside import CONSOLE_LOG, Output
 from study.command.dry_run import print_plan
 from study.command.effects import check_effects, left_unfrozen, off_on_these_data
@@ -96,8 +98,9 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
         raise DataError(f"{plan.root}: {len(data.train)} training tracklets; there is nothing to cluster")
     if left_out := queries_left_out(data):
         notes = (*notes, left_out)
-    for _, item in plan.fixed_items():  # which refuses plans that do not fit the base
-        item.config.train.check_batches(len(data.train))
+    _check_runs(plan, data)
+    if plan.experiments == "bound":
+        notes = (*notes, BOUND_NOTE)
     notes = (*notes, *left_unfrozen(plan), *off_on_these_data(plan, data), *check_networks(plan))
     _check_cache(Path(plan.cache))
     if plan.storage is not None:
@@ -111,6 +114,13 @@ def prepare(given: argparse.Namespace, argv: Sequence[str]) -> Prepared:
             if given.dry_run:  # a session says so itself
                 notes = (*notes, f"{error}; the study runs, and fills it in when it is back")
     return Prepared(plan, data, command_line(argv), notes)
+
+
+def _check_runs(plan: StudyPlan, data: TrackletDataset) -> None:
+    """Raises ConfigError or DataError where a run of the plan does not fit the base, or these data."""
+    for _, item in plan.fixed_items():
+        item.config.train.check_batches(len(data.train))
+        check_identities(item.config, data)
 
 
 def _check_cache(cache: Path) -> None:

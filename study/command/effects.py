@@ -58,6 +58,7 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield ("--tables",), f"beside --preset {plan.preset} a search is given the paper's configuration only"
     elif plan.samples < TABLES_FROM or (plan.space or {})["name"] != "default":
         yield ("--tables",), f"it belongs to a search of {TABLES_FROM} samples or more in the default space"
+    yield from _set_by_the_bound(plan)
     if plan.pruner in _OF_OTHER_PRUNERS:
         yield _OF_OTHER_PRUNERS[plan.pruner]
     if config.data.dataset != "synthetic":
@@ -69,6 +70,14 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield [option_name(name) for name in fields_idle if not _acts(plan, name, needed, values)], why
 
 
+def _set_by_the_bound(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
+    if plan.experiments == "bound":
+        own, base = plan.fixed_items()[0][1].config.flat(), plan.config.flat()
+        for name, value in own.items():
+            if value != base[name]:
+                yield (option_name(name),), f"--plan bound sets {name} = {value}"
+
+
 _OF_ASHA = ("--asha-eta", "--asha-rungs")
 _OF_OTHER_PRUNERS = {
     "none": (("--grace", *_OF_ASHA), "no trial is pruned (--pruner none)"),
@@ -76,6 +85,15 @@ _OF_OTHER_PRUNERS = {
 }
 # A field and the values without which others do nothing.
 _NEEDED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...], str], ...] = (
+    (
+        "merge.method",
+        ("once", "star", "exact", "anew"),
+        (
+            *("merge.lambda1", "merge.lambda2", "merge.intra", "merge.distance", "merge.linkage"),
+            *("merge.k1", "merge.k2", "merge.camera_normalise"),
+        ),
+        "nothing is merged, the identities are the classes (--plan bound)",
+    ),
     ("merge.distance", ("jaccard",), ("merge.k1", "merge.k2"), "the distance is not --distance jaccard"),
     (
         "train.sampler",

@@ -33,6 +33,11 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
     """The plan that the options mean. Raises OptionError or ConfigError."""
     dataset, chosen = _chosen(given)
     base = laid_over(settings_of(dataset), given.preset, chosen)
+    if base.trains_with_identities:
+        raise OptionError(
+            "--merge-method identities: trains with identities, and no search or plan starts from that; use "
+            "--plan bound, which lays them over what else is given"
+        )
     root = _data_root(given, dataset)
     space = None
     if given.plan is None:

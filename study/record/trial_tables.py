@@ -2,7 +2,7 @@
 cut trial loses none.
 
 joins.parquet     what its merges joined, a row per join (see `dcreid/evaluation/joins.py`); none is written
-                  under `merge.method = anew`, whose classes are not joined from step to step
+                  under `merge.method = anew` and `identities`, whose classes are not joined from step to step
 queries.parquet   how every query fared at every measured step, a row per step and query (step 0: the
                   untrained network): its place among the queries, its identity and camera, both average
                   precisions, and the rank of its first match. Queries without a match have no row.
@@ -48,9 +48,9 @@ def joins_table(joins: Sequence[Joins]) -> pd.DataFrame:
 
 
 def save_joins(storage: Storage, joins: Sequence[Joins], stamp: Mapping[str, str]) -> None:
-    """Writes the joins of all merge steps so far, if there are any (method `anew` has none). Raises OSError.
+    """Writes the joins of all merge steps so far, if there are any (`anew` and `identities` have none).
 
-    stamp: what the table is to say of itself (study and configuration).
+    Raises OSError. stamp: what the table is to say of itself (study and configuration).
     """
     table = joins_table(joins)
     if len(table):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.paper import BOUND_NOTE
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.next_command import retry_command
@@ -17,6 +18,7 @@ from study.show.wording import (
     NORMALISED_MEANS,
     clock,
     describe_objective,
+    is_bound,
     last_value,
     normalised_columns,
     parameters,
@@ -100,6 +102,8 @@ def _print_trials(view: StudyView, console: Console) -> None:
         )
     if normalised:
         console.print(NORMALISED_MEANS, soft_wrap=True)
+    if any(map(is_bound, view.trials)):
+        console.print(BOUND_NOTE, soft_wrap=True)
 
 
 def _taken_over(trials: Sequence[TrialRecord]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from search_spaces.paper import BOUND_NOTE
 from study.decide.confirmation import confirmed
 from study.decide.session import Session
 from study.plan import StudyPlan
@@ -20,6 +21,7 @@ from study.show.wording import (
     changed_by_options,
     clock,
     describe_objective,
+    is_bound,
     normalised_columns,
     parameters,
     percent,
@@ -82,6 +84,8 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
             parameters(trial, plan) + (" (diverged)" if trial.state == "diverged" else ""),
         )
     console.print(table)
+    if any(map(is_bound, ranking)):
+        console.print(BOUND_NOTE, soft_wrap=True)
     if any(is_base(trial, plan) for trial in ranking):
         console.print(f"* {whose(plan)} configuration{changed_by_options(plan)}")
     if any(is_papers(trial, plan) and not is_base(trial, plan) for trial in ranking):

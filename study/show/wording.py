@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from dcreid.config import Config
 from dcreid.presets import laid_over, settings_of
+from search_spaces.paper import BOUND_LABEL
 from search_spaces.rivals import RIVAL_BASES, RIVAL_LABELS
 from search_spaces.symbols import symbol, value_text
 from study.plan import PAPERS, StudyPlan
@@ -44,13 +45,20 @@ def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
 
 
 def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
-    """A rival by its name, and `the paper's` beside another preset; else nothing."""
+    """A rival by its name, the bound as what it is, and `the paper's` beside another preset; else nothing."""
+    if is_bound(trial):
+        return BOUND_LABEL
     rivals = [
         RIVAL_LABELS[label] for label in trial.labels if label not in RIVAL_BASES and label in RIVAL_LABELS
     ]
     if rivals:
         return rivals[0]
     return "the paper's" if plan.preset != PAPERS and PAPERS in trial.labels else ""
+
+
+def is_bound(trial: TrialRecord) -> bool:
+    """Whether a trial was trained with identities, and is no result of the method."""
+    return Config.from_dict(trial.config).trains_with_identities
 
 
 def whose(plan: StudyPlan) -> str:

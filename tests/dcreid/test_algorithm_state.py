@@ -21,6 +21,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
         **{"train.memory_init": "carry", "train.warmup": 2.5, "train.clip_norm": 5.0},
     },
     "cameras": {"evaluate.camera_normalise": True, "merge.camera_normalise": True},
+    "bound": {"merge.method": "identities", "train.leak_audit": True, "train.camera_proxies": True},
     "few frames": {"data.eval_frames": 2, "evaluate.eval_every": 2, "data.frame_sampling": "random"},
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.config import Config, ConfigError
 from dcreid.presets import settings_of
+from dcreid.schedules import learning_rate
 from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, PLANS, PlanItem, plan, with_seeds
 from search_spaces.rivals import RIVAL_PLANS
 
@@ -24,6 +27,7 @@ SIZES = {
     "alpha": 11,
     "choices": 12,
     "leak_audit": 8,
+    "bound": 1,
     "rivals": 5,
     "rivals-published": 5,
 }
@@ -38,7 +42,8 @@ def by_experiment(items: list[PlanItem]) -> dict[str, Config]:
 def test_each_configuration_once_and_the_final_setting_first(name: str, base: Config) -> None:
     items = plan(name, base)
     assert len(items) == len({item.config.digest() for item in items}) == SIZES[name]
-    assert items[0].config == base and items[0].label == "final setting"
+    if name != "bound":
+        assert items[0].config == base and items[0].label == "final setting"
     assert len({item.label for item in items}) == len(items)
     experiments = [experiment for item in items for experiment in item.experiments]
     assert len(experiments) == len(set(experiments))
@@ -110,7 +115,7 @@ def test_any_base_of_the_users_is_there_and_nothing_doubles(
             plan(name, base)
         return
     items = plan(name, base)
-    assert items[0].config == base
+    assert name == "bound" or items[0].config == base
     assert len({item.config.digest() for item in items}) == len(items)
     experiments = [experiment for item in items for experiment in item.experiments]
     assert len(experiments) == len(set(experiments))
@@ -123,16 +128,48 @@ def test_grids_are_absolute_and_hold_the_base_value() -> None:
     assert sorted(config.merge.lambda1 for config in configs.values()) == sorted((*FIG4_LAMBDA1, 0.15))
 
 
-def test_only_the_leak_audit_leaks() -> None:
+def test_only_the_leak_audit_leaks_and_only_the_bound_has_identities() -> None:
     for name in PLANS:
         for item in plan(name, settings_of("mars")):
             leaks = item.config.train.memory_init == "previous_rows"
-            assert leaks == item.config.train.leak_audit
+            bound = item.config.trains_with_identities
+            assert (leaks or bound) == item.config.train.leak_audit
             assert not leaks or name == "leak_audit"
-    leaking = settings_of("mars").replace(**{"train.memory_init": "previous_rows", "train.leak_audit": True})
-    for name in PLANS:
-        with pytest.raises(ConfigError, match="no plan starts from it"):
-            plan(name, leaking)
+            assert bound == (name == "bound")
+    for wrong in ({"train.memory_init": "previous_rows"}, {"merge.method": "identities"}):
+        base = settings_of("mars").replace(**wrong, **{"train.leak_audit": True})
+        for name in PLANS:
+            with pytest.raises(ConfigError, match="no plan starts from it"):
+                plan(name, base)
+
+
+@pytest.mark.parametrize(
+    ("base", "rate"),
+    [
+        ({}, 0.004),
+        (
+            {"train.lr": 0.02, "merge.method": "anew", "merge.distance": "jaccard", "merge.max_steps": 7},
+            0.004,
+        ),
+        ({"train.lr": 0.02, "model.weights": "none"}, 0.02),
+        ({"train.lr": 0.002, "train.later_lr": "restart", "train.camera_proxies": True}, 0.002),
+    ],
+)
+def test_the_bound_lays_identities_over_any_base(base: dict[str, Any], rate: float) -> None:
+    """From the first merge step on, at one rate that does not collapse; all else stays."""
+    given = settings_of("mars").replace(**base)
+    (item,) = plan("bound", given)
+    assert item.experiments == ("bound/identities",)
+    assert item.label == "trained with identities (a bound)"
+    fields = {
+        "merge.method": "identities",
+        "train.leak_audit": True,
+        "train.first_epochs": 0,
+        "train.lr": rate,
+        "train.later_lr": "restart",
+    }
+    assert item.config == given.replace(**fields)
+    assert [learning_rate(item.config.train, stage, 1) for stage in (2, 9)] == [rate, rate]
 
 
 def test_leak_audit_rows() -> None:
