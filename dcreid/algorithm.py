@@ -92,9 +92,8 @@ class Algorithm:
             *switched_off(acting_per_camera(config), data),
             *notes_on_backbone(config),
         )
-        if (
-            ranks.rank == 0 and not config.trains_with_identities
-        ):  # which merges; now rather than after the first stage
+        if ranks.rank == 0 and not config.trains_with_identities:
+            # The rank that merges; now rather than after the first stage.
             check_memory(config.merge, self.device, len(self.store))
         self.network = build_network(
             config, self.device, checkpoint_activations=checkpoint_activations, ranks=ranks

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mutation.check import check
 from mutation.faults_analysis import ANALYSIS
+from mutation.faults_bound import BOUND
 from mutation.faults_cameras import CAMERAS
 from mutation.faults_clustering import CLUSTERING
 from mutation.faults_input import INPUT
@@ -43,6 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *CAMERAS,
     *PRESETS,
     *SEARCH,
+    *BOUND,
 )
 
 

@@ -116,7 +116,7 @@ def print_plan(plan: StudyPlan, data: TrackletDataset, console: Console) -> None
         console.print(f"data: {problem}", style="yellow", soft_wrap=True)
     _print_config(plan, console)
     _print_search(plan, console)
-    cost = estimate(plan.config, data, plan.cpus_per_trial)
+    cost = estimate(plan.fixed_items()[0][1].config, data, plan.cpus_per_trial)
     _print_cost(plan, cost, len(data.train), console)
 
 

@@ -11,13 +11,14 @@ from PIL import Image
 
 from analysis.data.folder import ResultsError
 from analysis.data.results import load
-from analysis.people.network import choose, rebuild
+from analysis.people.network import Rebuilt, choose, rebuild
 from analysis.people.rank_lists import rank_lists
-from analysis.ranks import main, members, most_mixed, principal_plane
+from analysis.ranks import _where, main, members, most_mixed, pictures, principal_plane
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
 from dcreid.presets import settings_of
+from study.record.ledger import TrialRecord
 from study.record.storage import Storage
 from study.worker.checkpoints import save_state
 
@@ -72,6 +73,19 @@ def test_pictures_are_written_into_the_study(study, capsys):
     with Image.open(folder / "rank-lists-hardest.png") as picture:
         assert picture.width > 640 and len(picture.getcolors(1 << 24)) > 100
     assert capsys.readouterr().out.count(".png") >= 6
+
+
+def test_pictures_of_the_bound_say_what_it_is():
+    bound = {"merge.method": "identities", "train.leak_audit": True, "train.later_epochs": 0}
+    for config in (TINY.replace(**bound), TINY):
+        algorithm = Algorithm(config, load_dataset(config.data, None))
+        algorithm.step()
+        rebuilt = Rebuilt(TrialRecord(7, {}, "", "plan", (), {}, {}, 0.0), 1, algorithm)
+        mark = ", trained with identities (a bound)" if config.trains_with_identities else ""
+        assert _where(rebuilt).endswith(f", trial 7{mark}, merge step 1: ")
+        joins = dict(pictures(rebuilt))["joins"]
+        assert isinstance(joins, str) == config.trains_with_identities
+        assert not isinstance(joins, str) or joins == "the identities are the classes: nothing was joined"
 
 
 def test_a_moved_study_needs_its_folder_only(study, tmp_path: Path):

@@ -28,6 +28,13 @@ OPTIONS = [
         ("confirm a plan", PLAN + "--confirm 2", "--confirm", {"fast": True}),
         ("confirm on one seed", "--confirm 2", "--confirm 2 needs --seeds", {"fast": True}),
         ("labels that leak", "--memory-init previous_rows", "leak_audit", {"fast": True}),
+        (
+            "identities without their plan",
+            "--merge-method identities --leak-audit",
+            "--plan bound",
+            {"fast": True},
+        ),
+        ("merging by identities", "--plan bound --lambda1 0.1", "--lambda1 has no effect", {"fast": True}),
         ("a GPU's part for two processes", "--gpus-per-trial 1.5", "--gpus-per-trial 1.5"),
         ("processes without cores", "--gpus-per-trial 0 --processes-per-trial 2", "--processes-per-trial 2"),
         ("GPU hours without GPUs", "--gpu-hours 3 --gpus-per-trial 0", "--gpu-hours 3"),

@@ -72,7 +72,7 @@ def test_the_bound_has_as_many_steps_as_the_same_run_without_identities() -> Non
 def test_it_trains_as_any_run_does_that_finds_these_classes(
     rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Identities change the labels, and nothing else: bit for bit a run whose merges find them by themselves."""
+    """Identities change the labels alone: bit for bit a run whose merges find these by themselves."""
     config = tiny(
         **BOUND,
         **_BY_CLASS,

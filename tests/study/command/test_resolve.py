@@ -100,7 +100,7 @@ def test_values_that_cannot_be_used(argv: list[str], said: str, capsys: pytest.C
         (["--storage", "nonsense://x"], "--storage nonsense://x: not a folder or a URI"),
         (["--memory-init", "previous_rows"], "leak_audit = true"),
         (["--merge-method", "identities"], "leak_audit = true"),
-        (["--merge-method", "identities", "--leak-audit"], "use --plan bound"),
+        (["--merge-method", "identities", "--leak-audit", "--dry-run"], "use --plan bound"),
         (["--merge-method", "identities", "--leak-audit", "--plan", "fig3"], "use --plan bound"),
         (
             ["--merge-rate", "0.5", "--synthetic-train-identities", "2", "--backbone", "resnet18x"],
