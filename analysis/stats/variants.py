@@ -42,7 +42,7 @@ def leak_table(found: Sequence[Run], group: Group) -> Table:
 
 def bound_table(found: Sequence[Run], group: Group) -> Table:
     """The bound beside the base without identities, where a study of the group has run that."""
-    labels = {FINAL: f"without identities: {group.whose} configuration", BOUND: BOUND_LABEL}
+    labels = {FINAL: "the base, without identities", BOUND: BOUND_LABEL}
     return _gains("bound", "What training with identities is worth", labels, f"{BOUND_NOTE}.", found, group)
 
 

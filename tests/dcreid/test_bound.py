@@ -16,7 +16,7 @@ import dcreid
 from dcreid import algorithm as loop
 from dcreid.algorithm import Algorithm
 from dcreid.bound import check_identities, identity_labels
-from dcreid.clustering import merge_labels, merging
+from dcreid.clustering import merge_labels
 from dcreid.config import Config, ConfigError
 from dcreid.data.tracklets import DataError, Ints, TrackletDataset
 
@@ -105,16 +105,25 @@ def test_it_is_refused_without_the_fence_and_without_identities() -> None:
     for refuses in (check_identities, Algorithm):
         with pytest.raises(DataError, match=r"no identities.*identities \(--plan bound\)"):
             refuses(tiny(**BOUND), blind)
-    check_identities(tiny(**OPEN), blind)
-    check_identities(tiny(**BOUND), data)
+    assert [_refused(*wanted) for wanted in ((tiny(**OPEN), blind), (tiny(**BOUND), data))] == [False, False]
     with pytest.raises(ValueError, match="merges nothing"):
         merge_labels(torch.eye(3), torch.arange(3), tiny(**BOUND).merge, 1)
 
 
-def test_it_needs_no_room_for_merges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "free_bytes", lambda device: 0.0)
-    config = tiny(**BOUND, **{"merge.distance": "jaccard"})
-    Algorithm(config, dataset(config))
+def _refused(config: Config, data: TrackletDataset) -> bool:
+    try:
+        check_identities(config, data)
+    except DataError:
+        return True
+    return False
+
+
+def test_no_room_is_looked_for_that_merges_would_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(loop, "check_memory", lambda merge, device, n: asked.append(merge.method))
+    for config in (tiny(**BOUND), tiny()):
+        Algorithm(config, dataset(config))
+    assert asked == ["once"]
 
 
 _OTHERS: dict[str, dict[str, Any]] = {
@@ -126,14 +135,24 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changes", _OTHERS.values(), ids=_OTHERS.keys())
 def test_an_open_fence_alone_lets_no_identity_in(changes: dict[str, Any]) -> None:
-    config = tiny(**OPEN, **_BY_CLASS, **changes, **{"merge.max_steps": 2, "train.camera_proxies": True})
+    config = tiny(
+        **OPEN,
+        **_BY_CLASS,
+        **changes,
+        **{"merge.max_steps": 2, "train.camera_proxies": True, "train.first_epochs": 1},
+    )
     data = dataset(config)
-    seeing, blind = run(config, data), run(config, listed(data, None))
-    assert [s.loss for s in seeing.history] == [s.loss for s in blind.history]
-    assert [labels.tolist() for labels in seeing.labels_history] == [
-        labels.tolist() for labels in blind.labels_history
-    ]
-    assert seeing.history[-1].purity is not None and blind.history[-1].purity is None
+    assert data.train.identities is not None
+    seeing = run(config, data)
+    for identities in (
+        np.random.default_rng(4).permutation(data.train.identities),
+        None,
+    ):  # of others, of nobody
+        other = run(config, listed(data, identities))
+        assert [s.loss for s in seeing.history] == [s.loss for s in other.history]
+        found = ([labels.tolist() for labels in one.labels_history] for one in (seeing, other))
+        assert next(found) == next(found)
+        assert (other.history[-1].purity is None) == (identities is None)
 
 
 def _readers() -> set[tuple[str, str]]:
