@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.paper import BOUND_NOTE
 from study.decide.confirmation import confirmed
@@ -139,8 +140,9 @@ def _table(*numbers: str) -> Table:
     """Columns of numbers, and one for the configuration."""
     table = Table(box=None, pad_edge=False)
     for name in numbers:
-        # Two words on two lines leave room for the configuration in 80 columns.
-        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
+        # Two words on two lines leave room for the configuration in 80 columns. Of a string, Terminal would
+        # escape the line break.
+        table.add_column(Text(name.replace(" ", "\n")), justify="right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
     return table
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 from screens import screen, text
 
 from study.show.summary import summary
+from study.show.terminal import Terminal
 
 
 def test_it_is_readable_at_80_columns(plan_of, play):
@@ -34,7 +37,8 @@ def test_measurements_without_cameras_stand_beside_the_others(plan_of, open_sess
                 yield row | {"mAP_camera_normalised": 0.123, "rank1_camera_normalised": 0.456}
 
     Normalised(session).run()
-    console = screen(160)
+    console = Terminal(io.StringIO())  # the command's own
+    console.width = 160
     summary(session, console)
     lines = text(console).splitlines()
     table = [line.split() for line in lines[1:4]]  # headings of two words stand on two lines
