@@ -129,6 +129,19 @@ FOLDERS = [
             "2" * 30,
         ),
         (
+            "halves of tracklets that nobody labelled",
+            in_cameras(),
+            ("--split first_half", "nobody has labelled"),
+            "inspect d --split first_half",
+            "fast",
+        ),
+        (
+            "halves of few people",
+            mars,
+            ("--split second_half", "training identities", "4 or more"),
+            "inspect m --split second_half",
+        ),
+        (
             "digits of another alphabet",
             in_duke(frame(image, "d/query/0001/1/0001C１F2X2.jpg")),
             "is not like",
@@ -172,6 +185,10 @@ FOLDERS = [
         (
             *("study: one camera", STUDY, "no query can be counted (2)"),
             {"prepare": in_cameras(gone("d/gallery"), tracklet("d/gallery/1/C1_9"))},
+        ),
+        (
+            *("study: halves that nobody labelled", f"{STUDY} --split second_half", "--split second_half"),
+            {"prepare": in_cameras()},
         ),
         ("study: one tracklet", STUDY, "nothing to cluster", {"prepare": tracklet("d/a")}),
     ),

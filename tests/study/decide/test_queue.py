@@ -8,6 +8,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from sessions import check_optuna, in_optuna, recorded
 
+from dcreid.config import Config
 from study.decide.session import NO_MORE
 from study.job import Job
 
@@ -126,6 +127,16 @@ def test_a_sampler_that_proposes_one_point_for_ever_does_not_end_the_search(plan
     assert len(draws) == len(set(draws)) == 30
     assert session.queue.complete and len({t.digest for t in session.ledger.trials.values()}) == 4
     check_optuna(session)
+
+
+def test_random_searches_on_both_halves_draw_the_same_configurations(plan_of, play):
+    drawn = []
+    for half in ("first_half", "second_half"):
+        session = play(plan_of("--samples", "6", "--sampler", "random", "--split", half, "--name", half))
+        flat = [Config.from_dict(t.config).flat() for t in session.ledger.trials.values()]
+        assert {values.pop("data.split") for values in flat} == {half}
+        drawn.append(flat)
+    assert drawn[0] == drawn[1] and len({str(values) for values in drawn[0]}) == 6
 
 
 def test_a_grid_runs_every_point_once_and_is_complete(plan_of, play, small_space, open_session):
