@@ -78,13 +78,10 @@ class DataConfig(Checked):
         low=0.1,
         high=1.0,
     )
-    erase: float = setting(
-        0.0, "probability of erasing a random rectangle in training (re-ID practice: 0.5)", low=0.0, high=1.0
-    )
     augment_per: str = setting(
         "tracklet",
-        "what is mirrored, shifted, cropped and erased alike: all frames of a tracklet, or each frame for "
-        "itself (BUC, DBC)",
+        "what is mirrored, shifted and cropped alike: all frames of a tracklet, or each frame for itself "
+        "(BUC, DBC)",
         choices=("tracklet", "frame"),
     )
     shuffle_tracklets: bool = setting(
@@ -116,18 +113,13 @@ class ModelConfig(Checked):
     batch_norm: str = setting(
         "adapt",
         "statistics of the backbone's batch norm in training: adapt = of the batch; frozen = those of its "
-        "weights, while scale and shift are trained (goes with --clip-norm and --warmup)",
+        "weights, while scale and shift are trained (goes with --clip-norm)",
         choices=("adapt", "frozen"),
     )
     last_stride: int = setting(
         2,
         "stride of the backbone's last reduction; 1 = a map of twice the size (re-ID practice)",
         choices=(2, 1),
-    )
-    pooling: str = setting(
-        "average",
-        "over the positions of a frame: average, or gem = generalised mean with p = 3",
-        choices=("average", "gem"),
     )
     head: str = setting(
         "none",
@@ -165,9 +157,6 @@ class TrainConfig(Checked):
     later_lr: str = setting(
         "decayed", "later stages' rate: decayed = lr * lr_decay, restart = lr", choices=("decayed", "restart")
     )
-    warmup: float = setting(
-        0.0, "epochs, from the run's first on, in which lr rises from a hundredth", low=0.0, high=1000.0
-    )
     clip_norm: float = setting(0.0, "largest norm of the gradients of all weights; 0 = any", low=0.0)
     momentum: float = setting(0.9, "SGD momentum (Nesterov when > 0)", low=0.0, high=0.999)
     weight_decay: float = setting(5e-4, "SGD weight decay", low=0.0)
@@ -178,12 +167,6 @@ class TrainConfig(Checked):
         "α per stage: linear = stage·α·pm clipped to α, fixed, cosine; printed = (stage - 1)·α·pm, as "
         "Algorithm 1's line 6 sets it after the merge before",
         choices=("linear", "fixed", "cosine", "printed"),
-    )
-    memory_update: str = setting(
-        "samples",
-        "what a memory row takes in: each sample in turn (paper), or class_mean = the mean of the batch's "
-        "samples of its class, once",
-        choices=("samples", "class_mean"),
     )
     memory_init: str = setting(
         "members",

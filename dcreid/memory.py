@@ -77,29 +77,18 @@ class FeatureMemory(nn.Module):
         return functional.cross_entropy(self.logits(v), labels)
 
     @torch.no_grad()
-    def update(
-        self, v: Float[Tensor, "b d"], labels: Int[Tensor, " b"], alpha: float, kind: str = "samples"
-    ) -> None:
+    def update(self, v: Float[Tensor, "b d"], labels: Int[Tensor, " b"], alpha: float) -> None:
         """M[y_i] ← α M[y_i] + (1 − α) v_i, L2-normalised, for each sample i in batch order.
 
-        kind: class_mean = once for each class of the batch, with the mean of its samples in place of
-        v_i. Labels on the CPU avoid waiting for the GPU.
+        Labels on the CPU avoid waiting for the GPU.
         """
         v, on_host = v.detach().float(), labels.cpu()
-        if kind == "class_mean":
-            classes = on_host.unique()  # type: ignore[no-untyped-call]
-            of_class = (classes[:, None] == on_host[None, :]).float()  # (classes of the batch, b)
-            shares = (of_class / of_class.sum(dim=1, keepdim=True)).to(v.device, non_blocking=True)
-            self._take_in(classes, float32_linear(shares, v.T), alpha)
-            return
         # Samples of different classes do not affect each other, so all first samples of a class are
         # applied at once, then all second ones, and so on: as many rounds as the most frequent class of
         # the batch has samples.
         earlier = (on_host[:, None] == on_host[None, :]).tril_(-1).sum(dim=1)  # (b,) same class, before i
         for turn in range(int(earlier.max()) + 1 if len(on_host) else 0):
             chosen = torch.nonzero(earlier == turn).flatten()
-            self._take_in(on_host[chosen], v[chosen.to(v.device, non_blocking=True)], alpha)
-
-    def _take_in(self, classes: Int[Tensor, " s"], v: Float[Tensor, "s d"], alpha: float) -> None:
-        rows = classes.to(self.rows.device, non_blocking=True)
-        self.rows[rows] = functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * v, dim=1)
+            rows = on_host[chosen].to(self.rows.device, non_blocking=True)
+            samples = v[chosen.to(v.device, non_blocking=True)]
+            self.rows[rows] = functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)

@@ -96,7 +96,6 @@ _MEMORY = {
     "train.temperature": 0.1,
     "train.alpha": 0.5,
     "train.alpha_schedule": "fixed",
-    "train.memory_update": "samples",
     "train.memory_init": "zeros",
     "train.camera_proxies": False,
 }
@@ -112,7 +111,6 @@ def _buc(base: Config) -> dict[str, Any]:
         "data.crop": 0.64,
         "data.flip": 0.5,
         "data.shift": 0.0,
-        "data.erase": 0.0,
         "data.augment_per": "frame",
         # Linear 2,048, batch norm, L2, dropout; conv1 to layer2 fixed, with their batch norms.
         "model.head": "buc",

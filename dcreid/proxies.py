@@ -53,9 +53,9 @@ class CameraProxies:
         inter = inter_losses(logits[some], same_class[some], same_camera[some]).sum() / len(v)
         return intra_loss(logits, same_camera, own) + INTER_WEIGHT * inter
 
-    def update(self, v: Float[Tensor, "b d"], tracklets: Int[Tensor, " b"], alpha: float, kind: str) -> None:
+    def update(self, v: Float[Tensor, "b d"], tracklets: Int[Tensor, " b"], alpha: float) -> None:
         """Takes the batch in, each sample into the row of its class and camera (`FeatureMemory.update`)."""
-        self.memory.update(v, self.row[tracklets], alpha, kind)
+        self.memory.update(v, self.row[tracklets], alpha)
 
 
 def proxy_rows(

@@ -18,16 +18,6 @@ def learning_rate(train: TrainConfig, stage: int, epoch: int) -> float:
     return train.lr * (train.lr_decay if train.later_lr == "decayed" else 1.0)
 
 
-def warmup_factor(train: TrainConfig, stage: int, epochs_done: float) -> float:
-    """Share of the learning rate after so many epochs of a stage: from a hundredth up to 1, linearly.
-
-    It rises over the run's first `warmup` epochs, those of earlier stages included.
-    """
-    if stage > 1:
-        epochs_done += train.first_epochs + (stage - 2) * train.later_epochs
-    return 1.0 if epochs_done >= train.warmup else 0.01 + 0.99 * epochs_done / train.warmup
-
-
 def update_rate(schedule: str, alpha: float, merge_rate: float, step: int) -> float:
     """α of stage `step` = 1, 2, …
 

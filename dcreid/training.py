@@ -24,7 +24,7 @@ from dcreid.data.store import FrameStore
 from dcreid.memory import FeatureMemory
 from dcreid.network.tracklets import TrackletNetwork
 from dcreid.proxies import CameraProxies
-from dcreid.schedules import learning_rate, update_rate, warmup_factor
+from dcreid.schedules import learning_rate, update_rate
 from dcreid.seeding import generator, torch_seed
 
 
@@ -34,7 +34,7 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class StageResult:
-    """The figures of a stage, of its last epoch: `lr` of the last batch, `loss` the mean of Eq (2).
+    """The figures of a stage, of its last epoch: `lr` of new layers, `loss` the mean of Eq (2).
 
     `loss` is nan where nothing was trained. `frames` were trained on in all epochs.
     """
@@ -121,16 +121,14 @@ class Trainer:
 
         with torch_seed(rng, device):
             for epoch in range(1, epochs + 1):
+                lr = learning_rate(train, stage, epoch)
+                for group in optimiser.param_groups:
+                    group["lr"] = lr * group["factor"]
                 # Losses are added up on the device: reading one would stop the GPU in every iteration.
                 total = torch.zeros((), device=device)
                 plan = self._plan(labels, cameras, rng)
 
-                for done, (frames, tracklets) in enumerate(self._batches(plan, rng)):
-                    lr = learning_rate(train, stage, epoch)
-                    lr *= warmup_factor(train, stage, epoch - 1 + done / len(plan))
-                    for group in optimiser.param_groups:
-                        group["lr"] = lr * group["factor"]
-
+                for frames, tracklets in self._batches(plan, rng):
                     # Forward: Eq (2) for the features of b augmented tracklets.
                     b = len(tracklets)
                     augmented = self._augmented(frames, b, rng)
@@ -147,9 +145,9 @@ class Trainer:
                     optimiser.step()
 
                     # Line 6: the memory takes in the features that the loss was computed from.
-                    memory.update(v, labels[tracklets], alpha, train.memory_update)
+                    memory.update(v, labels[tracklets], alpha)
                     if proxies is not None:
-                        proxies.update(v, tracklets, alpha, train.memory_update)
+                        proxies.update(v, tracklets, alpha)
                     total += loss.detach() * b
 
                 ranks.broadcast([total])
@@ -205,7 +203,6 @@ class Trainer:
             data.shift,
             rng,
             crop=data.crop,
-            erase=data.erase,
             per=data.augment_per,
             batch=b,
             share=share,

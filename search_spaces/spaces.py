@@ -21,17 +21,16 @@ those of BUC's and DBC's code, and current practice:
 * Distance, Eq (3)'s denominator, linkage, way of merging: all there are. For jaccard k1 10 to 40 (practice:
   20, 30) and k2 1 to 10 (practice: 6). Camera normalisation.
 * pm (paper 0.05): 0.04 to 0.2, some 24 merge steps to 4.
-* Batches: every tracklet once, or P classes of K = 2, 4 or 8 (practice: 4). Camera proxies. The memory's
-  update; its rows after a merge: members, zeros (BUC), and where classes grow out of those before (with any
-  method but anew) carry and old_classes (DBC).
+* Batches: every tracklet once, or P classes of K = 2, 4 or 8 (practice: 4). Camera proxies. Memory
+  rows after a merge: members, zeros (BUC), and where classes grow out of those before (with any method but
+  anew) carry and old_classes (DBC).
 * lr (paper 0.1): 0.003 to 0.1; the backbone's share of it (paper 0.1): 0.01 to 0.3. Beyond three times the
   paper's product pre-trained weights are lost in the first epoch, and a search would spend most of its
   trials there. Gradients clipped to a norm of 1 to 20, or not; always with frozen batch norm, whose first
-  gradients are ten times as large and end the training otherwise. Warm-up over 0.2 to 5 epochs, or none;
-  later stages' rate.
-* Network: batch norm, last stride, pooling, head (BUC: its own, 2,048 wide, dropout 0.5).
-* Frames: smallest area of a crop 0.5 to 1 (paper: 1, none; BUC: 0.64), erasing 0 to 0.6 (practice: 0.5),
-  alike for a tracklet or frame by frame, and how frames are drawn.
+  gradients are ten times as large and end the training otherwise. Later stages' rate.
+* Network: batch norm, last stride, head (BUC: its own, 2,048 wide, dropout 0.5).
+* Frames: smallest area of a crop 0.5 to 1 (paper: 1, none; BUC: 0.64); frames varied alike for a
+  tracklet or each for itself, and how they are drawn.
 
 What buys accuracy with time or memory is not in it, for a search would always buy: epochs, frames, batch
 size, eval_frames, height, width, backbone. Nor are `frozen_stages`, which mean another thing in every
@@ -137,7 +136,6 @@ FULL = (
     Prior("train.sampler", "categorical", choices=("tracklets", "classes")),
     Prior("train.tracklets_per_class", "categorical", choices=(2, 4, 8), when=("train.sampler", "classes")),
     Prior("train.camera_proxies", "categorical", choices=(False, True)),
-    Prior("train.memory_update", "categorical", choices=("samples", "class_mean")),
     Prior(
         "train.memory_init",
         "categorical",
@@ -174,17 +172,14 @@ FULL = (
         suffix="frozen",
         grid=(5.0,),
     ),
-    Prior("train.warmup", "float", 0.2, 5.0, log=True, zero=True, grid=(0.0, 1.0)),
     Prior("train.later_lr", "categorical", choices=("decayed", "restart")),
     Prior("model.last_stride", "categorical", choices=(2, 1)),
-    Prior("model.pooling", "categorical", choices=("average", "gem")),
     Prior("model.head", "categorical", choices=("none", "embedding", "buc")),
     Prior(
         "model.embedding_dim", "categorical", choices=(256, 512, 1024, 2048), when=_HEADED, grid=(512, 2048)
     ),
     Prior("model.dropout", "float", 0.0, 0.8, when=_HEADED, grid=(0.0, 0.5)),
     Prior("data.crop", "float", 0.5, 1.0, grid=(0.64, 1.0)),
-    Prior("data.erase", "float", 0.0, 0.6, grid=(0.0, 0.5)),
     Prior("data.augment_per", "categorical", choices=("tracklet", "frame")),
     Prior("data.frame_sampling", "categorical", choices=("segments", "random", "distinct")),
 )

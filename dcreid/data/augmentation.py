@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional
 
 _CROP_ASPECTS = (2.0, 3.0)  # height to width, as in BUC's and DBC's code
-_ERASED_AREAS, _ERASED_ASPECTS = (0.02, 0.4), (0.3, 1 / 0.3)
 _TRIES = 10
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
 _STD = (0.229, 0.224, 0.225)
@@ -28,19 +27,16 @@ def augment(
     rng: np.random.Generator,
     *,
     crop: float = 1.0,
-    erase: float = 0.0,
     per: str = "tracklet",
     batch: int | None = None,
     share: slice = slice(None),
 ) -> UInt8[Tensor, "s f h w 3"]:
-    """Crops, mirrors, shifts and erases part of each tracklet (or with `per` = frame, of each frame).
+    """Crops, mirrors and shifts each tracklet (or with `per` = frame, each frame).
 
     crop: smallest area of a window, of height to width 2 to 3, that is resized to the frame; 1 = none.
     flip: probability of mirroring. shift: largest share of height and width to shift by; uncovered
-    borders repeat the edge. erase: probability that a rectangle of 2 to 40 % of the area and height to
-    width 0.3 to 1/0.3 ("Random Erasing", arXiv 1708.04896) becomes ImageNet's mean.
-
-    Random numbers are drawn for the whole batch of tracklets, of which `frames` are the share.
+    borders repeat the edge. Random numbers are drawn for the whole batch of tracklets, of which `frames`
+    are the share.
     """
     s, f, h, w, _ = frames.shape
     drawn = s if batch is None else batch, f if per == "frame" else 1
@@ -53,37 +49,28 @@ def augment(
 
     varied = frames.reshape(s * drawn[1], f // drawn[1], h, w, 3)  # (u, g, h, w, 3)
     if crop < 1.0:
-        windows = _boxes(drawn, (h, w), (crop, 1.0), _CROP_ASPECTS, rng, otherwise=(h, w))
+        windows = _windows(drawn, (h, w), crop, rng)
         varied = _resized(varied, windows[:, share].reshape(4, -1, 1), rows, columns)
     else:
         varied = _gathered(varied, rows, columns)
-    if erase > 0.0:
-        boxes = _boxes(drawn, (h, w), _ERASED_AREAS, _ERASED_ASPECTS, rng, otherwise=(0, 0))
-        boxes[2] *= rng.random(drawn) < erase
-        varied = _erased(varied, boxes[:, share].reshape(4, -1, 1))
     return varied.reshape(frames.shape)
 
 
-def _boxes(
-    drawn: tuple[int, int],
-    size: tuple[int, int],
-    areas: tuple[float, float],
-    aspects: tuple[float, float],
-    rng: np.random.Generator,
-    otherwise: tuple[int, int],
+def _windows(
+    drawn: tuple[int, int], size: tuple[int, int], smallest: float, rng: np.random.Generator
 ) -> Int[ndarray, "4 b g"]:
-    """Top, left, height and width of random boxes in a frame of `size` (h, w).
+    """Top, left, height and width of random windows in a frame of `size` (h, w).
 
-    Area, as a share, and height to width are uniform; what does not fit is drawn anew, ten times at most,
-    and then has the size `otherwise`.
+    Area, as a share from `smallest` up, and height to width are uniform; what does not fit is drawn anew,
+    ten times at most, and then is the whole frame.
     """
-    area = size[0] * size[1] * rng.uniform(*areas, (*drawn, _TRIES))
-    aspect = rng.uniform(*aspects, (*drawn, _TRIES))
+    area = size[0] * size[1] * rng.uniform(smallest, 1.0, (*drawn, _TRIES))
+    aspect = rng.uniform(*_CROP_ASPECTS, (*drawn, _TRIES))
     sides = np.rint(np.sqrt([area * aspect, area / aspect])).astype(np.int64)  # (2, b, g, tries)
     limits = np.array(size)[:, None, None]
     fits = (sides <= limits[..., None]).all(axis=0)
     first = np.take_along_axis(sides, fits.argmax(axis=-1)[None, ..., None], axis=-1)[..., 0]
-    sides = np.where(fits.any(axis=-1), first, np.array(otherwise)[:, None, None])
+    sides = np.where(fits.any(axis=-1), first, limits)
     places = (rng.random((2, *drawn)) * (limits - sides + 1)).astype(np.int64)
     return np.concatenate([places, sides])
 
@@ -127,16 +114,6 @@ def _places(
     return np.asarray(2 * place / (count - 1) - 1, dtype=np.float32)
 
 
-def _erased(units: UInt8[Tensor, "u g h w 3"], boxes: Int[ndarray, "4 u 1"]) -> UInt8[Tensor, "u g h w 3"]:
-    """ImageNet's mean in the boxes."""
-    top, left, height, width = boxes
-    y, x = np.arange(units.shape[2]), np.arange(units.shape[3])
-    rows = _on_device((y >= top) & (y < top + height), units)
-    columns = _on_device((x >= left) & (x < left + width), units)
-    inside = rows[:, None, :, None, None] & columns[:, None, None, :, None]
-    return torch.where(inside, _mean_pixel(units.device), units)
-
-
 def _on_device(values: Shaped[ndarray, "u k"], frames: Tensor) -> Shaped[Tensor, "u k"]:
     return torch.from_numpy(values).to(frames.device, non_blocking=True)
 
@@ -159,10 +136,3 @@ def _mean_and_scale(device: torch.device) -> tuple[Float[Tensor, " 3"], Float[Te
     """Cached per device: making a tensor of Python numbers on a GPU waits for all of its work."""
     with torch.inference_mode(False):
         return torch.tensor(_MEAN, device=device) * 255, 1 / (torch.tensor(_STD, device=device) * 255)
-
-
-@functools.cache
-def _mean_pixel(device: torch.device) -> UInt8[Tensor, " 3"]:
-    """What is 0 behind `normalise`, up to half a grey level."""
-    with torch.inference_mode(False):
-        return torch.tensor([round(255 * value) for value in _MEAN], dtype=torch.uint8, device=device)

@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from dcreid.config import Config
 from dcreid.network.last_stride import without_last_reduction
-from dcreid.network.pooling import GlobalPool, pool_by_generalised_mean
+from dcreid.network.pooling import GlobalPool
 from dcreid.network.recomputation import recompute_activations
 from dcreid.network.weights import BackboneError as BackboneError
 from dcreid.network.weights import load_weights, with_imagenet_weights
@@ -73,7 +73,6 @@ def backbone_of(config: Config) -> Backbone:
         frozen_stages=model.frozen_stages,
         batch_norm=model.batch_norm,
         last_stride=model.last_stride,
-        pooling=model.pooling,
         height=data.height,
         width=data.width,
     )
@@ -96,16 +95,14 @@ def build_backbone(
     frozen_stages: int = 0,
     batch_norm: str = "adapt",
     last_stride: int = 2,
-    pooling: str = "average",
     height: int = 256,
     width: int = 128,
 ) -> Backbone:
     """torchvision's network `name` with `weights`: imagenet, none, or the path of a state dict.
 
-    last_stride: 1 takes the stride out of the network's last reduction. pooling: average, or gem.
-    Random weights come from torch's global generator: seed it first. Raises BackboneError when the name
-    is unknown, the network cannot take height × width frames, has no such reduction or no map that gem
-    could pool, or the weights cannot be loaded.
+    last_stride: 1 takes the stride out of the network's last reduction. Random weights come from torch's
+    global generator: seed it first. Raises BackboneError when the name is unknown, the network cannot take
+    height × width frames or has no such reduction, or the weights cannot be loaded.
     """
     _check_name(name)
     imagenet = weights == "imagenet"
@@ -119,8 +116,6 @@ def build_backbone(
     dim = _feature_width(name, network, height, width)
     if last_stride == 1:
         without_last_reduction(name, network, torch.zeros(1, 3, height, width))
-    if pooling == "gem":
-        pool_by_generalised_mean(name, network, classifier)
     return Backbone(network, dim, frozen_stages, batch_norm)
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dcreid.network.pooling import before_pooling
+from dcreid.network.pooling import GlobalPool
 from dcreid.network.weights import BackboneError
 
 _Reducing = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
@@ -28,7 +28,7 @@ def without_last_reduction(name: str, network: nn.Module, frame: Float[Tensor, "
     pooling does not become twice as high and wide, up to one row and column.
     """
     network.eval()
-    last = before_pooling(network)
+    last = _before_pooling(network)
     if last is None:
         raise _refused(name, "it has no map of features before its pooling")
     before = _map_size(network, last[-1], frame)
@@ -41,6 +41,16 @@ def without_last_reduction(name: str, network: nn.Module, frame: Float[Tensor, "
     if after == before or any(abs(long - 2 * short) > 1 for short, long in zip(before, after, strict=True)):
         was, now = (f"{height}×{width}" for height, width in (before, after))
         raise _refused(name, f"its map of {was} would become one of {now}, not of twice the size")
+
+
+def _before_pooling(network: nn.Module) -> nn.Sequential | nn.ModuleList | None:
+    """The modules of which the last gives the map that is pooled; None where there is no such map.
+
+    network: with a GlobalPool in its classifier's place.
+    """
+    pools = nn.AdaptiveAvgPool2d | GlobalPool
+    last = [module for module in network.children() if not isinstance(module, pools)][-1]
+    return last if isinstance(last, nn.Sequential | nn.ModuleList) else None
 
 
 def _refused(name: str, why: str) -> BackboneError:

@@ -12,7 +12,7 @@ from study.plan import StudyPlan
 
 _FIELDS = (
     *("model.backbone", "model.weights", "model.frozen_stages", "model.batch_norm", "model.last_stride"),
-    *("model.pooling", "data.height", "data.width"),
+    *("data.height", "data.width"),
 )
 
 

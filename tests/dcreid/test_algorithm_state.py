@@ -18,7 +18,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     "leak": {"train.memory_init": "previous_rows", "train.leak_audit": True, "data.shuffle_tracklets": False},
     "proxies": {
         **{"train.camera_proxies": True, "train.sampler": "classes", "train.tracklets_per_class": 2},
-        **{"train.memory_init": "carry", "train.warmup": 2.5, "train.clip_norm": 5.0},
+        **{"train.memory_init": "carry", "train.clip_norm": 5.0},
     },
     "cameras": {"evaluate.camera_normalise": True, "merge.camera_normalise": True},
     "bound": {"merge.method": "identities", "train.leak_audit": True, "train.camera_proxies": True},

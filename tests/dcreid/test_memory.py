@@ -61,29 +61,6 @@ def test_update_is_the_loop_in_batch_order(labels: list[int], alpha: float, seed
     torch.testing.assert_close(m.rows.norm(dim=1), torch.ones(4))
 
 
-@given(st.lists(st.integers(0, 3), min_size=0, max_size=12), st.floats(0, 0.9), st.integers(0, 2**31))
-def test_update_by_class_means_takes_the_mean_of_each_class_in_once(
-    labels: list[int], alpha: float, seed: int
-):
-    m, v = FeatureMemory(unit_rows(4, 5, seed), 0.1), unit_rows(len(labels), 5, seed + 1)
-    wanted = m.rows.double().numpy().copy()
-    for c in set(labels):
-        mean = v.double().numpy()[[label == c for label in labels]].mean(axis=0)
-        row = alpha * wanted[c] + (1 - alpha) * mean
-        wanted[c] = row / np.linalg.norm(row)
-    m.update(v, torch.tensor(labels, dtype=torch.long), alpha, "class_mean")
-    np.testing.assert_allclose(m.rows, wanted, atol=1e-4)
-
-
-@given(st.permutations(range(6)), st.integers(0, 2**31))
-def test_update_by_class_means_does_not_depend_on_the_order_of_the_batch(order: list[int], seed: int):
-    v, labels = unit_rows(6, 5, seed), torch.tensor([2, 0, 2, 1, 0, 2])
-    one, other = memory(d=5), memory(d=5)
-    one.update(v, labels, 0.3, "class_mean")
-    other.update(v[order], labels[order], 0.3, "class_mean")
-    torch.testing.assert_close(one.rows, other.rows)
-
-
 def test_a_class_that_comes_twice_depends_on_the_order_of_the_batch():
     v = unit_rows(2, 6, 1)
     forward, backward = memory(), memory()

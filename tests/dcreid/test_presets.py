@@ -76,7 +76,6 @@ BUC = {
     "merge.max_steps": 19,
     "merge.camera_normalise": False,
     "train.memory_init": "zeros",
-    "train.memory_update": "samples",
     "train.alpha": 0.5,
     "train.alpha_schedule": "fixed",
     "train.temperature": 0.1,
@@ -90,7 +89,6 @@ BUC = {
     "train.backbone_lr_factor": 0.1,
     "train.momentum": 0.9,
     "train.weight_decay": 5e-4,
-    "train.warmup": 0.0,
     "train.clip_norm": 0.0,
     "train.batch_size": 16,
     "train.sampler": "tracklets",
@@ -103,7 +101,6 @@ BUC = {
     "model.frozen_stages": 3,  # stem, layer1, layer2
     "model.batch_norm": "adapt",  # of layer3 and layer4
     "model.last_stride": 2,
-    "model.pooling": "average",
     "data.frames": 16,
     "data.frame_sampling": "distinct",
     "data.eval_frames": 900,
@@ -112,7 +109,6 @@ BUC = {
     "data.flip": 0.5,
     "data.crop": 0.64,
     "data.shift": 0.0,
-    "data.erase": 0.0,
     "data.augment_per": "frame",
     "data.shuffle_tracklets": True,  # not as in the code: an order that gives identities away is not wanted
 }

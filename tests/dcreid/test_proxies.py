@@ -75,17 +75,12 @@ def test_rows_are_means_of_each_class_and_camera() -> None:
     assert CameraProxies(labels, cameras, rows).row.tolist() == [3, 0, 3, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["samples", "class_mean"])
-def test_a_sample_goes_into_the_row_of_its_class_and_camera(kind: str) -> None:
+def test_a_sample_goes_into_the_row_of_its_class_and_camera() -> None:
     labels, cameras = torch.tensor([1, 0, 1, 0, 1]), torch.tensor([4, 2, 4, 9, 2])
     rows, v = unit_rows(4, 3, 0), unit_rows(3, 3, 1)
     proxies = CameraProxies(labels, cameras, rows)
-    proxies.update(v, torch.tensor([2, 0, 3]), 0.3, kind)
-    taken = [v[2], (v[0] + v[1]) / 2] if kind == "class_mean" else None
-    if taken is None:
-        wanted = reference.update(rows.double().numpy(), v.double().numpy(), [3, 3, 1], 0.3)
-    else:
-        wanted = reference.update(rows.double().numpy(), torch.stack(taken).double().numpy(), [1, 3], 0.3)
+    proxies.update(v, torch.tensor([2, 0, 3]), 0.3)
+    wanted = reference.update(rows.double().numpy(), v.double().numpy(), [3, 3, 1], 0.3)
     np.testing.assert_allclose(proxies.memory.rows, wanted, atol=1e-6)
 
 

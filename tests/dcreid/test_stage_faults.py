@@ -50,7 +50,7 @@ def update_becomes(patch: pytest.MonkeyPatch, changed: Callable[..., Any]) -> No
     """`changed(update, v, labels, α, C)` in place of the memory's update."""
     true = FeatureMemory.update
 
-    def update(memory: FeatureMemory, v: Tensor, labels: Tensor, alpha: float, _: str) -> None:
+    def update(memory: FeatureMemory, v: Tensor, labels: Tensor, alpha: float) -> None:
         changed(lambda *arguments: true(memory, *arguments), v, labels, alpha, len(memory.rows))
 
     patch.setattr(FeatureMemory, "update", update)

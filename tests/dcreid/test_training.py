@@ -44,7 +44,7 @@ def test_divergence_is_reported_with_stage_and_epoch() -> None:
 
 
 def test_frames_are_varied_as_the_configuration_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = {"flip": 0.25, "shift": 0.125, "crop": 0.5, "erase": 0.75, "augment_per": "frame"}
+    chosen = {"flip": 0.25, "shift": 0.125, "crop": 0.5, "augment_per": "frame"}
     config = tiny(**{f"data.{name}": value for name, value in chosen.items()})
     varied: list[dict[str, Any]] = []
 

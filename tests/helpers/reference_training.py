@@ -6,8 +6,7 @@ gradients of the forward pass that stands here. Random numbers are drawn in this
 
     order of the tracklets: one permutation from the stream "order"
     stage (stream "stage"): the seed of torch's generator (dropout), then for every epoch its order of
-    tracklets, shares for the frames of each batch, and batch by batch mirrored, down, right; where
-    something is erased, ten areas, ten aspects, a place in height and in width, and whether it is
+    tracklets, shares for the frames of each batch, and batch by batch mirrored, down, right
     order of tracklets, by classes: for every round a permutation of the classes and a number for each
     tracklet, by which those of a class are ordered
 
@@ -189,29 +188,21 @@ class ReferenceRun:
             torch.manual_seed(int(rng.integers(2**63)))
             for epoch in range(1, (train.first_epochs if self.stage == 1 else train.later_epochs) + 1):
                 total, plan = 0.0, self.plan(rng)
-                for done, (batch, frames) in enumerate(self.batches(plan, rng)):
-                    rate = self.rate(epoch, done / len(plan))
+                rate = self.rate(epoch)
+                for batch, frames in self.batches(plan, rng):
                     v = self.batch_features(batch, frames)
                     labels = [self.labels[i] for i in batch]
                     loss = self.loss(v, labels)
                     self.descend(loss + self.proxy_loss(v, batch), rate, velocity)
-                    self.rows = self.updated(self.rows, v.detach().numpy(), labels, alpha)
+                    self.rows = reference.update(self.rows, v.detach().numpy(), labels, alpha)
                     if train.camera_proxies:
                         of_batch = [self.proxy_labels()[i] for i in batch]
-                        self.proxies = self.updated(self.proxies, v.detach().numpy(), of_batch, alpha)
+                        self.proxies = reference.update(self.proxies, v.detach().numpy(), of_batch, alpha)
                     total += float(loss.detach()) * len(batch)
                 on_epoch(self.stage, epoch)
         self.losses.append(total / sum(len(batch) for batch in plan))
         self.rates.append(rate)
         self.alphas.append(alpha)
-
-    def updated(self, rows: np.ndarray, v: np.ndarray, labels: list[int], alpha: float) -> np.ndarray:
-        """The memory with the batch taken in: sample by sample, or the mean of each class's samples once."""
-        if self.config.train.memory_update == "class_mean":
-            classes = sorted(set(labels))
-            v = np.stack([np.mean([x for x, c in zip(v, labels, strict=True) if c == a], 0) for a in classes])
-            labels = classes
-        return reference.update(rows, v, labels, alpha)
 
     def alpha(self) -> float:
         """α of the stage: it grows from stage to stage up to its end value, or is fixed."""
@@ -221,14 +212,11 @@ class ReferenceRun:
         factors = {"linear": share, "printed": share, "fixed": 1.0, "cosine": cosine}
         return train.alpha * factors[train.alpha_schedule]
 
-    def rate(self, epoch: int, part: float) -> float:
-        """Learning rate of new layers when a part of the epoch is over."""
+    def rate(self, epoch: int) -> float:
+        """Learning rate of new layers."""
         train = self.config.train
         late = epoch > train.lr_decay_epoch if self.stage == 1 else train.later_lr == "decayed"
-        earlier = [train.first_epochs, *[train.later_epochs] * self.stage][: self.stage - 1]
-        over = sum(earlier) + epoch - 1 + part
-        warm = min(1.0, over / train.warmup) if train.warmup else 1.0
-        return (train.lr * train.lr_decay if late else train.lr) * (1 / 100 + 99 / 100 * warm)
+        return train.lr * train.lr_decay if late else train.lr
 
     def plan(self, rng: np.random.Generator) -> list[list[int]]:
         """The tracklets of an epoch's batches. A last batch of one joins the one before."""
@@ -281,35 +269,13 @@ class ReferenceRun:
             mirrored = rng.random(count) < data.flip
             most = [int(data.shift * size) for size in (data.height, data.width)]
             down, right = (rng.integers(-far, far, size=count, endpoint=True) for far in most)
-            boxes = self.boxes(count, rng) if data.erase else {}
             frames = []
             for k, i in enumerate(batch):
                 frames.append([])
                 for j, frame in enumerate(self.drawn(self.tracklets[i], shares[k])):
                     at = k, j % count[1]
                     frames[k].append(varied(frame, mirrored[at], down[at], right[at]))
-                    if at in boxes:
-                        frames[k][j][boxes[at]] = [round(255 * value) for value in _MEAN]
             yield batch, frames
-
-    def boxes(
-        self, count: tuple[int, int], rng: np.random.Generator
-    ) -> dict[tuple[int, int], tuple[slice, slice]]:
-        """Rows and columns to erase, where any are."""
-        data, found = self.config.data, {}
-        areas = rng.uniform(0.02, 0.4, (*count, 10)) * data.height * data.width
-        aspects = rng.uniform(0.3, 1 / 0.3, (*count, 10))
-        down, right = rng.random((2, *count))
-        happens = rng.random(count) < data.erase
-        for at in zip(*np.nonzero(happens), strict=True):
-            for area, aspect in zip(areas[at], aspects[at], strict=True):
-                height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
-                if height <= data.height and width <= data.width:
-                    top = int(down[at] * (data.height - height + 1))
-                    left = int(right[at] * (data.width - width + 1))
-                    found[at] = slice(top, top + height), slice(left, left + width)
-                    break
-        return found
 
     def drawn(self, tracklet: np.ndarray, shares: np.ndarray) -> list[np.ndarray]:
         """Frames in time order: one of each equal part of the tracklet, or each of all of it."""

@@ -57,20 +57,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "frozen statistics": {"model.batch_norm": "frozen"},
     "BUC's head": {"model.head": "buc", "model.embedding_dim": 7, "model.dropout": 0.5},
-    "frames for themselves": {"data.augment_per": "frame", "data.erase": 0.7},
-    "erased": {"data.erase": 0.5},
+    "frames for themselves": {"data.augment_per": "frame"},
     "random weights": {"model.weights": "none", "train.temperature": 0.1},
-    "clipped and warmed up": {
-        **{"train.clip_norm": 1.0, "train.warmup": 2.5, "train.drop_last": True, "train.batch_size": 4},
+    "clipped": {
+        **{"train.clip_norm": 1.0, "train.drop_last": True, "train.batch_size": 4},
         "train.alpha_schedule": "printed",
     },
     "by classes": {
         **{"train.sampler": "classes", "train.batch_size": 6, "train.tracklets_per_class": 3},
-        **{
-            "train.memory_update": "class_mean",
-            "train.memory_init": "carry",
-            **{"data.frame_sampling": "random", "train.later_epochs": 2},
-        },
+        **{"train.memory_init": "carry", "data.frame_sampling": "random", "train.later_epochs": 2},
     },
     "old classes": {
         **{"train.sampler": "classes", "train.batch_size": 4, "train.tracklets_per_class": 1},
@@ -82,7 +77,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "proxies, by classes": {
         **{"train.sampler": "classes", "train.batch_size": 6, "train.tracklets_per_class": 2},
         **{**_HEAD, "train.later_epochs": 2},
-        **{"model.dropout": 0.0, "train.camera_proxies": True, "train.memory_update": "class_mean"},
+        **{"model.dropout": 0.0, "train.camera_proxies": True},
     },
 }
 CAMERAS = [1, 1, 2, 1, 2, 5, 2, 1, 5, 1, 2]

@@ -19,18 +19,18 @@ METHOD: list[Mutant] = [
         ),
         (
             "classes of other tracklets in the update",
-            "memory.update(v, labels[tracklets], alpha, ",
-            "memory.update(v, labels[:b], alpha, ",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v, labels[:b], alpha)",
         ),
         (
             "the memory is never updated",
-            "memory.update(v, labels[tracklets], alpha, ",
-            "memory.update(v[:0], labels[:0], alpha, ",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v[:0], labels[:0], alpha)",
         ),
         (
             "the memory keeps what it should take",
-            "memory.update(v, labels[tracklets], alpha, ",
-            "memory.update(v, labels[tracklets], 1.0 - alpha, ",
+            "memory.update(v, labels[tracklets], alpha)",
+            "memory.update(v, labels[tracklets], 1.0 - alpha)",
         ),
         ("one rate for backbone and head", 'group["lr"] = lr * group["factor"]', 'group["lr"] = lr'),
         ("no weight decay", "weight_decay=train.weight_decay", "weight_decay=0.0"),
@@ -71,13 +71,6 @@ METHOD: list[Mutant] = [
             "one weight's gradient clipped",
             "clip_grad_norm_(weights, train",
             "clip_grad_norm_(weights[:1], train",
-        ),
-        ("warm-up by whole epochs", "epoch - 1 + done / len(plan))", "epoch - 1)"),
-        ("warm-up an epoch ahead", "epoch - 1 + done / len(plan))", "epoch + done / len(plan))"),
-        (
-            "one update for each sample",
-            "labels[tracklets], alpha, train.memory_update)",
-            "labels[tracklets], alpha)",
         ),
         ("batches by class never", 'if train.sampler == "classes":', 'if train.sampler == "":'),
         (
@@ -164,10 +157,6 @@ METHOD: list[Mutant] = [
             "share = min(1.0, (step - 1) * merge_rate)",
         ),
         ("the printed rate is the linear one", "merge_rate, step - 1)", "merge_rate, step)"),
-        ("warm-up from nothing", "else 0.01 + 0.99 * epochs_done", "else epochs_done"),
-        ("every stage warms up", "if stage > 1:", "if stage > 99:"),
-        ("warm-up forgets the first stage", "train.first_epochs + (stage - 2)", "(stage - 2)"),
-        ("warm-up counts a stage too many", "+ (stage - 2) * train", "+ (stage - 1) * train"),
     ),
     *of(
         "memory",
@@ -181,22 +170,12 @@ METHOD: list[Mutant] = [
         ),
         (
             "rows not normalised after an update",
-            "functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * v, dim=1)",
-            "alpha * self.rows[rows] + (1.0 - alpha) * v",
+            "functional.normalize(alpha * self.rows[rows] + (1.0 - alpha) * samples, dim=1)",
+            "alpha * self.rows[rows] + (1.0 - alpha) * samples",
         ),
         ("samples of a class in reverse order", ".tril_(-1)", ".triu_(1)"),
         ("memory shares the rows it is given", "rows.float().clone()", "rows.float()"),
         ("class sums are not normalised", "return functional.normalize(sums, dim=1)", "return sums"),
-        (
-            "sum of a class's samples for their mean",
-            "of_class.sum(dim=1, keepdim=True)",
-            "of_class.sum(dim=1, keepdim=True).clamp(max=1.0)",
-        ),
-        (
-            "a share of the batch for a class's mean",
-            "of_class.sum(dim=1, keepdim=True)",
-            "max(1, len(on_host))",
-        ),
     ),
     *of(
         "memory",
@@ -234,8 +213,8 @@ METHOD: list[Mutant] = [
         ("the memory's temperature for proxies", "TEMPERATURE = 0.07", "TEMPERATURE = 0.1"),
         (
             "samples go into the rows of other tracklets",
-            "self.memory.update(v, self.row[tracklets], alpha, kind)",
-            "self.memory.update(v, self.row[: len(v)], alpha, kind)",
+            "self.memory.update(v, self.row[tracklets], alpha)",
+            "self.memory.update(v, self.row[: len(v)], alpha)",
         ),
     ),
     *of(
@@ -245,13 +224,13 @@ METHOD: list[Mutant] = [
         ("proxies have no part in the loss", "loss + proxies.loss(v, tracklets)", "loss + 0.0"),
         (
             "proxies are never updated",
-            "proxies.update(v, tracklets, alpha, train",
-            "proxies.update(v[:0], tracklets[:0], alpha, train",
+            "proxies.update(v, tracklets, alpha)",
+            "proxies.update(v[:0], tracklets[:0], alpha)",
         ),
         (
             "proxies follow at another rate",
-            "proxies.update(v, tracklets, alpha, train",
-            "proxies.update(v, tracklets, 1.0 - alpha, train",
+            "proxies.update(v, tracklets, alpha)",
+            "proxies.update(v, tracklets, 1.0 - alpha)",
         ),
     ),
     *of(

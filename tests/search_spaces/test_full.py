@@ -65,14 +65,11 @@ KINDS = ("adapt", "frozen")  # batch norm
 KNOWN = {
     "paper": {},
     "recipe": RECIPE,
-    "recipe with last stride 1, camera proxies and erasing": RECIPE
-    | {"model.last_stride": 1, "train.camera_proxies": True, "data.erase": 0.5},
+    "recipe with last stride 1 and camera proxies": RECIPE
+    | {"model.last_stride": 1, "train.camera_proxies": True},
     "buc": BUC,
     "dbc": DBC,
-    "practice": {
-        **{"model.pooling": "gem", "train.memory_update": "class_mean", "train.warmup": 5.0},
-        **{"merge.distance": "jaccard", "merge.k1": 30},
-    },
+    "practice": {"merge.distance": "jaccard", "merge.k1": 30, "merge.k2": 6},
 }
 
 

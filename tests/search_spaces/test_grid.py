@@ -48,13 +48,13 @@ def test_lists_of_values_and_several_priors_of_a_field_are_counted() -> None:
             (("members", "zeros"), ("anew",), "anew"),
         )
     )
-    update = Prior(
-        "train.memory_update",
+    rate = Prior(
+        "train.later_lr",
         "categorical",
-        choices=("samples", "class_mean"),
+        choices=("decayed", "restart"),
         when=("train.memory_init", ("zeros", "carry")),
     )
-    space = Space("own", (method, grown, anew, update))
+    space = Space("own", (method, grown, anew, rate))
     points = grid_points(space)
     assert (
         grid_size(space) == len(points) == len({str(point) for point in points}) == 2 * (1 + 2 + 2) + (1 + 2)

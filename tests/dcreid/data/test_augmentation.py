@@ -1,4 +1,4 @@
-"""Frames cropped, mirrored, shifted, erased and normalised."""
+"""Frames cropped, mirrored, shifted and normalised."""
 
 from __future__ import annotations
 
@@ -50,8 +50,7 @@ def test_every_shift_and_its_mirror_image_come_equally_often() -> None:
 # --- choices beside those of the paper
 
 OFF: dict[str, Any] = {"flip": 0.0, "shift": 0.0}
-ALL: dict[str, Any] = {"flip": 0.5, "shift": 0.2, "crop": 0.5, "erase": 0.7}
-MEAN = np.array([124, 116, 104])
+ALL: dict[str, Any] = {"flip": 0.5, "shift": 0.2, "crop": 0.5}
 
 
 def noise(b: int, f: int, h: int, w: int) -> torch.Tensor:
@@ -83,7 +82,7 @@ def test_a_share_is_varied_as_in_the_whole_batch(per: str) -> None:
     assert len({rng.integers(2**60) for rng in rngs}) == 1
 
 
-@pytest.mark.parametrize("choice", [{"flip": 0.5}, {"shift": 0.3}, {"crop": 0.3}, {"erase": 0.5}], ids=str)
+@pytest.mark.parametrize("choice", [{"flip": 0.5}, {"shift": 0.3}, {"crop": 0.3}], ids=str)
 def test_frames_are_varied_alike_or_each_for_itself(choice: dict[str, float]) -> None:
     frames = noise(40, 1, 24, 12).expand(40, 4, 24, 12, 3)
     alike = augment(frames, **(OFF | choice), per="tracklet", rng=np.random.default_rng(0))
@@ -157,46 +156,6 @@ def test_crops_have_the_areas_and_aspects_asked_for_and_lie_anywhere() -> None:
 def test_a_frame_that_no_window_fits_stays_whole() -> None:
     frames = noise(8, 1, 16, 64)  # a fifth of it and more, upright, is higher than the frame
     assert torch.equal(augment(frames, **OFF, crop=0.9, rng=np.random.default_rng(0)), frames)
-
-
-def test_erasing_fills_a_rectangle_of_the_size_asked_for_with_the_mean() -> None:
-    h, w, n = 60, 30, 3000
-    frames = torch.zeros(n, 1, h, w, 3, dtype=torch.uint8)
-    seen = augment(frames, **OFF, erase=0.6, rng=np.random.default_rng(0))[:, 0].numpy()
-    erased = (seen == MEAN).all(axis=-1)
-    assert (seen[~erased] == 0).all()
-    rows, columns = erased.any(axis=2), erased.any(axis=1)
-    assert (erased == rows[:, :, None] & columns[:, None, :]).all()
-    for sides in (rows, columns):  # one interval each
-        assert (np.abs(np.diff(sides.astype(int), axis=1, prepend=0, append=0)).sum(axis=1) <= 2).all()
-    height, width = rows.sum(axis=1), columns.sum(axis=1)
-    hit = height > 0
-    assert abs(hit.mean() - 0.6) < 4 * (0.6 * 0.4 / n) ** 0.5
-    area, aspect = (height * width)[hit] / (h * w), height[hit] / width[hit]
-    assert area.min() > 0.015 and area.max() < 0.42 and 0.18 < area.mean() < 0.23
-    assert aspect.min() > 0.2 and aspect.max() < 4 and 1.5 < np.median(aspect) < 2.1
-    top, left = rows[hit].argmax(axis=1), columns[hit].argmax(axis=1)
-    for place, room in ((top, h - height[hit]), (left, w - width[hit])):
-        assert abs((place[room > 5] / room[room > 5]).mean() - 0.5) < 0.03
-
-
-def test_what_is_erased_is_nothing_to_the_network() -> None:
-    frames = noise(1, 1, 20, 10)
-    rng = np.random.default_rng(0)
-    erased = augment(frames, **OFF, erase=1.0, rng=rng)
-    (pixels,) = normalise(erased[0], channels_last=False)
-    inside = (erased[0, 0].numpy() == MEAN).all(axis=-1)
-    assert inside.sum() > 3
-    assert np.abs(pixels.numpy()[:, inside]).max() < 0.5 / (255 * 0.22)
-
-
-def test_erasing_comes_last_and_is_neither_mirrored_nor_moved() -> None:
-    frames = noise(30, 2, 20, 10)
-    plain, erased = (
-        augment(frames, 0.5, 0.2, np.random.default_rng(0), crop=0.5, erase=erase) for erase in (0.0, 1.0)
-    )
-    kept = ~(erased.numpy() == MEAN).all(axis=-1)
-    assert np.array_equal(erased.numpy()[kept], plain.numpy()[kept]) and 0.5 < kept.mean() < 0.95
 
 
 def test_crops_are_mirrored_and_shifted_as_whole_frames_are() -> None:

@@ -53,12 +53,6 @@ def test_networks_give_one_vector_per_frame(name: str):
         assert backbone.train(mode)(frames()).shape == (2, DIMS[name])
 
 
-def test_the_feature_is_the_mean_over_positions():
-    backbone = build("mobilenet_v2").eval()
-    maps = backbone.network.features(frames())
-    torch.testing.assert_close(backbone(frames()), maps.mean(dim=(2, 3)))
-
-
 def test_a_new_backbone_is_in_training_mode_throughout():
     assert all(module.training for module in build().modules())
 
