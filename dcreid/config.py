@@ -68,6 +68,11 @@ class DataConfig(Checked):
     eval_frames: int = setting(
         0, "frames per tracklet for clustering and evaluation, evenly spaced; 0 = all", low=0, high=_MANY
     )
+    eval_mirror: bool = setting(
+        False,
+        "features for clustering and evaluation are the mean of each frame's and its mirror image's, at "
+        "twice the cost",
+    )
     flip: float = setting(0.5, "probability of mirroring a tracklet in training", low=0.0, high=1.0)
     shift: float = setting(
         0.05, "largest random shift in training, as a share of height and width", low=0.0, high=0.5

@@ -52,6 +52,7 @@ class TrackletNetwork:
         precision: str = "auto",
         channels_last: bool = True,
         compiled: bool = False,
+        mirrored: bool = False,
         ranks: Ranks = ONE_PROCESS,
     ):
         layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -59,6 +60,7 @@ class TrackletNetwork:
         self.head = None if head is None else head.to(device)
         self.device, self.ranks = device, ranks
         self._precision, self._channels_last = precision, channels_last
+        self._mirrored = mirrored  # whether features of tracklets are of mirror images, too
         self._call_backbone: Callable[[Tensor], Tensor] = torch.compile(backbone) if compiled else backbone
 
     @property
@@ -117,6 +119,8 @@ class TrackletNetwork:
     ) -> Float[Tensor, "n d"]:
         """Features of every tracklet of a store in evaluation mode, which stays on; not normalised.
 
+        The mean over its frames and, if the network was made so, their mirror images.
+
         most_frames: at most so many evenly spaced frames of each tracklet; 0 = all. batch: frames at a
         time, whatever tracklet they belong to.
         """
@@ -128,7 +132,10 @@ class TrackletNetwork:
         share = self.ranks.share(len(rows))
         start = share.start
         for frames in frame_runs(store, rows[share], batch, self.device):
-            sums.index_add_(0, owner[start : start + len(frames)], self.frame_features(frames))
+            features = self.frame_features(frames)
+            if self._mirrored:
+                features = (features + self.frame_features(frames.flip(2))) / 2
+            sums.index_add_(0, owner[start : start + len(frames)], features)
             start += len(frames)
         return self.ranks.all_reduce(sums) / counts[:, None]
 
@@ -190,5 +197,6 @@ def build_network(
         precision=train.precision,
         channels_last=train.channels_last,
         compiled=train.compile,
+        mirrored=config.data.eval_mirror,
         ranks=ranks,
     )

@@ -59,9 +59,10 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
     epoch_frames = config.train.draws(n) * config.data.frames
     train, most = config.to_dict()["train"], config.data.eval_frames
     splits = [data.train] + ([] if data.test is None else [data.test])
-    per_pass = [int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
+    times = 2 if config.data.eval_mirror else 1
+    per_pass = [times * int((s.lengths.clip(max=most) if most else s.lengths).sum()) for s in splits]
     # The untrained network and the last step are measured on all frames.
-    more = 0 if data.test is None else int(data.test.lengths.sum()) - per_pass[1]
+    more = 0 if data.test is None else times * int(data.test.lengths.sum()) - per_pass[1]
     frames = [(0, sum(per_pass) + more)]
     frames += [
         (epochs_trained(train, s) * epoch_frames, (s + 1) * sum(per_pass) + more * (1 + (s == steps)))

@@ -130,7 +130,10 @@ class ReferenceRun:
             length, most = len(frames), self.config.data.eval_frames
             kept = length if most == 0 else min(length, most)
             chosen = [(2 * j + 1) * length // (2 * kept) for j in range(kept)]
-            means.append(self.features(normalised([frames[i] for i in chosen]), training=False).mean(0))
+            seen = [frames[i] for i in chosen]
+            if self.config.data.eval_mirror:
+                seen += [varied(frame, mirrored=True, down=0, right=0) for frame in seen]
+            means.append(self.features(normalised(seen), training=False).mean(0))
         return torch.stack(means)
 
     @torch.no_grad()

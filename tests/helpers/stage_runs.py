@@ -55,7 +55,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         **{"data.eval_frames": 2, "train.batch_size": 7, "train.later_lr": "restart"},
         "train.alpha_schedule": "cosine",
     },
-    "frozen statistics": {"model.batch_norm": "frozen"},
+    "frozen statistics": {"model.batch_norm": "frozen", "data.eval_mirror": True},
     "BUC's head": {"model.head": "buc", "model.embedding_dim": 7, "model.dropout": 0.5},
     "frames for themselves": {"data.augment_per": "frame"},
     "random weights": {"model.weights": "none", "train.temperature": 0.1},

@@ -25,6 +25,32 @@ NETWORK: list[Mutant] = [
     ),
     *of(
         "network",
+        "dcreid/network/tracklets.py",
+        "tests/dcreid/network/test_tracklets.py",
+        (
+            "frames upside down for mirrored",
+            "self.frame_features(frames.flip(2))",
+            "self.frame_features(frames.flip(1))",
+        ),
+        (
+            "mirror images count twice as much",
+            "self.frame_features(frames.flip(2))) / 2",
+            "2 * self.frame_features(frames.flip(2))) / 3",
+        ),
+        ("no mirror images", "mirrored=config.data.eval_mirror", "mirrored=False"),
+    ),
+    *of(
+        "network",
+        "study/command/dry_run.py",
+        "tests/study/command/test_dry_run.py",
+        (
+            "mirror images cost nothing",
+            "times = 2 if config.data.eval_mirror",
+            "times = 1 if config.data.eval_mirror",
+        ),
+    ),
+    *of(
+        "network",
         "dcreid/network/batch_norm.py",
         "tests/dcreid/network/test_batch_norm.py",
         (

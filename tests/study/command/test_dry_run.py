@@ -33,6 +33,13 @@ def test_frames_are_counted(plan_of, data):
     assert cost.store_bytes == frames * config.data.height * config.data.width * 3
 
 
+def test_mirror_images_are_frames_to_the_network(plan_of, data):
+    chosen = ("--first-epochs", "3", "--eval-frames", "2")
+    plain, mirrored = (estimate(plan_of(*chosen, *more).config, data) for more in ((), ("--eval-mirror",)))
+    assert mirrored.train_frames == plain.train_frames
+    assert mirrored.feature_frames == 2 * plain.feature_frames
+
+
 def test_batches_that_are_left_out_are_no_cost_and_must_not_be_all(
     plan_of, data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
