@@ -26,7 +26,7 @@ NETWORK: list[Mutant] = [
     *of(
         "network",
         "dcreid/network/tracklets.py",
-        "tests/dcreid/network/test_tracklets.py",
+        "tests/dcreid/test_stage_reference.py",
         (
             "frames upside down for mirrored",
             "self.frame_features(frames.flip(2))",
