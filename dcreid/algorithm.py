@@ -204,7 +204,7 @@ class Algorithm:
 
     @property
     def total_steps(self) -> int:
-        """Merge steps of the whole run: one while C > m, at most `max_steps`."""
+        """Merge steps of the whole run (`MergeConfig.merge_steps`)."""
         return self.config.merge.merge_steps(len(self.store))
 
     @property
@@ -310,7 +310,8 @@ class Algorithm:
         if self.config.trains_with_identities:
             assert self.data.train.identities is not None
             return identity_labels(self.data.train.identities, self.order), recorder.joins()
-        labels = merge_labels(v, self.labels, merging, self.m, cameras=self.cameras, on_join=recorder)
+        m = self.m if self.steps_done < merging.joining_steps(len(self.labels)) else 0
+        labels = merge_labels(v, self.labels, merging, m, cameras=self.cameras, on_join=recorder)
         return labels, recorder.joins()
 
     @torch.no_grad()

@@ -266,7 +266,14 @@ class MergeConfig(Checked):
         "identities = no merge: the training identities are the classes (a bound, for --plan bound alone)",
         choices=("once", "star", "exact", "anew", "identities"),
     )
-    max_steps: int = setting(0, "stop after this many merge steps; 0 = until C <= m", low=0, high=_MANY)
+    max_steps: int = setting(0, "stop merging after this many steps; 0 = until C <= m", low=0, high=_MANY)
+    regroup_steps: int = setting(
+        0,
+        "further steps after the last merge, with as many classes: method anew makes them again, the others "
+        "keep them",
+        low=0,
+        high=_MANY,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -278,7 +285,11 @@ class MergeConfig(Checked):
         return max(1, math.floor(n * self.merge_rate + 1e-9))
 
     def merge_steps(self, n: int) -> int:
-        """Merge steps of a run on n tracklets: one while C > m, at most `max_steps`."""
+        """Steps of a run on n tracklets: one while C > m, at most `max_steps`; then `regroup_steps`."""
+        return self.joining_steps(n) + self.regroup_steps
+
+    def joining_steps(self, n: int) -> int:
+        """The steps of a run on n tracklets that leave fewer classes."""
         steps = max(0, math.ceil(n / self.joins_per_step(n)) - 1)
         return min(steps, self.max_steps) if self.max_steps else steps
 

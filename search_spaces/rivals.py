@@ -16,6 +16,7 @@ from dcreid.presets import DBC_LAMBDA1, PRESETS, laid_over, settings_of
 # Row to (preset, changes beyond it, what it is called).
 RIVALS: dict[str, tuple[str, dict[str, Any], str]] = {
     "paper": ("paper", {}, "this method"),
+    "recommended": ("recommended", {}, "this method as recommended"),
     "buc": ("buc", {}, "BUC"),
     "dbc": ("dbc", {}, "DBC as its code (λ not applied)"),
     "dbc_lambda1": ("dbc", {"merge.lambda1": DBC_LAMBDA1}, f"DBC with λ1 = {DBC_LAMBDA1} applied"),

@@ -127,7 +127,7 @@ FULL = (
     Prior("train.alpha", "float", 0.0, 0.9, grid=(0.1, 0.5)),
     Prior("merge.intra", "categorical", choices=("samples", "pairs")),
     Prior("merge.distance", "categorical", choices=("euclidean", "squared", "jaccard")),
-    Prior("merge.k1", "int", 10, 40, log=True, when=("merge.distance", "jaccard"), grid=(20, 30)),
+    Prior("merge.k1", "int", 10, 40, log=True, when=("merge.distance", "jaccard"), grid=(10, 20)),
     Prior("merge.k2", "int", 1, 10, when=("merge.distance", "jaccard"), grid=(6,)),
     Prior("merge.camera_normalise", "categorical", choices=(False, True)),
     Prior("merge.linkage", "categorical", choices=("average", "nearest")),
@@ -180,6 +180,7 @@ FULL = (
     ),
     Prior("model.dropout", "float", 0.0, 0.8, when=_HEADED, grid=(0.0, 0.5)),
     Prior("data.crop", "float", 0.5, 1.0, grid=(0.64, 1.0)),
+    Prior("data.eval_mirror", "categorical", choices=(False, True)),
     Prior("data.augment_per", "categorical", choices=("tracklet", "frame")),
     Prior("data.frame_sampling", "categorical", choices=("segments", "random", "distinct")),
 )

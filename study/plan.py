@@ -101,9 +101,9 @@ class StudyPlan:
     optuna_storage: str | None = None  # URL of a database; None = the journal in the study folder
     processes_per_trial: int | None = None  # None = one for each whole GPU
     preset: str = PAPERS  # the method of trial 0
-    # What a search begins with beside trial 0: settings of the paper's tables, or the paper's configuration
-    # where trial 0 has another preset. Their experiments, and the fields that they change in trial 0's.
-    # Decided when the study is created.
+    # What a search begins with beside trial 0: settings of the paper's tables, the recommended configuration,
+    # or the paper's where trial 0 has another preset. Their experiments, and the fields that they change in
+    # trial 0's. Decided when the study is created.
     given: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     checkpoint_activations: bool = False
     # Below `storage`; older studies have all of it. Settled when the study is created.
@@ -223,8 +223,8 @@ class StudyPlan:
         for row in self.given:
             check_types("plan.given", row, _GIVEN, tuple(_GIVEN))
             made = item(self.config, row["changes"], tuple(row["experiments"]))
-            papers = made.experiments == (PAPERS,)
-            items.append(dataclasses.replace(made, label=PAPERS) if papers else made)
+            name = made.experiments[0]
+            items.append(dataclasses.replace(made, label=name) if name in PRESETS else made)
         return items
 
     def to_dict(self) -> dict[str, Any]:

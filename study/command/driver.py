@@ -138,8 +138,7 @@ def _as_created(plan: StudyPlan, given: argparse.Namespace) -> tuple[StudyPlan, 
             f"the study was created with {len(created.given)} settings that are given beside trial 0, "
             "and keeps to that; for another choice use another --name",
         )
-    left_out = settings_left_out(given)
-    return created, tuple(f"left out of the paper's tables: {setting}" for setting in left_out)
+    return created, tuple(settings_left_out(given))
 
 
 def dry_run(prepared: Prepared, console: Console) -> None:

@@ -56,8 +56,11 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
         yield (*of_searches, *_OF_ASHA), "a --plan runs all its experiments to their ends, on each of --seeds"
     elif plan.preset != PAPERS:
         yield ("--tables",), f"beside --preset {plan.preset} a search is given the paper's configuration only"
-    elif plan.samples < TABLES_FROM or (plan.space or {})["name"] != "default":
-        yield ("--tables",), f"it belongs to a search of {TABLES_FROM} samples or more in the default space"
+    elif (name := (plan.space or {})["name"]) != "full" and (plan.samples < TABLES_FROM or name != "default"):
+        yield (
+            ("--tables",),
+            f"it belongs to the space full, or to {TABLES_FROM} samples or more in the default space",
+        )
     yield from _set_by_the_bound(plan)
     if plan.pruner in _OF_OTHER_PRUNERS:
         yield _OF_OTHER_PRUNERS[plan.pruner]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from dcreid.config import Config, fields
+from dcreid.config import Config, ConfigError, fields
 from dcreid.data.readers.layout import LAYOUTS
 from dcreid.paths import user_path
 from dcreid.presets import laid_over, settings_of
@@ -81,11 +81,14 @@ def resolve(given: argparse.Namespace) -> StudyPlan:
 
 
 def settings_left_out(given: argparse.Namespace) -> list[str]:
-    """Settings of the paper's tables that a search leaves out because their field was given, in words."""
+    """What a search would begin with, and leaves out because its fields were given, in words."""
     if given.resume is not None or given.plan is not None:
         return []
     dataset, chosen = _chosen(given)
-    return _tables(given, settings_of(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
+    if given.tables and given.preset == PAPERS and given.space == "full":
+        return _recommended(settings_of(dataset).replace(**chosen), chosen)[1]
+    left_out = _tables(given, settings_of(dataset).replace(**chosen), _samples(given, dataset), chosen)[1]
+    return [f"left out of the paper's tables: {setting}" for setting in left_out]
 
 
 def _chosen(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
@@ -109,12 +112,30 @@ def _samples(given: argparse.Namespace, dataset: str) -> int:
 def _given(
     given: argparse.Namespace, base: Config, samples: int, chosen: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """What a search begins with after trial 0: the tables' settings, or beside a preset the paper's."""
-    if given.preset == "paper":
-        return _tables(given, base, samples, chosen)[0]
-    held, papers = base.flat(), settings_of(base.data.dataset).replace(**chosen).flat()
-    changes = {name: value for name, value in papers.items() if value != held[name]}
-    return [{"experiments": [PAPERS], "changes": changes}] if changes else []
+    """What a search begins with after trial 0.
+
+    In the space full the recommended configuration, in the default one the tables' settings; beside a
+    preset the paper's.
+    """
+    if given.preset != PAPERS:
+        return _preset_beside(PAPERS, base, chosen)
+    if given.tables and given.space == "full":
+        return _recommended(base, chosen)[0]
+    return _tables(given, base, samples, chosen)[0]
+
+
+def _preset_beside(name: str, base: Config, chosen: Mapping[str, Any]) -> list[dict[str, Any]]:
+    held, own = base.flat(), laid_over(settings_of(base.data.dataset), name, chosen).flat()
+    changes = {field: value for field, value in own.items() if value != held[field]}
+    return [{"experiments": [name], "changes": changes}] if changes else []
+
+
+def _recommended(base: Config, chosen: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The recommended configuration beside the base, or why it is left out."""
+    try:
+        return _preset_beside("recommended", base, chosen), []
+    except ConfigError as error:
+        return [], [f"left out, the recommended configuration: {error}"]
 
 
 def _tables(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from dcreid.config import Config
-from dcreid.presets import laid_over, settings_of
+from dcreid.presets import PRESETS, laid_over, settings_of
 from search_spaces.paper import BOUND_LABEL
 from search_spaces.rivals import RIVAL_BASES, RIVAL_LABELS
 from search_spaces.symbols import symbol, value_text
@@ -45,7 +45,7 @@ def parameters(trial: TrialRecord, plan: StudyPlan) -> str:
 
 
 def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
-    """A rival by its name, the bound as what it is, and `the paper's` beside another preset; else nothing."""
+    """A rival by its name, the bound as what it is, and a preset that trial 0 does not have; else nothing."""
     if is_bound(trial):
         return BOUND_LABEL
     rivals = [
@@ -53,7 +53,8 @@ def method_of(trial: TrialRecord, plan: StudyPlan) -> str:
     ]
     if rivals:
         return rivals[0]
-    return "the paper's" if plan.preset != PAPERS and PAPERS in trial.labels else ""
+    beside = next((name for name in trial.labels if name in PRESETS and name != plan.preset), "")
+    return "the paper's" if beside == PAPERS else beside
 
 
 def is_bound(trial: TrialRecord) -> bool:

@@ -123,6 +123,30 @@ def test_every_method_counts_as_algorithm_1_does(method: str) -> None:
     ]
 
 
+def test_after_the_last_merge_classes_are_made_again_as_many_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(22)
+    drawn = rng.normal(size=(18, 4)) + rng.normal(size=(4, 18, 4)) / 2
+    monkeypatch.setattr(
+        Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn[algorithm.steps_done]).float()
+    )
+    config = tiny(
+        **{"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9},
+        **{"merge.method": "anew", "merge.max_steps": 2, "merge.regroup_steps": 2},
+    )
+    algorithm = run(config)
+    counts = [(step.classes_before, step.classes_after) for step in algorithm.history]
+    assert counts == [(18, 15), (15, 12), (12, 12), (12, 12)]
+    found = [labels.tolist() for labels in algorithm.labels_history]
+    unit = drawn / np.linalg.norm(drawn, axis=2, keepdims=True)
+    assert found == [
+        _merged(v, list(range(18)), 18 - classes, config.merge, [])
+        for v, (_, classes) in zip(unit, counts, strict=True)
+    ]
+    assert found[2] != found[1] and found[3] != found[2]
+
+
 def test_a_merge_without_room_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(**{"merge.method": "anew"})
     needed = 4 * 3 * 18**2

@@ -125,6 +125,36 @@ BUDGET = {
 }
 
 
+RECOMMENDED = {
+    # 16 classes of 4 tracklets of one frame, as the paper varies them; features of mirror images, too
+    **{"train.sampler": "classes", "train.tracklets_per_class": 4, "train.batch_size": 64, "data.frames": 1},
+    "data.eval_mirror": True,
+    # gentle with weights that have learnt something
+    **{"model.batch_norm": "frozen", "model.last_stride": 1, "train.clip_norm": 5.0},
+    **{"train.lr": 0.02, "train.later_lr": "restart", "train.first_epochs": 0, "train.later_epochs": 3},
+    **{"train.temperature": 0.05, "train.alpha": 0.1, "train.alpha_schedule": "fixed"},
+    "train.camera_proxies": True,
+    # classes anew at every step: 9 steps down to 12 %, then 8 with as many
+    **{"merge.method": "anew", "merge.distance": "jaccard", "merge.k1": 10, "merge.k2": 3},
+    **{"merge.camera_normalise": True, "merge.lambda1": 0.0, "merge.lambda2": 0.0},
+    **{"merge.merge_rate": 0.098, "merge.max_steps": 9, "merge.regroup_steps": 8},
+}
+
+
+@pytest.mark.parametrize("dataset", ["mars", "duke", "folder"])
+def test_recommended_changes_what_was_found_and_nothing_else(dataset: str):
+    settings = settings_of(dataset)
+    assert laid_over(settings, "recommended") == settings.replace(**RECOMMENDED)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.098, 0.2])
+def test_recommended_keeps_an_eighth_of_the_tracklets_as_classes_at_any_merge_rate(rate: float):
+    merge = laid_over(settings_of("mars"), "recommended", {"merge.merge_rate": rate}).merge
+    joined = merge.joining_steps(8298) * merge.joins_per_step(8298)
+    assert 1 - joined / 8298 == pytest.approx(0.12, abs=rate / 2 + 0.001)
+    assert merge.merge_steps(8298) == merge.joining_steps(8298) + 8
+
+
 @pytest.mark.parametrize("dataset", ["mars", "duke"])
 @pytest.mark.parametrize(("name", "constants"), [("buc", BUC), ("dbc", DBC)])
 def test_a_preset_is_its_public_code_constant_by_constant(name: str, constants: dict, dataset: str):

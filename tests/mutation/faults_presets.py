@@ -33,10 +33,56 @@ PRESETS: list[Mutant] = [
             "base.train.lr_decay_epoch",
         ),
         ("a shorter base makes no shorter rivals", "min(whole, most) if most else whole", "whole"),
+        (
+            "recommended stops merging anywhere",
+            "round(0.88 / base.merge.merge_rate)",
+            "round(0.95 / base.merge.merge_rate)",
+        ),
+        ("recommended forms no classes at the end", '"merge.regroup_steps": 8', '"merge.regroup_steps": 0'),
         ("DBC joins in chains", '"merge.method": "star"', '"merge.method": "once"'),
         ("DBC's rows are BUC's", '"train.memory_init": "old_classes"', '"train.memory_init": "zeros"'),
         ("BUC's last batch is kept", '"train.drop_last": True', '"train.drop_last": False'),
         ("BUC's rate falls at the paper's epoch", '"train.lr_decay_epoch": 16', '"train.lr_decay_epoch": 15'),
+    ),
+    *of(
+        "presets",
+        "study/command/resolve.py",
+        "tests/study/command/test_preset.py",
+        (
+            "recommended in every space",
+            'given.tables and given.space == "full":\n        return _recommended(base',
+            "given.tables:\n        return _recommended(base",
+        ),
+        (
+            "recommended although not wanted",
+            'if given.tables and given.space == "full":\n        return _recommended(base',
+            'if given.space == "full":\n        return _recommended(base',
+        ),
+        (
+            "recommended without the user's options",
+            "laid_over(settings_of(base.data.dataset), name, chosen)",
+            "laid_over(settings_of(base.data.dataset), name)",
+        ),
+        (
+            "recommended left out without a word",
+            'return [], [f"left out, the recommended configuration: {error}"]',
+            'return [], [f"{error}"][1:]',
+        ),
+    ),
+    *of(
+        "presets",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py",
+        (
+            "classes made again are fewer",
+            "merging.joining_steps(len(self.labels)) else 0",
+            "merging.joining_steps(len(self.labels)) else self.m",
+        ),
+        (
+            "the last merge makes as many classes",
+            "if self.steps_done < merging.joining_steps",
+            "if self.steps_done + 1 < merging.joining_steps",
+        ),
     ),
     *of(
         "presets",
@@ -63,11 +109,6 @@ PRESETS: list[Mutant] = [
         "presets",
         "study/command/resolve.py",
         "tests/study/command/test_preset.py",
-        (
-            "the paper has none of the options",
-            "settings_of(base.data.dataset).replace(**chosen).flat()",
-            "settings_of(base.data.dataset).flat()",
-        ),
         ("tables beside another preset", 'given.preset != "paper" or', ""),
     ),
     *of(

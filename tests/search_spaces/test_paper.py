@@ -28,8 +28,8 @@ SIZES = {
     "choices": 12,
     "leak_audit": 8,
     "bound": 1,
-    "rivals": 5,
-    "rivals-published": 5,
+    "rivals": 6,
+    "rivals-published": 6,
 }
 
 

@@ -20,14 +20,16 @@ def rows(name: str, base: Config) -> dict[str, Config]:
 @pytest.mark.parametrize("base", [settings_of("mars"), settings_of("synthetic")], ids=["mars", "synthetic"])
 def test_each_row_is_its_preset_on_the_base(base: Config):
     found = rows("rivals", base)
-    assert list(found) == [f"rivals/{row}" for row in ("paper", "buc", "dbc", "dbc_lambda1", "oim")]
+    assert list(found) == [
+        f"rivals/{row}" for row in ("paper", "recommended", "buc", "dbc", "dbc_lambda1", "oim")
+    ]
     assert found["rivals/paper"] == base
-    for name in ("buc", "dbc", "oim"):
+    for name in ("recommended", "buc", "dbc", "oim"):
         assert found[f"rivals/{name}"] == laid_over(base, name, published=False)
     applied = found["rivals/dbc"].replace(**{"merge.lambda1": 0.1})
     assert found["rivals/dbc_lambda1"] == applied != found["rivals/dbc"]
     found = rows("rivals-published", base)
-    for name in ("buc", "dbc", "oim"):
+    for name in ("recommended", "buc", "dbc", "oim"):
         assert found[f"rivals-published/{name}"] == laid_over(base, name)
 
 
@@ -35,9 +37,11 @@ def test_network_frames_epochs_and_seed_are_the_bases():
     base = settings_of("mars").replace(**MINI, seed=3)
     found = rows("rivals", base)
     alike = ["data.frames", "data.eval_frames", "data.height", "model.backbone", "model.weights", "seed"]
-    alike += ["merge.merge_rate", "train.lr", "train.later_epochs"]
+    alike += ["merge.merge_rate", "train.later_epochs", "train.backbone_lr_factor", "train.weight_decay"]
     for config in found.values():
         assert [config.flat()[name] for name in alike] == [base.flat()[name] for name in alike]
+    rates = {experiment: config.train.lr for experiment, config in found.items()}
+    assert rates.pop("rivals/recommended") == 0.02 and set(rates.values()) == {base.train.lr}
     assert {e: c.train.first_epochs for e, c in found.items()} == {
         f"rivals/{row}": 4 + 19 if row == "oim" else 4 for row in RIVALS
     }
@@ -51,6 +55,7 @@ def test_a_published_budget_gives_way_to_what_the_user_has_changed():
     buc = (2, 900, 4, 5)
     assert budgets == {
         "paper": (2, 0, 4, 3),
+        "recommended": (2, 0, 4, 3),
         "buc": buc,
         "dbc": buc,
         "dbc_lambda1": buc,
@@ -69,5 +74,5 @@ def test_a_users_changes_of_this_method_leave_the_others_alone():
 
 def test_they_are_called_by_their_names():
     items = plan("rivals", settings_of("mars"))
-    assert [item.label for item in items] == ["final setting", *list(RIVAL_LABELS.values())[1:5]]
-    assert items[1].label == "BUC" and "λ1 = 0.1 applied" in items[3].label
+    assert [item.label for item in items] == ["final setting", *list(RIVAL_LABELS.values())[1:6]]
+    assert items[2].label == "BUC" and "λ1 = 0.1 applied" in items[4].label

@@ -35,7 +35,7 @@ def test_trial_0_is_the_preset_with_its_budget_and_the_options_on_top(name: str)
     assert "train.temperature" not in plan.search_space.fields
 
 
-@pytest.mark.parametrize("name", ["buc", "dbc", "oim"])
+@pytest.mark.parametrize("name", ["recommended", "buc", "dbc", "oim"])
 def test_trial_1_is_the_papers_with_the_same_options_and_nothing_else_is_given(name: str) -> None:
     plan = plan_with("--preset", name, "--temperature", "0.2", "--samples", "30")
     papers = settings_of("synthetic").replace(**{"train.temperature": 0.2})
@@ -50,6 +50,25 @@ def test_the_papers_preset_is_the_default_and_has_its_tables() -> None:
     assert plan == plan_with("--samples", "30", "--preset", "paper")
     assert len(plan.given) == 6 and plan.papers_config == plan.config == settings_of("synthetic")
     assert "preset" not in plan.identity()
+
+
+def test_a_search_of_the_full_space_begins_with_the_recommended_configuration() -> None:
+    options = ("--space", "full", "--samples", "3", "--temperature", "0.2")
+    plan = plan_with(*options)
+    (origin, item), *rest = plan.fixed_items()[1:]
+    assert (origin, item.label, item.experiments) == ("given", "recommended", ("recommended",)) and not rest
+    assert item.config == laid_over(settings_of("synthetic"), "recommended", {"train.temperature": 0.2})
+    assert plan.papers_config == plan.config == settings_of("synthetic").replace(**{"train.temperature": 0.2})
+    assert StudyPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    check_effects(options_in((*options, "--tables")), plan)
+    assert plan_with(*options, "--no-tables").given == []
+
+
+def test_options_that_recommended_cannot_have_leave_it_out_by_name() -> None:
+    options = ("--space", "full", "--memory-init", "carry", "--samples", "3")
+    assert plan_with(*options).given == []
+    (line,) = settings_left_out(parser().parse_args(options))
+    assert line.startswith("left out, the recommended configuration: train.memory_init = 'carry'")
 
 
 def test_a_preset_makes_another_study() -> None:
@@ -85,13 +104,19 @@ def test_a_folder_of_another_preset_is_refused_by_name(
 
 
 def test_a_stored_preset_must_be_known() -> None:
-    with pytest.raises(Exception, match=r"plan.preset = 'bux': must be one of paper, buc, dbc, oim"):
+    with pytest.raises(
+        Exception, match=r"plan.preset = 'bux': must be one of paper, recommended, buc, dbc, oim"
+    ):
         StudyPlan.from_dict(plan_with().to_dict() | {"preset": "bux"})
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [("paper2", "did you mean paper?"), ("BUC", "must be one of paper, buc, dbc, oim"), ("", "must be one")],
+    [
+        ("paper2", "did you mean paper?"),
+        ("BUC", "must be one of paper, recommended, buc, dbc, oim"),
+        ("", "must be one"),
+    ],
 )
 def test_misspelt(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -130,20 +155,26 @@ def test_rivals_have_no_preset(name: str) -> None:
     with pytest.raises(OptionError, match=f"--preset buc with --plan {name}: the plan runs every preset"):
         plan_with("--preset", "buc", "--plan", name)
     plan = plan_with("--plan", name, "--seeds", "2")
-    assert plan.preset == "paper" and len(plan.fixed_items()) == 10
+    assert plan.preset == "paper" and len(plan.fixed_items()) == 12
 
 
 def test_rivals_go_by_their_names(plan_of, play) -> None:
     session = play(plan_of("--plan", "rivals"))
     trials, plan = session.ledger.trials.values(), session.plan
-    names = ["BUC", "DBC as its code (λ not applied)", "DBC with λ1 = 0.1 applied", "OIM on single tracklets"]
+    names = [
+        "this method as recommended",
+        "BUC",
+        "DBC as its code (λ not applied)",
+        "DBC with λ1 = 0.1 applied",
+        "OIM on single tracklets",
+    ]
     assert [parameters(trial, plan) for trial in trials] == ["the paper's", *names]
-    assert [is_papers(trial, plan) for trial in trials] == [True, False, False, False, False]
+    assert [is_papers(trial, plan) for trial in trials] == [True, False, False, False, False, False]
 
 
 def test_rivals_of_random_weights_are_not_frozen_either() -> None:
     notes = left_unfrozen(plan_with("--plan", "rivals"))
-    assert [note.split(":")[0] for note in notes] == ["preset buc", "preset dbc"]
+    assert [note.split(":")[0] for note in notes] == ["preset recommended", "preset buc", "preset dbc"]
 
 
 def prepared(tmp_path: Path, *options: str) -> Prepared:
@@ -160,7 +191,7 @@ def test_with_random_weights_the_run_says_what_is_not_frozen(tmp_path: Path) -> 
 
 def test_the_help_says_what_each_is() -> None:
     words = "".join(parser().format_help().split())  # lines break at hyphens, too
-    assert "--presetpaper|buc|dbc|oim" in words
+    assert "--presetpaper|recommended|buc|dbc|oim" in words
     for preset in PRESETS.values():
         assert preset.help.replace(" ", "") in words
 

@@ -41,7 +41,7 @@ def test_parameters_tell_trials_apart(plan_of, play):
 
 
 def test_a_trial_of_a_space_of_many_fields_by_what_differs(plan_of, play):
-    session = play(plan_of("--samples", "2", "--space", "full"))
+    session = play(plan_of("--samples", "2", "--space", "full", "--no-tables"))
     papers, other = session.ledger.trials.values()
     assert parameters(papers, session.plan) == "the paper's"
     config = session.plan.config.replace(**{"merge.k1": 30, "merge.distance": "jaccard", "train.alpha": 0.1})
