@@ -28,7 +28,7 @@ from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
 from analysis.stats.rivals import margins_table, rivals_table
-from analysis.stats.variants import bound_table, choices_table, leak_table
+from analysis.stats.variants import CHOICE_PLANS, bound_table, choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
 from dcreid.paths import write_whole
 from search_spaces.paper import BOUND_NOTE
@@ -47,8 +47,7 @@ def tables(group: Group) -> Iterator[Table]:
         yield others
     yield claims_table(found, group)
     yield joins_table(found, group)
-    if "choices" in asked:
-        yield choices_table(found, group)
+    yield from (choices_table(plan, found, group) for plan in CHOICE_PLANS if plan in asked)
     if "leak_audit" in asked:
         yield leak_table(found, group)
     if group.has_bound:

@@ -266,6 +266,35 @@ def _choices(base: Config) -> Iterator[_Row]:
     yield "choices/augmentation", {"data.flip": 0.0, "data.shift": 0.0}
 
 
+def _practice(base: Config) -> Iterator[_Row]:
+    """The base, then one choice at a time that others make: of public code, or of re-ID practice."""
+    neither = {"merge.lambda1": 0.0, "merge.lambda2": 0.0}
+    yield "practice/default", {}
+    yield "practice/batch_norm", {"model.batch_norm": "frozen", "train.clip_norm": 5.0}
+    yield "practice/clip", {"train.clip_norm": 5.0}
+    yield "practice/last_stride", {"model.last_stride": 1}
+    yield "practice/later_rate", {"train.later_lr": "restart"}
+    yield "practice/mirrored", {"data.eval_mirror": True}
+    yield "practice/proxies", {"train.camera_proxies": True}
+    yield "practice/sampler", {"train.sampler": "classes"}
+    yield "practice/temperature", {"train.temperature": 0.05}
+    yield "practice/alpha", {"train.alpha_schedule": "fixed", "train.alpha": 0.1}
+    yield "practice/printed", {"train.alpha_schedule": "printed"}
+    yield "practice/carry", {"train.memory_init": "carry"}
+    yield "practice/one_frame", {"data.frames": 1}
+    yield "practice/distinct", {"data.frame_sampling": "distinct"}
+    yield "practice/crop", {"data.crop": 0.64}
+    yield "practice/augment_per", {"data.augment_per": "frame"}
+    yield "practice/head", {"model.head": "buc"}
+    yield "practice/drop_last", {"train.drop_last": True}
+    yield "practice/criterion", neither
+    yield "practice/jaccard", {"merge.distance": "jaccard", **neither}
+    yield "practice/camera_normalise", {"merge.camera_normalise": True}
+    yield "practice/linkage", {"merge.linkage": "nearest"}
+    yield "practice/star", {"merge.method": "star"}
+    yield "practice/anew", {"merge.method": "anew"}
+
+
 def _rivals(base: Config) -> Iterator[_Row]:
     yield from rival_rows("rivals", base)
 
@@ -291,6 +320,7 @@ PLANS: dict[str, _Plan] = {
     "fig5": _Plan("λ2 varied, λ1 held", _fig5),
     "alpha": _Plan("end value and schedule of α", _alpha),
     "choices": _Plan("what the paper leaves open, one choice at a time", _choices),
+    "practice": _Plan("what public code and re-ID practice do otherwise, one choice at a time", _practice),
     "leak_audit": _Plan(
         "what leaking labels through the memory rows is worth, in this method: previous_rows keeps old rows, "
         "cut to C, and public_code adds slips of DBC's code; neither is DBC",

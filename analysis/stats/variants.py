@@ -16,6 +16,7 @@ from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL, PLANS
 from search_spaces.symbols import value_text
 from study.record.intervals import MISSING
 
+CHOICE_PLANS = ("choices", "practice")
 LEAKS = {
     "right": "as it should be",
     "zero_rows": "memory rows start at zero",
@@ -46,16 +47,16 @@ def bound_table(found: Sequence[Run], group: Group) -> Table:
     return _gains("bound", "What training with identities is worth", labels, f"{BOUND_NOTE}.", found, group)
 
 
-def choices_table(found: Sequence[Run], group: Group) -> Table:
-    """What each choice that the paper leaves open is worth here, against the base."""
-    base, labels = group.base.flat(), {"choices/default": "the base"}
-    for experiment, changes in PLANS["choices"].rows(group.base):
+def choices_table(plan: str, found: Sequence[Run], group: Group) -> Table:
+    """What each choice of a plan of `CHOICE_PLANS` is worth here, against the base."""
+    base, labels = group.base.flat(), {f"{plan}/default": "the base"}
+    for experiment, changes in PLANS[plan].rows(group.base):
         texts = [
             f"{symbol(name)} {value_text(value)} for {value_text(base[name])}"
             for name, value in changes.items()
         ]
         labels.setdefault(experiment, ", ".join(texts))
-    return _gains("choices", "What each choice is worth", labels, "", found, group)
+    return _gains(plan, "What each choice is worth", labels, "", found, group)
 
 
 def _gains(

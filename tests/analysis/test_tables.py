@@ -172,12 +172,13 @@ def test_our_row_in_table5(make):
     assert rows[-3][0] == "this method" and rows[-3][-2] == "67.4"
 
 
-def test_choices_are_weighed_against_the_base(make):
-    study = make("duke", experiments="choices")
-    study.run_plan(3, lambda c, s: 0.3 + 0.1 * (c.merge.method == "exact") + 0.001 * c.seed)
-    rows = {row[:2]: row for row in named(study)["choices"].rows}
-    assert len(rows) == 24 and rows["the base", "last"][-2:] == ("–", "–")
-    assert rows["method exact for once", "last"][-2].startswith("+10.0")
+@pytest.mark.parametrize(("plan", "method", "count"), [("choices", "exact", 12), ("practice", "star", 24)])
+def test_choices_are_weighed_against_the_base(make, plan: str, method: str, count: int):
+    study = make("duke", experiments=plan)
+    study.run_plan(3, lambda c, s: 0.3 + 0.1 * (c.merge.method == method) + 0.001 * c.seed)
+    rows = {row[:2]: row for row in named(study)[plan].rows}
+    assert len(rows) == 2 * count and rows["the base", "last"][-2:] == ("–", "–")
+    assert rows[f"method {method} for once", "last"][-2].startswith("+10.0")
 
 
 def test_leaks_are_weighed_against_doing_it_right(make):

@@ -29,6 +29,7 @@ SMALL = {
         *("--mars-size", "--mars-frames", "1", "--minutes", "0"),
     ),
     "lighter": (),
+    "halves": ("--seeds", "1"),
     "study": ("--trials", "40", "--tpe-trials", "40"),
 }
 FOUND = {
@@ -39,6 +40,7 @@ FOUND = {
     "train memory": {"memory", "seconds"},
     "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
     "lighter": {"settings"},
+    "halves": {"worth"},
     "study": {"tune", "driver", "real"},
 }
 

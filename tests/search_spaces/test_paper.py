@@ -26,6 +26,7 @@ SIZES = {
     "fig5": 8,
     "alpha": 11,
     "choices": 12,
+    "practice": 24,
     "leak_audit": 8,
     "bound": 1,
     "rivals": 6,
