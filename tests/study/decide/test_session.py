@@ -20,7 +20,7 @@ def test_a_study_ends_complete_and_optuna_knows_it(plan_of, play, slots: int):
 
 
 def test_the_paper_is_trial_0_and_never_pruned(plan_of, open_session, fake_tune):
-    plan = plan_of("--samples", "6", "--grace", "1")
+    plan = plan_of("--samples", "12", "--grace", "1")
     session = open_session(plan)
 
     class PaperIsBad(fake_tune):
