@@ -67,8 +67,10 @@ def test_a_search_of_the_full_space_begins_with_the_recommended_configuration() 
 def test_options_that_recommended_cannot_have_leave_it_out_by_name() -> None:
     options = ("--space", "full", "--memory-init", "carry", "--samples", "3")
     assert plan_with(*options).given == []
-    (line,) = settings_left_out(parser().parse_args(options))
-    assert line.startswith("left out, the recommended configuration: train.memory_init = 'carry'")
+    left_out = settings_left_out(parser().parse_args(options))
+    assert [line.split(" = ")[0] for line in left_out] == [
+        "left out, the recommended configuration: train.memory_init"
+    ]
 
 
 def test_a_preset_makes_another_study() -> None:
