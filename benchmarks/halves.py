@@ -10,15 +10,16 @@ Every configuration of the plan (`search_spaces/paper.py`) is run on both halves
 and on every seed (`dcreid/data/halves.py`); no test split is looked at. A choice's worth is the mean
 difference from the plan's first configuration, the base, run by run: same half, same seed; mAP at the last
 step in percent, and of features normalised per camera. With three differences or more their 95 % interval
-stands beside it (Student's t, as if runs were independent), else each.
+stands beside it (Student's t, as if runs were independent), else each. What --runs holds of the same
+configuration and data is not run again; another version of the code needs another file.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ _QUICK = {
 
 
 def run(job: tuple[dict[str, Any], Path | None, str, int]) -> dict[str, Any]:
-    """One run to its end: its values at the last step, or why there are none."""
+    """One run to its end: the digest of its configuration, and its values at the last step."""
     values, root, device, threads = job
     torch.set_num_threads(threads)
     config = Config.from_dict(values)
-    row: dict[str, Any] = {"config": config.difference()}
+    row: dict[str, Any] = {"digest": config.digest(), "config": config.difference()}
     try:
         for step in Algorithm(config, load_dataset(config.data, root), device=device):
             row |= {name: getattr(step, field) for name, field in METRICS.items()}
@@ -54,35 +55,38 @@ def run(job: tuple[dict[str, Any], Path | None, str, int]) -> dict[str, Any]:
     return row
 
 
-def finished(jobs: list[Config], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Rows of all jobs, those that --runs holds first."""
+def on_halves(config: Config, seeds: int) -> list[Config]:
+    """The configuration on every seed and both halves."""
+    each = itertools.product(range(seeds), HALVES)
+    return [config.replace(**{"seed": seed, "data.split": half}) for seed, half in each]
+
+
+def finished(configs: list[Config], args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What every run found, by the digest of its configuration; those that --runs holds are not run again."""
+    data = [load_dataset(config.data, args.data_root).fingerprint() for config in on_halves(configs[0], 1)]
     there = args.runs is not None and args.runs.exists()
-    known = [json.loads(line) for line in args.runs.read_text().splitlines()] if there else []
-    wanted = [config.difference() for config in jobs]
-    yield from (row for row in known if row["config"] in wanted)
-    have = [row["config"] for row in known]
-    left = [config for config in jobs if config.difference() not in have]
-    threads = args.threads or 1
+    lines = args.runs.read_text().splitlines() if there else []
+    rows = {row["digest"]: row for row in map(json.loads, lines) if row["data"] == data}
+    left = [config for config in configs if config.digest() not in rows]
+    given = [(config.to_dict(), args.data_root, args.device, args.threads or 1) for config in left]
     with multiprocessing.get_context("spawn").Pool(args.processes, maxtasksperchild=8) as pool:
-        given = [(config.to_dict(), args.data_root, args.device, threads) for config in left]
         for done, row in enumerate(pool.imap_unordered(run, given), start=1):
+            rows[row["digest"]] = row
             if args.runs is not None:
                 with args.runs.open("a") as file:
-                    file.write(json.dumps(row) + "\n")
+                    file.write(json.dumps({"data": data, **row}) + "\n")
             print(f"{done}/{len(left)} runs", end="\r", flush=True)
-            yield row
+    return rows
 
 
-def differences(
-    rows: list[dict[str, Any]], config: Config, base: Config, args: argparse.Namespace, metric: str
-) -> list[float]:
-    """Of every half and seed, in points of percent."""
-    found = []
-    for run_of in ({"data.split": half, "seed": seed} for half in HALVES for seed in range(args.seeds)):
-        one, other = (made.replace(**run_of).difference() for made in (config, base))
-        value, held = (next(row[metric] for row in rows if row["config"] == key) for key in (one, other))
-        found.append(100 * (value - held))
-    return found
+def percents(rows: dict[str, dict[str, Any]], config: Config, seeds: int, metric: str) -> list[float]:
+    """A metric in percent on every seed and both halves."""
+    return [100 * rows[one.digest()][metric] for one in on_halves(config, seeds)]
+
+
+def differences(found: list[float], base: list[float]) -> list[float]:
+    """Run by run: same seed, same half."""
+    return [value - held for value, held in zip(found, base, strict=True)]
 
 
 def worth(found: list[float]) -> str:
@@ -106,42 +110,28 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=float, help="as for study/run.py")
     parser.add_argument("--seeds", type=int, default=2, help="runs on each half [2]")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time [1]")
-    parser.add_argument(
-        "--runs", type=Path, default=Path("halves.jsonl"), help="where finished runs are kept"
-    )
+    parser.add_argument("--runs", type=Path, metavar="FILE", help="keeps finished runs, and takes them over")
     args = parser.parse_args()
     set_up(args)
     base = base_of(args)
     items = plan(args.plan, base)[: 3 if args.quick else None]
-    seeds = range(args.seeds)
-    jobs = [
-        item.config.replace(**{"data.split": half, "seed": seed})
-        for seed in seeds
-        for item in items
-        for half in HALVES
-    ]
-    rows = list(finished(jobs, args))
+    rows = finished([one for item in items for one in on_halves(item.config, args.seeds)], args)
+    held = {metric: percents(rows, items[0].config, args.seeds, metric) for metric in METRICS}
     results = {
-        item.label: {metric: differences(rows, item.config, base, args, metric) for metric in METRICS}
+        item.label: {
+            metric: differences(percents(rows, item.config, args.seeds, metric), held[metric])
+            for metric in METRICS
+        }
         for item in items[1:]
     }
     order = sorted(results, key=lambda label: -sum(results[label]["mAP"]))
-    held = [100 * row["mAP"] for row in rows if _is(row, base, seeds)]
     table(
         f"{args.plan} on {base.data.dataset}, {args.seeds} seed(s) on each half; the base: mAP "
-        + ", ".join(f"{value:.1f}" for value in held),
+        + ", ".join(f"{value:.1f}" for value in held["mAP"]),
         ("choice", *METRICS),
         [(label, *(worth(results[label][metric]) for metric in METRICS)) for label in order],
     )
     write_json(args.json, "halves", {"worth": results}, args)
-
-
-def _is(row: dict[str, Any], base: Config, seeds: range) -> bool:
-    return any(
-        row["config"] == base.replace(**{"data.split": half, "seed": seed}).difference()
-        for half in HALVES
-        for seed in seeds
-    )
 
 
 def base_of(args: argparse.Namespace) -> Config:

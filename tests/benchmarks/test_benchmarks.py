@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from extrapolation import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
+from halves import differences, on_halves, percents, worth  # noqa: E402
 
 from dcreid.config import Config  # noqa: E402
 from dcreid.presets import paper  # noqa: E402
@@ -99,3 +100,19 @@ def test_pruning_and_sharing_save_what_they_spare():
     up_to_1, up_to_6 = trial_seconds(rates, steps=1), trial_seconds(rates, steps=6)
     cost = up_to_1 + (up_to_6 - up_to_1) / 2 + (whole - up_to_6) / 4
     assert study_seconds(rates, samples=10, pruning=True) == pytest.approx(whole + 9 * cost)
+
+
+def test_a_choice_is_weighed_run_by_run_on_the_same_half_and_seed():
+    base, other = paper("mars"), paper("mars").replace(**{"train.lr": 0.02})
+    found = [(one.data.split, one.seed) for one in on_halves(other, 2)]
+    assert found == [("first_half", 0), ("second_half", 0), ("first_half", 1), ("second_half", 1)]
+    rows = {one.digest(): {"mAP": 0.2 + 0.1 * k} for k, one in enumerate(on_halves(base, 2))}
+    rows |= {one.digest(): {"mAP": 0.21 + 0.11 * k} for k, one in enumerate(reversed(on_halves(other, 2)))}
+    held, own = (percents(rows, config, 2, "mAP") for config in (base, other))
+    assert held == pytest.approx([20, 30, 40, 50]) and own == pytest.approx([54, 43, 32, 21])
+    assert differences(own, held) == pytest.approx([34, 13, -8, -29])
+
+
+def test_few_differences_are_shown_each_and_more_with_their_interval():
+    assert worth([1.25, -0.5]) == "+1.2 -0.5"
+    assert worth([1.0, 2.0, 3.0]) == "+2.0 ± 2.5"  # t of 2 degrees of freedom, 4.303, times 1 / √3

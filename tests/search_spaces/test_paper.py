@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcreid.config import Config, ConfigError
-from dcreid.presets import settings_of
+from dcreid.presets import laid_over, settings_of
 from dcreid.schedules import learning_rate
 from search_spaces.paper import FIG4_LAMBDA1, FIG5_LAMBDA2, PLANS, PlanItem, plan, with_seeds
 from search_spaces.rivals import RIVAL_PLANS
@@ -199,3 +199,19 @@ def test_seeds_come_one_whole_plan_after_the_other() -> None:
 def test_unknown_plans_list_the_known() -> None:
     with pytest.raises(ConfigError, match="did you mean table1"):
         plan("tabel1", settings_of("mars"))
+
+
+@pytest.mark.parametrize("dataset", ["mars", "duke"])
+def test_practice_turns_to_what_some_preset_does_or_the_papers_line_6_says(dataset: str) -> None:
+    base = settings_of(dataset)
+    held = base.flat()
+    presets = [laid_over(base, name).flat() for name in ("recommended", "buc", "dbc", "oim")]
+    printed = {"practice/printed": "printed", "practice/carry": "carry"}
+    for experiment, changes in PLANS["practice"].rows(base):
+        own = base.replace(**changes).flat()
+        changed = {field: value for field, value in own.items() if value != held[field]}
+        assert changed == changes, experiment
+        if experiment in printed:
+            assert list(changed.values()) == [printed[experiment]]
+            continue
+        assert any(changed.items() <= preset.items() for preset in presets), experiment
