@@ -40,7 +40,8 @@ def off_on_these_data(plan: StudyPlan, data: TrackletDataset) -> tuple[str, ...]
 
 def left_unfrozen(plan: StudyPlan) -> tuple[str, ...]:
     """What presets would freeze and random weights must not have frozen, a line for each of a preset's."""
-    names = PRESETS if plan.experiments in RIVAL_PLANS else (plan.preset,)
+    beside = [name for row in plan.given for name in row["experiments"] if name in PRESETS]
+    names = PRESETS if plan.experiments in RIVAL_PLANS else (plan.preset, *beside)
     return tuple(
         f"preset {name}: its {option_name(field)} is left out, because the network's weights are random: "
         "all of it has to learn"

@@ -179,6 +179,12 @@ def test_rivals_of_random_weights_are_not_frozen_either() -> None:
     assert [note.split(":")[0] for note in notes] == ["preset recommended", "preset buc", "preset dbc"]
 
 
+def test_the_recommended_trial_of_a_search_is_not_frozen_with_random_weights_and_the_run_says_so() -> None:
+    (note,) = left_unfrozen(plan_with("--space", "full"))
+    assert note.startswith("preset recommended: its --batch-norm is left out")
+    assert left_unfrozen(plan_with("--space", "full", "--no-tables")) == ()
+
+
 def prepared(tmp_path: Path, *options: str) -> Prepared:
     argv = ["--studies", str(tmp_path), "--cache", str(tmp_path / "c"), *options]
     return prepare(parser().parse_args(argv), argv)
