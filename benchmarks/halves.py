@@ -1,13 +1,14 @@
 """What each choice of a plan is worth on development halves, over seeds and people.
 
     python benchmarks/halves.py --quick                   drawn people, a few short runs
-    python benchmarks/halves.py --data-root MARS --weights FILE --backbone mobilenet_v2 \\
+    python benchmarks/halves.py --dataset mars --data-root MARS --weights FILE --backbone mobilenet_v2 \\
         --height 64 --width 32 --frames 2 --batch-size 32 --lr 0.02 --first-epochs 3 --lr-decay-epoch 2 \\
         --later-epochs 1 --merge-rate 0.1 --seeds 2 --processes 2 --runs runs.jsonl
     … --device cuda --processes 20                        on one GPU (faster yet with CUDA's MPS)
 
 Every configuration of the plan (`search_spaces/paper.py`) is run on both halves of the training identities
-and on every seed (`dcreid/data/halves.py`); no test split is looked at. A choice's worth is the mean
+and on every seed (`dcreid/data/halves.py`); no test split is looked at. The base is the preset with the
+options of the method that are given, those of study/run.py. A choice's worth is the mean
 difference from the plan's first configuration, the base, run by run: same half, same seed; mAP at the last
 step in percent, and of features normalised per camera. With three differences or more their 95 % interval
 stands beside it (Student's t, as if runs were independent), else each. What --runs holds of the same
@@ -25,14 +26,15 @@ from typing import Any
 
 import torch
 from measure import options, set_up, table, write_json
-from scipy import stats
 
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config, fields
 from dcreid.data import load_dataset
 from dcreid.data.halves import HALVES
-from dcreid.presets import laid_over, settings_of
+from dcreid.presets import PRESETS, laid_over, settings_of
 from search_spaces.paper import PLANS, plan
+from study.command.method_options import add_method_options
+from study.record.intervals import estimate, interval_text
 
 METRICS = {"mAP": "mAP", "cam-norm mAP": "mAP_camera_normalised"}
 _QUICK = {
@@ -92,26 +94,20 @@ def differences(found: list[float], base: list[float]) -> list[float]:
 def worth(found: list[float]) -> str:
     """`+1.2 ± 0.4`, or of fewer than three each."""
     if len(found) < 3:
-        return " ".join(f"{value:+.1f}" for value in found)
-    mean, error = sum(found) / len(found), stats.sem(found)
-    return f"{mean:+.1f} ± {stats.t.ppf(0.975, len(found) - 1) * error:.1f}"
+        return " ".join(interval_text(value, signed=True) for value in found)
+    return estimate(found).text(signed=True)
 
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument("--data-root", type=Path, metavar="MARS", help="MARS (default: the embedded data)")
     parser.add_argument("--plan", choices=PLANS, default="practice", metavar="NAME", help="[practice]")
-    parser.add_argument("--preset", default="paper", help="what is varied [paper]")
-    for name in ("backbone", "weights"):
-        parser.add_argument(f"--{name}", help="as for study/run.py")
-    for name in ("height", "width", "frames", "batch-size", "first-epochs", "lr-decay-epoch", "later-epochs"):
-        parser.add_argument(f"--{name}", type=int, help="as for study/run.py")
-    for name in ("lr", "merge-rate"):
-        parser.add_argument(f"--{name}", type=float, help="as for study/run.py")
+    parser.add_argument("--preset", choices=PRESETS, default="paper", help="what is varied [paper]")
     parser.add_argument("--seeds", type=int, default=2, help="runs on each half [2]")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time [1]")
     parser.add_argument("--runs", type=Path, metavar="FILE", help="keeps finished runs, and takes them over")
+    add_method_options(parser)
     args = parser.parse_args()
+    args.data_root = None if args.data_root is None else Path(args.data_root)
     set_up(args)
     base = base_of(args)
     items = plan(args.plan, base)[: 3 if args.quick else None]
@@ -135,9 +131,8 @@ def main() -> None:
 
 
 def base_of(args: argparse.Namespace) -> Config:
-    settings = settings_of("synthetic" if args.data_root is None else "mars")
-    leaves = {field.rsplit(".", 1)[-1]: field for field in fields() if "synthetic" not in field}
-    given = {leaves[n]: value for n, value in vars(args).items() if n in leaves and value is not None}
+    given = {name: value for name, value in vars(args).items() if name in fields() and value is not None}
+    settings = settings_of(given.pop("data.dataset", "synthetic"))
     quick = _QUICK if args.quick else {}
     return laid_over(settings, args.preset, quick | given | {"evaluate.camera_normalise": True})
 

@@ -31,7 +31,7 @@ SMALL = {
     ),
     "lighter": (),
     "halves": ("--seeds", "1"),
-    "study": ("--trials", "40", "--tpe-trials", "40"),
+    "trials": ("--trials", "40", "--tpe-trials", "40"),
 }
 FOUND = {
     "merge": {"rivals", "single", "sweep", "blocked"},
@@ -42,7 +42,7 @@ FOUND = {
     "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
     "lighter": {"settings"},
     "halves": {"worth"},
-    "study": {"tune", "driver", "real"},
+    "trials": {"tune", "driver", "real"},
 }
 
 

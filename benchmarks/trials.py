@@ -1,9 +1,9 @@
 """The study itself: what Ray Tune, Optuna and the driver cost beside the training.
 
-    python benchmarks/study.py --quick               a look, about two minutes
-    python benchmarks/study.py                       1, 4 and 16 trials at a time, 10,000 trials, a real study
-    python benchmarks/study.py --at-once 64 --only tune
-    python benchmarks/study.py --only real -- --samples 4 --backbone resnet18    options of study/run.py
+    python benchmarks/trials.py --quick              a look, about two minutes
+    python benchmarks/trials.py                      1, 4 and 16 trials at a time, 10,000 trials, a real study
+    python benchmarks/trials.py --at-once 64 --only tune
+    python benchmarks/trials.py --only real -- --samples 4 --backbone resnet18    options of study/run.py
 
 tune    trials that report made-up rows at once, through Ray Tune and the real driver: session,
         ledger, Optuna's study, table. Twice, with few and with many reports, so that the cost of a
@@ -180,7 +180,7 @@ def main() -> None:
         quick = ["--samples", "1", "--first-epochs", "1", "--later-epochs", "1", "--merge-rate", "0.3"]
         results["real"] = real_costs(given or (quick if args.quick else ["--samples", "2"]))
         show_real(results["real"])
-    write_json(args.json, "study", results, args)
+    write_json(args.json, "trials", results, args)
 
 
 def show_tune(found: list[dict[str, Any]]) -> None:
