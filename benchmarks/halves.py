@@ -8,11 +8,11 @@
 
 Every configuration of the plan (`search_spaces/paper.py`) is run on both halves of the training identities
 and on every seed (`dcreid/data/halves.py`); no test split is looked at. The base is the preset with the
-options of the method that are given, those of study/run.py. A choice's worth is the mean
-difference from the plan's first configuration, the base, run by run: same half, same seed; mAP at the last
-step in percent, and of features normalised per camera. With three differences or more their 95 % interval
-stands beside it (Student's t, as if runs were independent), else each. What --runs holds of the same
-configuration and data is not run again; another version of the code needs another file.
+options of the method that are given, those of study/run.py; --plan fig3 is the base alone. A choice's worth
+is the mean difference from the base, run by run: same half, same seed; mAP at the last step in percent, and
+of features normalised per camera. With three differences or more their 95 % interval stands beside it
+(Student's t, as if runs were independent), else each. What --runs holds of the same configuration and data
+is not run again; another version of the code needs another file.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def main() -> None:
     }
     order = sorted(results, key=lambda label: -sum(results[label]["mAP"]))
     table(
-        f"{args.plan} on {base.data.dataset}, {args.seeds} seed(s) on each half; the base: mAP "
-        + ", ".join(f"{value:.1f}" for value in held["mAP"]),
+        f"{args.plan} on {base.data.dataset}, {args.seeds} seed(s); the base, both halves seed by seed: "
+        + "; ".join(f"{metric} {', '.join(f'{v:.1f}' for v in values)}" for metric, values in held.items()),
         ("choice", *METRICS),
         [(label, *(worth(results[label][metric]) for metric in METRICS)) for label in order],
     )
