@@ -107,6 +107,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, metavar="FILE", help="keeps finished runs, and takes them over")
     add_method_options(parser)
     args = parser.parse_args()
+    for name, option in {"seed": "--seed", "data.split": "--split"}.items():
+        if getattr(args, name) is not None:
+            parser.error(
+                f"{option} has no effect: all run on both halves, with seeds 0, 1, … (--seeds); leave it out"
+            )
     args.data_root = None if args.data_root is None else Path(args.data_root)
     set_up(args)
     base = base_of(args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -14,10 +15,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from extrapolation import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
-from halves import differences, on_halves, percents, worth  # noqa: E402
+from halves import base_of, differences, main, on_halves, percents, worth  # noqa: E402
 
 from dcreid.config import Config  # noqa: E402
-from dcreid.presets import paper  # noqa: E402
+from dcreid.presets import laid_over, paper, settings_of  # noqa: E402
+from study.command.method_options import add_method_options  # noqa: E402
 
 SMALL = {
     "merge": ("--tracklets", "300", "--dbc-rows", "5", "--blocked", "2000", "--dim", "32"),
@@ -116,3 +118,28 @@ def test_a_choice_is_weighed_run_by_run_on_the_same_half_and_seed():
 def test_few_differences_are_shown_each_and_more_with_their_interval():
     assert worth([1.25, -0.5]) == "+1.2 −0.5"
     assert worth([1.0, 2.0, 3.0]) == "+2.0 ± 2.5"  # t of 2 degrees of freedom, 4.303, times 1 / √3
+
+
+def test_the_base_on_halves_is_the_preset_with_the_options_that_are_given():
+    parser = argparse.ArgumentParser()
+    add_method_options(parser)
+
+    def base(*options: str, preset: str = "paper") -> Config:
+        return base_of(argparse.Namespace(**vars(parser.parse_args(options)), preset=preset, quick=False))
+
+    measured = {"evaluate.camera_normalise": True}
+    given = ("--dataset", "mars", "--lr", "0.05", "--later-lr", "restart")
+    assert base(*given) == paper("mars").replace(
+        **{"train.lr": 0.05, "train.later_lr": "restart"}, **measured
+    )
+    assert base(preset="buc") == laid_over(settings_of("synthetic"), "buc", measured)
+
+
+@pytest.mark.parametrize("idle", [("--seed", "1"), ("--split", "first_half")])
+def test_options_without_effect_on_halves_are_refused(
+    idle: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "argv", ["halves.py", *idle])
+    with pytest.raises(SystemExit):
+        main()
+    assert f"{idle[0]} has no effect" in capsys.readouterr().err
