@@ -36,9 +36,20 @@ from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import JoinRecorder, Joins
 from dcreid.evaluation.partitions import Partition
 from dcreid.evaluation.retrieval import QueryResults, RetrievalMetrics, evaluate_queries
+from dcreid.evaluation.unlabelled import (
+    ClassScores,
+    NetworkScores,
+    camera_excess,
+    exclusivity,
+    join_reliability,
+    self_retrieval,
+    silhouette,
+    size_balance,
+    stability,
+)
 from dcreid.memory import FeatureMemory, class_means, rows_after_merge
 from dcreid.network.backbone import notes_on_backbone
-from dcreid.network.tracklets import build_network, l2_normalize
+from dcreid.network.tracklets import TrackletFeatures, build_network, l2_normalize
 from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import set_tf32
 from dcreid.proxies import CameraProxies, proxy_rows
@@ -119,6 +130,9 @@ class Algorithm:
         self.joins: list[Joins] = []  # of every merge step
         self.queries: dict[int, QueryResults] = {}  # of every evaluated merge step; 0 = untrained
         self.before_training: RetrievalMetrics | None = None  # see `untrained`
+        self.untrained_scores = NetworkScores()
+        # Of length 1, as `silhouette` takes them; half precision is enough, and half of a checkpoint's share.
+        self.untrained_v: Float[Tensor, "n d"] | None = None
 
     # --- Algorithm 1; lines are the paper's
 
@@ -144,8 +158,7 @@ class Algorithm:
         self._clock.reset_peak_memory()
         seconds: dict[str, float] = {}
         with self._clock.timed(seconds, "train"):
-            if self.memory is None:
-                self._make_rows(self._pooled_features(), self.labels)
+            self._begin()
             assert self.memory is not None
             result = self._trainer.train_stage(
                 self.steps_done + 1, self.memory, self.labels, self.cameras, self.proxies
@@ -163,12 +176,15 @@ class Algorithm:
         assert stage is not None
         if stage.pooled is None:
             with self._clock.timed(stage.seconds, "features"):
-                stage.pooled = self._pooled_features()
+                features = self._features()
+                stage.pooled, stage.halves = features.pooled, features.halves
             if stage.result.frames and not bool(stage.pooled.isfinite().all()):
                 raise DivergedError(
                     f"features are not finite after stage {self.steps_done + 1}: the training diverged "
                     f"(learning rate {stage.result.lr:g}, temperature {self.config.train.temperature:g})"
                 )
+            with self._clock.timed(stage.seconds, "scores"):
+                stage.scores = self._network_scores(features)
         if stage.retrieval_of != due:
             with self._clock.timed(stage.seconds, "evaluate"):
                 stage.retrieval = None if due is None else self._retrieval(most_frames=due[1])
@@ -183,7 +199,10 @@ class Algorithm:
             v = l2_normalize(stage.pooled)
             self.labels, joins = self.ranks.on_rank_0(lambda: self._merged(v))
             self._make_rows(stage.pooled, labels)
-        step = stage.report(self.steps_done + 1, before, self._partition(), self._clock.peak_memory())
+        after = self._partition()
+        with self._clock.timed(stage.seconds, "scores"):
+            scores = self.ranks.on_rank_0(lambda: self._class_scores(labels, after.sizes))
+        step = stage.report(self.steps_done + 1, before, after, scores, self._clock.peak_memory())
         self.history.append(step)
         self.labels_history.append(self.labels.to(torch.int32))
         self.joins.append(joins)
@@ -215,8 +234,11 @@ class Algorithm:
     def untrained(self) -> RetrievalMetrics | None:
         """Retrieval of the network before any training (None without labels), on all frames.
 
-        Measured at the first call, which must come before the first stage, and kept in the state.
+        Measured at the first call, which must come before the first stage, and kept in the state; so are its
+        scores (`untrained_scores`).
         """
+        if self.steps_done == 0 and self.stage is None:
+            self._begin()
         if self.before_training is None and self.steps_done == 0 and self.stage is None:
             found = self._retrieval(most_frames=0)
             if found is not None:
@@ -240,6 +262,8 @@ class Algorithm:
             "joins": [dataclasses.asdict(joins) for joins in self.joins],
             "history": [dataclasses.asdict(step) for step in self.history],
             "untrained": None if self.before_training is None else dataclasses.asdict(self.before_training),
+            "untrained_scores": dataclasses.asdict(self.untrained_scores),
+            "untrained_v": None if self.untrained_v is None else self.untrained_v.cpu(),
             "queries": {step: dataclasses.asdict(found) for step, found in self.queries.items()},
             "stage": None if stage is None else dataclasses.asdict(stage.result),
             "stage_seconds": 0.0 if stage is None else stage.seconds["train"],
@@ -266,6 +290,9 @@ class Algorithm:
         self.history = [MergeStep(**step) for step in state["history"]]
         untrained = state["untrained"]
         self.before_training = None if untrained is None else RetrievalMetrics(**untrained)
+        self.untrained_scores = NetworkScores(**state.get("untrained_scores", {}))
+        v = state.get("untrained_v")
+        self.untrained_v = None if v is None else v.to(self.device)
         queries = state.get("queries", {})  # older states have none
         self.queries = {step: QueryResults(**found) for step, found in queries.items()}
         self.stage = None
@@ -292,16 +319,60 @@ class Algorithm:
         far. Its cost is reported as `MergeStep.saved_seconds`. Raises ValueError for another version.
         """
         _check_version(shared)
+        self._begin()
         self.network.load_state_dict(shared)
         self.memory, self.proxies = self._memory(shared["memory"]), None
         self.stage = TrainedStage.adopted(shared, self._retrieval_due(), self.device)
 
     # --- the parts of a step
 
-    def _pooled_features(self) -> Float[Tensor, "n d"]:
+    def _features(self) -> TrackletFeatures:
         # Frames are read in their order on disk; the features are permuted afterwards.
-        features = self.network.pooled_features(self.store, most_frames=self.config.data.eval_frames)
-        return features[torch.from_numpy(self.order).to(self.device)]
+        features = self.network.tracklet_features(self.store, most_frames=self.config.data.eval_frames)
+        return features.of_rows(torch.from_numpy(self.order).to(self.device))
+
+    def _begin(self) -> None:
+        """Fills the memory from the untrained network, and keeps what the scores need of that."""
+        if self.memory is None:
+            features = self._features()
+            self._make_rows(features.pooled, self.labels)
+            self.untrained_scores = self._network_scores(features)
+            self.untrained_v = l2_normalize(features.pooled).half()
+
+    def _network_scores(self, features: TrackletFeatures) -> NetworkScores:
+        def scores() -> NetworkScores:
+            v, cameras = l2_normalize(features.pooled), self.cameras
+            excess = None if cameras is None else camera_excess(v, cameras)
+            return NetworkScores(
+                self_retrieval=self_retrieval(features.ends[0], features.ends[1], cameras),
+                camera_excess=excess,
+            )
+
+        return self.ranks.on_rank_0(scores)
+
+    def _class_scores(self, before: Int[Tensor, " n"], sizes: Int[np.ndarray, " c"]) -> ClassScores:
+        """Of the classes that the merge has made of those before."""
+        stage, merging, stable, reliable = self.stage, self.config.merge, None, None
+        assert stage is not None and stage.halves is not None
+        old = torch.arange(len(before)) if merging.method == "anew" else before
+        joined = len(torch.unique(before)) - len(sizes)
+        if merging.method != "identities" and len(sizes) < len(torch.unique(old)):
+            one, other = (
+                merge_labels(half, before, merging, joined, cameras=self.cameras).numpy()
+                for half in stage.halves
+            )
+            stable, reliable = stability(one, other), join_reliability(old.numpy(), one, other)
+        times, order = self.data.train.times, self.order
+        v = self.untrained_v
+        return ClassScores(
+            stability=stable,
+            join_reliability=reliable,
+            size_balance=size_balance(sizes),
+            silhouette=None if v is None else silhouette(v.float(), self.labels),
+            exclusivity=None
+            if times is None or self.cameras is None
+            else exclusivity(self.labels.numpy(), self.cameras.numpy(), times[order]),
+        )
 
     def _merged(self, v: Float[Tensor, "n d"]) -> tuple[Int[Tensor, " n"], Joins]:
         """Lines 4 and 5: the labels after m joins, and the joins; in the bound the identities, and none."""

@@ -47,3 +47,14 @@ class MergeStep:
     nmi_before: float | None = None
     ari_before: float | None = None
     pairwise_f_before: float | None = None
+    # Scores that need no identity (`dcreid/evaluation/unlabelled.py`): of the stage's network, and of the
+    # classes that the merge has made. None = could not be taken.
+    self_retrieval: float | None = None
+    camera_excess: float | None = None
+    stability: float | None = None
+    join_reliability: float | None = None
+    size_balance: float | None = None
+    silhouette: float | None = None
+    exclusivity: float | None = None
+    unlabelled: float | None = None  # `combined` from these
+    seconds_scores: float = 0.0

@@ -62,6 +62,7 @@ class Split:
     identities: Ints | None  # (n,)
     names: Sequence[str]  # (n,) tracklet names, for people
     unknown_cameras: int = 0  # tracklets whose entry in `cameras` is made up
+    times: Ints | None = None  # (n, 2) first and last frame on a clock of the camera; not in the fingerprint
 
     def __post_init__(self) -> None:
         lengths = np.diff(self.offsets)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -35,6 +36,41 @@ from dcreid.seeding import generator, torch_seed
 def l2_normalize(features: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """v = φ / ‖φ‖ of the paper's "Setting"."""
     return functional.normalize(features, dim=1)
+
+
+_SIXTHS = 6  # two make a third, three a half
+
+
+@dataclass(frozen=True)
+class TrackletFeatures:
+    """Features of n tracklets and of parts of them, for the scores of `dcreid/evaluation/unlabelled.py`.
+
+    A frame belongs to the sixth of its tracklet in which its middle lies. Parts are means of their own
+    frames, of length 1. A tracklet of one frame has no first and last third (rows of 0), and is the same in
+    both halves; from two frames on no part is empty.
+    """
+
+    pooled: Float[Tensor, "n d"]  # the mean over all frames, not normalised
+    halves: Float[Tensor, "2 n d"]
+    ends: Float[Tensor, "2 n d"]  # the first and the last third
+
+    @classmethod
+    def of(
+        cls, pooled: Float[Tensor, "n d"], sixths: Float[Tensor, "n 6 d"], frames: Int[Tensor, " n"]
+    ) -> TrackletFeatures:
+        """From the sums over each sixth. frames: how many each tracklet has."""
+        halves = torch.stack([sixths[:, :3].sum(dim=1), sixths[:, 3:].sum(dim=1)])
+        ends = torch.stack([sixths[:, :2].sum(dim=1), sixths[:, 4:].sum(dim=1)])
+        single = (frames == 1)[:, None]
+        return cls(
+            pooled,
+            functional.normalize(torch.where(single, pooled, halves), dim=2),
+            functional.normalize(ends, dim=2),
+        )
+
+    def of_rows(self, rows: Int[Tensor, " k"]) -> TrackletFeatures:
+        """Those of some tracklets, or of all in another order."""
+        return TrackletFeatures(self.pooled[rows], self.halves[:, rows], self.ends[:, rows])
 
 
 class TrackletNetwork:
@@ -113,7 +149,6 @@ class TrackletNetwork:
         v: Tensor = pooled if self.head is None else self.head(pooled)
         return v if isinstance(self.head, BucHead) else l2_normalize(v)
 
-    @torch.inference_mode()
     def pooled_features(
         self, store: FrameStore, *, most_frames: int = 0, batch: int = 512
     ) -> Float[Tensor, "n d"]:
@@ -124,20 +159,44 @@ class TrackletNetwork:
         most_frames: at most so many evenly spaced frames of each tracklet; 0 = all. batch: frames at a
         time, whatever tracklet they belong to.
         """
+        return self._means_and_sixths(store, most_frames, batch, with_sixths=False)[0]
+
+    def tracklet_features(
+        self, store: FrameStore, *, most_frames: int = 0, batch: int = 512
+    ) -> TrackletFeatures:
+        """The same, and the features of parts of the tracklets, all from one pass over the frames."""
+        pooled, sixths, frames = self._means_and_sixths(store, most_frames, batch, with_sixths=True)
+        return TrackletFeatures.of(pooled, sixths, frames)
+
+    @torch.inference_mode()
+    def _means_and_sixths(
+        self, store: FrameStore, most_frames: int, batch: int, *, with_sixths: bool
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n s d"], Int[Tensor, " n"]]:
+        """Means of all frames, sums over each sixth (if wanted, else s = 0), and the number of frames."""
         self.eval()
+        n, rows_of_sixths = len(store), _SIXTHS if with_sixths else 0
         rows, kept = evenly_spaced(store, most_frames)
         counts = torch.from_numpy(kept).to(self.device)
-        owner = torch.repeat_interleave(torch.arange(len(store), device=self.device), counts)
-        sums = torch.zeros(len(store), self.backbone.dim, device=self.device)
+        owner = torch.repeat_interleave(torch.arange(n, device=self.device), counts)
+        place = torch.arange(len(owner), device=self.device) - (counts.cumsum(0) - counts)[owner]
+        part = owner * _SIXTHS + (2 * place + 1) * _SIXTHS // (2 * counts[owner])
+        sums = torch.zeros(n, self.backbone.dim, device=self.device)
+        sixths = torch.zeros(n * rows_of_sixths, self.backbone.dim, device=self.device)
         share = self.ranks.share(len(rows))
         start = share.start
         for frames in frame_runs(store, rows[share], batch, self.device):
             features = self.frame_features(frames)
             if self._mirrored:
                 features = (features + self.frame_features(frames.flip(2))) / 2
-            sums.index_add_(0, owner[start : start + len(frames)], features)
-            start += len(frames)
-        return self.ranks.all_reduce(sums) / counts[:, None]
+            span = slice(start, start + len(frames))
+            sums.index_add_(0, owner[span], features)
+            if with_sixths:
+                sixths.index_add_(0, part[span], features)
+            start = span.stop
+        if with_sixths:
+            sixths = self.ranks.all_reduce(sixths)
+        means = self.ranks.all_reduce(sums) / counts[:, None]
+        return means, sixths.view(n, rows_of_sixths, self.backbone.dim), counts
 
     # --- several ranks
 

@@ -23,6 +23,7 @@ from dcreid.data import load_dataset
 from dcreid.data.tracklets import DataError, TrackletDataset
 from dcreid.evaluation.partitions import partition_name
 from dcreid.evaluation.retrieval import RetrievalMetrics
+from dcreid.evaluation.unlabelled import combined
 from dcreid.parallel import ONE_PROCESS, Ranks
 from study.errors import NodeError
 from study.job import Job
@@ -121,9 +122,12 @@ def _row(step: MergeStep, algorithm: Algorithm) -> dict[str, Any]:
 
 def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> dict[str, Any]:
     measured = {} if metrics is None else dataclasses.asdict(metrics)
+    scores = dataclasses.asdict(algorithm.untrained_scores)
     return {
         "step": 0,
         **measured,
+        **scores,
+        "unlabelled": combined(scores),
         "classes_after": len(algorithm.store),
         "labels_after": partition_name(np.arange(len(algorithm.store))),
         "total_steps": algorithm.total_steps,

@@ -15,7 +15,7 @@ from tiny_runs import dataset, run, tiny
 from dcreid.algorithm import Algorithm
 from dcreid.clustering import merging
 from dcreid.config import ConfigError, MergeConfig
-from dcreid.network.tracklets import l2_normalize
+from dcreid.network.tracklets import TrackletFeatures, l2_normalize
 from dcreid.parallel import Ranks
 from dcreid.training import DivergedError
 
@@ -81,13 +81,17 @@ def _merged(v: np.ndarray, labels: list[int], m: int, merging: MergeConfig, came
     return join(labels, reference.merge_cost(distances, labels, *how), m)
 
 
+def features_of(pooled: np.ndarray) -> TrackletFeatures:
+    """Tracklets whose parts are all alike."""
+    v = l2_normalize(torch.from_numpy(pooled).float())
+    return TrackletFeatures(torch.from_numpy(pooled).float(), torch.stack([v, v]), torch.stack([v, v]))
+
+
 def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
     """On random features that change from step to step, for which all options have different results."""
     rng = np.random.default_rng(21)
     drawn = rng.normal(size=(18, 4)) + rng.normal(size=(4, 18, 4)) / 2
-    monkeypatch.setattr(
-        Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn[algorithm.steps_done]).float()
-    )
+    monkeypatch.setattr(Algorithm, "_features", lambda algorithm: features_of(drawn[algorithm.steps_done]))
     unit = drawn / np.linalg.norm(drawn, axis=2, keepdims=True)
     base = tiny(
         **{"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9},
@@ -128,9 +132,7 @@ def test_after_the_last_merge_classes_are_made_again_as_many_as_before(
 ) -> None:
     rng = np.random.default_rng(22)
     drawn = rng.normal(size=(18, 4)) + rng.normal(size=(4, 18, 4)) / 2
-    monkeypatch.setattr(
-        Algorithm, "_pooled_features", lambda algorithm: torch.from_numpy(drawn[algorithm.steps_done]).float()
-    )
+    monkeypatch.setattr(Algorithm, "_features", lambda algorithm: features_of(drawn[algorithm.steps_done]))
     config = tiny(
         **{"train.first_epochs": 0, "train.later_epochs": 0, "evaluate.eval_every": 9},
         **{"merge.method": "anew", "merge.max_steps": 2, "merge.regroup_steps": 2},

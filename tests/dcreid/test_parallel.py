@@ -13,7 +13,14 @@ from torch import Tensor
 
 from dcreid.parallel import ONE_PROCESS, Ranks
 
-_CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
+_CLOCKS = (
+    "seconds_train",
+    "seconds_features",
+    "seconds_merge",
+    "seconds_evaluate",
+    "seconds_scores",
+    "frames_per_second",
+)
 
 
 # --- shares, messages

@@ -11,7 +11,14 @@ from dcreid.data import load_dataset
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.presets import small
 
-CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
+CLOCKS = (
+    "seconds_train",
+    "seconds_features",
+    "seconds_merge",
+    "seconds_evaluate",
+    "seconds_scores",
+    "frames_per_second",
+)
 
 
 def tiny(**changes: Any) -> Config:

@@ -64,7 +64,7 @@ def test_what_a_worker_is_doing_stands_there(job):
     with worker_output(job):
         steps = [row["step"] for row in trial_rows(job)]
     told = [line.split(" INFO ")[1] for line in kept(job) if " INFO " in line]
-    parts = ["train", "features", "evaluate", "merge"]
+    parts = ["train", "features", "scores", "evaluate", "merge", "scores"]
     expected = [part for step in steps[1:] for part in (*parts, f"write merge step {step}")]
     assert [line for line in told if not line.startswith("frame store")] == expected
     assert logging.getLogger("dcreid").level == logging.NOTSET

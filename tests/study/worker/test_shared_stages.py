@@ -18,7 +18,14 @@ from study.worker.rows import trial_rows
 from study.worker.shared_stages import SharedStages
 
 _BASE = small().replace(**{"merge.merge_rate": 0.2})
-_CLOCKS = ("seconds_train", "seconds_features", "seconds_merge", "seconds_evaluate", "frames_per_second")
+_CLOCKS = (
+    "seconds_train",
+    "seconds_features",
+    "seconds_merge",
+    "seconds_evaluate",
+    "seconds_scores",
+    "frames_per_second",
+)
 
 
 class StandIn:
