@@ -1,0 +1,166 @@
+"""Scores that need no identity: plain loops, scikit-learn, laws and planted faults."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dcreid.evaluation.unlabelled import (
+    camera_excess,
+    exclusivity,
+    join_reliability,
+    self_retrieval,
+    silhouette,
+    size_balance,
+    stability,
+)
+
+
+def drawn(seed: int, n: int = 40, d: int = 8) -> Tensor:
+    return normalize(torch.from_numpy(np.random.default_rng(seed).normal(size=(n, d))), dim=1)
+
+
+def partition(seed: int, n: int, c: int) -> np.ndarray:
+    labels = np.random.default_rng(seed).integers(0, c, n)
+    return np.unique(labels, return_inverse=True)[1]
+
+
+@pytest.fixture(autouse=True)
+def _few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcreid.evaluation.unlabelled._ROWS", 7)
+
+
+# --- self-retrieval
+
+
+def test_self_retrieval_is_the_mean_reciprocal_rank_of_plain_loops() -> None:
+    first, noise, cameras = drawn(1), drawn(2), np.arange(40) % 3
+    last = normalize(first + 1.5 * noise, dim=1)
+    found = []
+    for i in range(40):
+        others = [j for j in range(40) if cameras[j] == cameras[i]]
+        distances = [float((first[i] - last[j]).norm()) for j in others]
+        found.append(1 / (1 + sorted(distances).index(float((first[i] - last[i]).norm()))))
+    assert 0.2 < np.mean(found) < 0.95
+    assert self_retrieval(first, last, torch.from_numpy(cameras)) == pytest.approx(np.mean(found))
+
+
+def test_self_retrieval_looks_below_one_camera_and_without_cameras_everywhere() -> None:
+    v = torch.eye(4, dtype=torch.float64)
+    swapped = v[[2, 3, 0, 1]]  # each looks like one of the other camera
+    two = torch.tensor([1, 1, 2, 2])
+    assert self_retrieval(v, normalize(v + 2 * swapped, dim=1), two) == 1.0
+    assert self_retrieval(v, normalize(v + 2 * swapped, dim=1), None) == 0.5
+
+
+def test_self_retrieval_of_a_collapse_is_at_the_bottom() -> None:
+    same = torch.ones(10, 3, dtype=torch.float64) / math.sqrt(3)
+    assert self_retrieval(same, same, None) == pytest.approx(1 / 10)
+
+
+def test_self_retrieval_leaves_out_tracklets_without_thirds_and_the_only_one_of_a_camera() -> None:
+    first, last, cameras = drawn(3, 12), drawn(4, 12), torch.tensor([1] * 10 + [2, 3])
+    whole = self_retrieval(first[:9], last[:9], cameras[:9])
+    first[9], last[9] = 0, 0
+    assert self_retrieval(first, last, cameras) == pytest.approx(whole)
+    assert self_retrieval(first[9:], last[9:], cameras[9:]) is None
+
+
+# --- camera excess
+
+
+def test_camera_excess_by_plain_loops() -> None:
+    v, cameras = drawn(5), np.random.default_rng(5).integers(1, 4, 40)
+    found = []
+    for i in range(40):
+        distances = (v - v[i]).norm(dim=1).tolist()
+        nearest = sorted((j for j in range(40) if j != i), key=lambda j: distances[j])[:5]
+        p = np.mean([cameras[j] == cameras[i] for j in nearest])
+        e = (np.sum(cameras == cameras[i]) - 1) / 39
+        found.append((p - e) / (1 - e))
+    assert camera_excess(v, torch.from_numpy(cameras)) == pytest.approx(np.mean(found))
+
+
+def test_camera_excess_is_1_where_cameras_part_all_and_about_0_at_random() -> None:
+    cameras = torch.arange(60) % 3
+    own = normalize(torch.eye(3, dtype=torch.float64)[cameras] * 9 + drawn(6, 60, 3), dim=1)
+    assert camera_excess(own, cameras) == 1.0
+    assert abs(camera_excess(drawn(7, 600, 16), torch.arange(600) % 3) or 1) < 0.05
+    assert camera_excess(own, torch.zeros(60)) is None and camera_excess(own[:5], cameras[:5]) is None
+
+
+# --- exclusivity
+
+
+def test_exclusivity_by_hand() -> None:
+    #           camera 1: 0 and 1 overlap, 2 is later; camera 2: 3 and 4 touch, at the times of 0 and 1
+    times = np.array([[1, 10], [5, 20], [21, 30], [1, 10], [10, 12]])
+    cameras = np.array([1, 1, 1, 2, 2])
+    # Two of ten pairs overlap. Classes {0, 1}, {2, 3, 4}: two of four pairs in one class do.
+    assert exclusivity(np.array([0, 0, 1, 1, 1]), cameras, times) == pytest.approx((2 / 4) / (2 / 10))
+    assert exclusivity(np.array([0, 1, 0, 0, 1]), cameras, times) == 0.0
+    assert exclusivity(np.zeros(5, dtype=int), cameras, times) == 1.0
+    assert exclusivity(np.arange(5), cameras, times) is None
+    assert exclusivity(np.array([0, 0]), cameras[[0, 2]], times[[0, 2]]) is None
+
+
+# --- stability and joins
+
+
+@pytest.mark.parametrize(("n", "c", "kept"), [(30, 5, 0.5), (100, 60, 0.3), (300, 290, 0.5), (50, 2, 0.0)])
+def test_stability_is_adjusted_mutual_information(n: int, c: int, kept: float) -> None:
+    rng = np.random.default_rng(n)
+    one = partition(n, n, c)
+    other = np.where(rng.random(n) < kept, one, rng.integers(0, c, n))
+    expected = adjusted_mutual_info_score(one, other)
+    assert stability(one, other) == pytest.approx(expected, abs=1e-9)
+    assert stability(one, one) == pytest.approx(1.0)
+    assert stability(one, rng.permutation(c)[one]) == pytest.approx(1.0)  # whatever they are called
+
+
+def test_stability_of_partitions_that_say_nothing() -> None:
+    nobody, everybody = np.arange(6), np.zeros(6, dtype=int)
+    assert stability(nobody, nobody) == stability(everybody, everybody) == 1.0
+    assert stability(nobody, everybody) == stability(everybody, partition(1, 6, 3)) == 0.0
+
+
+def test_joins_that_both_halves_make() -> None:
+    before = np.array([0, 0, 1, 2, 3, 4])  # five classes, the first with two tracklets
+    one = np.array([0, 0, 0, 1, 1, 2])  # joins 0-1 and 2-3
+    other = np.array([0, 0, 0, 0, 1, 2])  # joins 0-1, 0-2 and 1-2
+    assert join_reliability(before, one, other) == pytest.approx(1 / 4)
+    assert join_reliability(before, one, one) == 1.0
+    assert join_reliability(before, before, before) is None
+
+
+# --- sizes, silhouette
+
+
+def test_size_balance() -> None:
+    assert size_balance(np.array([3, 3, 3])) == pytest.approx(1.0)
+    assert size_balance(np.array([1, 1, 2])) == pytest.approx(1.5 / math.log2(3))
+    assert size_balance(np.array([7])) == 0.0
+
+
+def test_silhouette_is_that_of_squared_distances() -> None:
+    v, labels = drawn(8, 60), partition(8, 60, 25)
+    assert 1 in np.bincount(labels) and np.bincount(labels).max() > 2
+    expected = silhouette_score(v.numpy(), labels, metric="sqeuclidean")
+    assert silhouette(v, torch.from_numpy(labels)) == pytest.approx(expected)
+
+
+def test_silhouette_of_features_that_are_not_quite_of_length_1() -> None:
+    v, labels = drawn(8, 60) * torch.linspace(0.5, 2, 60)[:, None], partition(8, 60, 25)
+    expected = silhouette_score(v.numpy(), labels, metric="sqeuclidean")
+    assert silhouette(v, torch.from_numpy(labels)) == pytest.approx(expected)
+
+
+def test_silhouette_of_a_partition_that_says_nothing() -> None:
+    assert silhouette(drawn(9, 6), torch.arange(6)) is None
+    assert silhouette(drawn(9, 6), torch.zeros(6, dtype=torch.int64)) is None
