@@ -36,7 +36,8 @@ PER_SESSION = (
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes", "grid")
 PRUNERS = ("asha", "median", "none")
-OBJECTIVES = ("last", "best")
+# What a study may maximise, and the column of the results that it is.
+OBJECTIVES = {"last": "mAP", "best": "mAP", "unlabelled": "unlabelled"}
 CHOICES: dict[str, Collection[str]] = {
     "sampler": SAMPLERS,
     "pruner": PRUNERS,
@@ -77,7 +78,7 @@ class StudyPlan:
     experiments: str | None  # plan of the paper's experiments to run instead of a search
     samples: int  # finished trials wanted
     seeds: int
-    objective: str  # last or best
+    objective: str  # of OBJECTIVES
     sampler: str
     pruner: str
     grace: int  # merge steps before a trial may be pruned; 0 = asha's first rung, for median a third of them

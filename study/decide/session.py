@@ -29,7 +29,7 @@ from study.aside import DRIVER_LOG, Aside
 from study.decide.queue import NothingLeft, Queue
 from study.failures import Failure
 from study.job import Job
-from study.plan import StudyPlan
+from study.plan import OBJECTIVES, StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
 from study.search.optuna_study import OptunaStudy
 
@@ -274,7 +274,7 @@ class Session:
         for state in ("failed", "diverged"):
             if state in row:
                 return Ending(state, str(row[state]))
-        step, value = int(row["step"]), _measured(row)
+        step, value = int(row["step"]), _measured(row, OBJECTIVES[self.plan.objective])
         prune = value is not None and self._with_optuna(lambda study: study.report(trial, step, value))
         known = trial.steps.keys() | {step}
         missing = len(known) <= max(known)  # rows that a damaged ledger has lost, and that are reported next
@@ -365,7 +365,7 @@ def _last_step(trial: TrialRecord, ending: Ending) -> int:
     return max(trial.last_step, -1 if ending.row is None else int(ending.row["step"]))
 
 
-def _measured(row: Row) -> float | None:
-    """mAP of a merge step, where it was measured; the untrained network's does not count."""
-    value = row.get("mAP")
+def _measured(row: Row, metric: str) -> float | None:
+    """A metric of a merge step, where it was measured; the untrained network's does not count."""
+    value = row.get(metric)
     return float(value) if row["step"] > 0 and value is not None and math.isfinite(value) else None

@@ -30,6 +30,7 @@ from typing import Any, BinaryIO
 from dcreid.config import completed
 from dcreid.disk import located
 from study.errors import StudyError
+from study.plan import OBJECTIVES
 from study.record.lines import DamagedLine, read_line, sealed
 from study.record.schema import SCHEMA, check_schema
 
@@ -40,7 +41,7 @@ except ImportError:  # Windows: a lock beside the ledger has to do
 
 # A training that diverges is a result of its configuration; a failure is one of the machine or the code.
 FINISHED = ("complete", "pruned", "diverged")
-# What a training that diverged is worth: there is no network left to rank anybody with.
+# What a training that diverged is worth, by any objective: there is no network left to rank anybody with.
 DIVERGED_VALUE = 0.0
 _OF_TRIALS = ("start", "step", "end", "retry", "note", "again")
 _DEFINITION = ("number", "config", "digest", "origin", "params", "distributions")
@@ -127,13 +128,20 @@ class TrialRecord:
         rows = ((step, row.get(metric)) for step, row in sorted(self.steps.items()) if step > 0)
         return {step: value for step, value in rows if value is not None and math.isfinite(value)}
 
+    @property
+    def selected_step(self) -> int | None:
+        """The merge step with the highest score without labels, the first of equals; None without any."""
+        curve = self.curve("unlabelled")
+        return max(curve, key=lambda step: (curve[step], -step)) if curve else None
+
     def objective_curve(self, objective: str) -> dict[int, float]:
-        """What the study maximises, by merge step: mAP, or for `best` the best mAP so far.
+        """What the study maximises, by merge step: mAP; the best mAP so far; the best score without labels so far.
 
         A training that diverged has DIVERGED_VALUE at the step where it did.
         """
-        curve = self.curve()
-        if self.diverged_at is not None and self.measured:
+        metric = OBJECTIVES[objective]
+        curve = self.curve(metric)
+        if self.diverged_at is not None and any(row.get(metric) is not None for row in self.steps.values()):
             curve[self.diverged_at] = DIVERGED_VALUE
         if objective == "last":
             return curve

@@ -23,6 +23,7 @@ from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
+from study.plan import OBJECTIVES
 from study.private import StoredTrials
 from study.record.ledger import TrialRecord
 
@@ -125,12 +126,12 @@ class OptunaStudy:
             self._numbers[trial.number] = number
 
     def report(self, trial: TrialRecord, step: int, value: float) -> bool:
-        """Passes on the mAP of a step; returns whether the pruner would stop the trial here."""
+        """Passes on what a step came to by the objective's metric; returns whether the pruner would stop the trial here."""
         number = self._numbers.get(trial.number)
         if number is None:
             return False
-        if self.objective == "best":
-            value = max([value, *trial.curve().values()])
+        if self.objective != "last":
+            value = max([value, *trial.curve(OBJECTIVES[self.objective]).values()])
         trial_id = self._stored.id_of(number)
         self._stored.set_value(trial_id, step, value)
         return self.pruner.prune(self.study, self._stored.get(trial_id))

@@ -63,7 +63,7 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
     """Every run of a plan, or the best of a search; trial 0's and the paper's configuration in any case."""
     always = [trial for trial in ranking if is_base(trial, plan) or is_papers(trial, plan)]
     best = ranking if plan.experiments is not None else ranking[:_BEST]
-    console.print(f"configurations by the mAP of {describe_objective(plan.objective)}:")
+    console.print(f"configurations by {describe_objective(plan.objective)}:")
     normalised = normalised_columns(ranking)
     table = _table("trial", "mAP", "trapez.", "rank-1", "best", "step", *normalised.values())
     for trial in (*best, *(trial for trial in always if trial not in best)):
@@ -113,7 +113,7 @@ def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Co
 
 def _print_confirmed(trials: Sequence[TrialRecord], plan: StudyPlan, console: Console) -> None:
     """The configurations that were run again on fresh seeds, beside the one run that each was chosen by."""
-    console.print(f"on fresh seeds, mAP of {describe_objective(plan.objective)}, mean ± 95 % interval:")
+    console.print(f"on fresh seeds, {describe_objective(plan.objective)}, mean ± 95 % interval:")
     table = _table("trial", "when chosen", "fresh seeds", "runs")
     for one in confirmed(plan, trials):
         table.add_row(

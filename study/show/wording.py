@@ -121,5 +121,12 @@ def clock(seconds: float) -> str:
 
 
 def describe_objective(objective: str) -> str:
-    """Which mAP a study maximises."""
-    return "the last merge step" if objective == "last" else "the best merge step (chosen with test labels)"
+    """What a study maximises."""
+    return _OBJECTIVES[objective]
+
+
+_OBJECTIVES = {
+    "last": "the mAP of the last merge step",
+    "best": "the mAP of the best merge step (chosen with test labels)",
+    "unlabelled": "the score without labels, of the merge step where it is highest",
+}
