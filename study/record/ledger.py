@@ -135,7 +135,7 @@ class TrialRecord:
         return max(curve, key=lambda step: (curve[step], -step)) if curve else None
 
     def objective_curve(self, objective: str) -> dict[int, float]:
-        """What the study maximises, by merge step: mAP, or the best so far of mAP or the score without labels.
+        """What the study maximises, by merge step: mAP, or the best so far of mAP or of `unlabelled`.
 
         A training that diverged has DIVERGED_VALUE at the step where it did.
         """

@@ -126,7 +126,7 @@ class OptunaStudy:
             self._numbers[trial.number] = number
 
     def report(self, trial: TrialRecord, step: int, value: float) -> bool:
-        """Passes on what a step came to by the objective's metric; whether the pruner would stop the trial."""
+        """Passes on a step's value of the objective's metric; whether the pruner would stop the trial."""
         number = self._numbers.get(trial.number)
         if number is None:
             return False
