@@ -83,6 +83,7 @@ def _part(split: Split, identities: Ints, people: Ints, name: str) -> Split:
         cameras=split.cameras[chosen],
         identities=identities[chosen],
         names=[split.names[row] for row in np.flatnonzero(chosen).tolist()],
+        times=None if split.times is None else split.times[chosen],
     )
 
 

@@ -149,6 +149,7 @@ def report(dataset: TrackletDataset, check: FrameCheck) -> str:
     parts = [
         _table(summarise(dataset)),
         _paragraph("protocol", _protocol_lines(dataset)),
+        _paragraph("time", [_time_line(dataset.train)]),
         _paragraph("decoding", _decoding_lines(check)),
         _paragraph("problems", list(dataset.problems) or ["none in folders, names and tables"]),
     ]
@@ -192,6 +193,17 @@ def _protocol_lines(dataset: TrackletDataset) -> list[str]:
     if left_out := queries_left_out(dataset):
         lines.append(left_out)
     return lines
+
+
+def _time_line(train: Split) -> str:
+    if train.times is None:
+        return "the names of the training frames do not tell when a camera saw them"
+    pairs = 0
+    for camera in np.unique(train.cameras):
+        begin, end = train.times[train.cameras == camera].T
+        ended_before = np.searchsorted(np.sort(end), begin)
+        pairs += len(begin) * (len(begin) - 1) // 2 - int(ended_before.sum())
+    return f"in the frames' names: {pairs:,} pairs of training tracklets that one camera saw at the same time"
 
 
 def _decoding_lines(check: FrameCheck) -> list[str]:

@@ -19,7 +19,7 @@ AREAS = (
     *("searcher", "spaces", "rungs", "Optuna's side", "ledger", "budgets", "tables", "intervals", "claims"),
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
     *("owners", "data folders", "halves", "left out", "given values", "rivals"),
-    *("cameras", "presets", "network", "augmentation", "jaccard", "the bound"),
+    *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
 )
 
 

@@ -2,17 +2,19 @@
 
 The data set was withdrawn by its makers; it is read where it lies and never fetched. Frame names
 come in two spellings, `0001_C6_F0099_X30823.jpg` and `0001C6F0099X30823.jpg`: identity, camera,
-frame in the tracklet, frame in the video.
+frame in the tracklet, frame in the camera's video, which is its clock.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from dcreid.data.readers.times import times_in_names
 from dcreid.data.readers.walk import (
     TrackletFolder,
     as_split,
@@ -29,7 +31,7 @@ from dcreid.data.readers.walk import (
 from dcreid.data.tracklets import DataError, Ints, TrackletDataset
 
 _EXAMPLE = "0001_C6_F0099_X30823.jpg or 0001C6F0099X30823.jpg"
-_NAME = re.compile(r"([0-9]{1,18})_?C([0-9]{1,18})_?F[0-9]+_?X[0-9]+\.(?:jpe?g|png)", re.IGNORECASE)
+_NAME = re.compile(r"([0-9]{1,18})_?C([0-9]{1,18})_?F[0-9]+_?X([0-9]{1,18})\.(?:jpe?g|png)", re.IGNORECASE)
 
 
 def load_duke(root: Path) -> TrackletDataset:
@@ -47,9 +49,10 @@ def load_duke(root: Path) -> TrackletDataset:
     test, query, gallery = join_test(parts["query"], parts["gallery"])
     train_identities, train_cameras, train_problems = _labels(root, parts["train"])
     test_identities, test_cameras, test_problems = _labels(root, test)
+    train = as_split("train", root, parts["train"], train_cameras, train_identities)
     return TrackletDataset(
         name="DukeMTMC-VideoReID",
-        train=as_split("train", root, parts["train"], train_cameras, train_identities),
+        train=dataclasses.replace(train, times=times_in_names(parts["train"], train_cameras, _time)),
         test=as_split("test", root, test, test_cameras, test_identities),
         query=query,
         gallery=gallery,
@@ -80,3 +83,8 @@ def parse_name(name: str) -> tuple[int, int] | None:
     """(identity, camera) of a frame's file name; None where it follows neither spelling."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def _time(name: str) -> int | None:
+    match = _NAME.fullmatch(name)
+    return int(match[3]) if match else None

@@ -6,6 +6,12 @@ that holds frames is a tracklet, however deep it lies: `train/camera1/monday/000
 To measure retrieval as well, `query/` and `gallery/` hold `<identity>/<tracklet>/<frames>` with the
 camera in the name of the tracklet or of its first frame: `C2_0007/`, `cam2/`, `0001C2F003.jpg`. Training
 tracklets need no camera; where one has none, nothing acts per camera (`dcreid/data/cameras.py`).
+
+Frames are in natural order of their names, frame 9 before frame 10, which should be that of time. Where the
+names of training frames also tell when the camera saw them, as a number of its video, classes are checked
+for people that it saw at the same time: `F<frame>` or `f<frame>`, as in DukeMTMC-reID's
+`0005_c2_f0046985.jpg`, or `X<frame>`, which goes before; behind the camera where both are in the frame's
+name. All names must have it, and numbers that begin anew in each tracklet are none (`times_in_names`).
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dcreid.data.readers.times import times_in_names
 from dcreid.data.readers.walk import (
     TrackletFolder,
     as_split,
@@ -38,6 +45,11 @@ _CAMERA = re.compile(
     r"(?:(?<![A-Za-z])C([0-9]{1,18})|(?<![A-Za-z0-9])c([0-9]{1,18})(?![A-Za-z])"
     r"|(?i:(?<![A-Za-z])cam(?:era)?[ _-]?([0-9]{1,18})))(?![0-9])"
 )
+# Lower case must stand alone here too; X before F, which counts within the tracklet where there are both.
+_TIMES = [
+    re.compile(rf"(?:(?<![A-Za-z]){upper}|(?<![A-Za-z0-9]){lower})([0-9]{{1,18}})(?![0-9])")
+    for upper, lower in ("Xx", "Ff")
+]
 _PARTS = ("train", "query", "gallery")
 
 
@@ -55,7 +67,8 @@ def load_folder(root: Path) -> TrackletDataset:
     cameras = np.array([_camera(tracklet) for tracklet in train], dtype=np.int64)
     known = cameras != _NONE
     split = as_split("train", root, train, np.where(known, cameras, _UNKNOWN_CAMERA), identities=None)
-    split = dataclasses.replace(split, unknown_cameras=int((~known).sum()))
+    times = times_in_names(train, cameras, _time) if known.all() else None
+    split = dataclasses.replace(split, unknown_cameras=int((~known).sum()), times=times)
     if not set(parts) - {"train"}:
         nothing = np.zeros(0, dtype=np.int64)
         return TrackletDataset(name, split, None, nothing, nothing, "no test split", tuple(problems))
@@ -91,6 +104,13 @@ def _with_frames(root: Path, tracklets: list[TrackletFolder]) -> tuple[list[Trac
 def _camera(tracklet: TrackletFolder) -> int:
     match = _CAMERA.search(tracklet.tracklet) or _CAMERA.search(tracklet.frames[0])
     return int(match[match.lastindex or 0]) if match else _NONE
+
+
+def _time(name: str) -> int | None:
+    """The frame number behind the camera, if there is one in the name."""
+    camera = _CAMERA.search(name)
+    found = (pattern.search(name, camera.end() if camera else 0) for pattern in _TIMES)
+    return next((int(match[1]) for match in found if match), None)
 
 
 def _number(identities: Sequence[str]) -> Ints:
