@@ -29,6 +29,7 @@ from mutation.faults_network import NETWORK
 from mutation.faults_presets import PRESETS
 from mutation.faults_records import RECORDS
 from mutation.faults_search import SEARCH
+from mutation.faults_selection import SELECTION
 from mutation.faults_study import STUDY
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
@@ -44,6 +45,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *CAMERAS,
     *PRESETS,
     *SEARCH,
+    *SELECTION,
     *BOUND,
 )
 

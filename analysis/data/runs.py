@@ -19,7 +19,7 @@ from analysis.data.results import Group, Study, setting
 from dcreid.config import Config, ConfigError
 from search_spaces.paper import PLANS, plan
 from search_spaces.rivals import RIVAL_PLANS
-from study.record.ledger import DIVERGED_VALUE, TrialRecord
+from study.record.ledger import DIVERGED_VALUE, FINISHED, TrialRecord
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
 NORMALISED = ("rank1_camera_normalised", "mAP_camera_normalised")  # where a run has measured them
@@ -77,16 +77,18 @@ class Run:
         return 100.0 * self.curve(metric).get(step, math.nan)
 
 
-def runs(group: Group) -> list[Run]:
+def runs(group: Group, *, pruned: bool = False) -> list[Run]:
     """Every measured trial of the group that is complete or diverged, one for each configuration and seed.
 
+    pruned: those as well that a pruner has ended.
     Of several the first study's, and there the newest (--force computes again); one that was computed
     rather than one whose results were taken over.
     """
+    states = FINISHED if pruned else ("complete", "diverged")
     found: dict[tuple[str, int], Run] = {}
     for study in group.studies:
         for trial in study.trials:
-            if trial.state in ("complete", "diverged") and trial.objective_curve("last"):
+            if trial.state in states and trial.objective_curve("last"):
                 key = setting(trial.config)
                 known = found.get((key, trial.seed))
                 if known is None or _replaces(study, trial, known):

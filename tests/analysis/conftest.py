@@ -23,6 +23,8 @@ from study.record.trial_tables import save_joins
 STEPS = 3
 # (configuration, merge step) to mAP, a fraction
 Score = Callable[[Config, int], float]
+# the same to scores without labels
+Scores = Callable[[Config, int], dict[str, Any]]
 
 
 def flat_score(config: Config, step: int) -> float:
@@ -131,6 +133,7 @@ class Made:
         labels: tuple[str, ...] = (),
         origin: str = "plan",
         reason: str | None = None,
+        scores: Scores | None = None,
     ) -> int:
         number = self.ledger.next_number()
         self.ledger.append(
@@ -139,7 +142,8 @@ class Made:
         )  # fmt: skip
         self.ledger.append("start", trial=number)
         for step in range(steps + 1):
-            self.ledger.append("step", trial=number, row=step_row(config, step, score))
+            extra = {} if scores is None else scores(config, step)
+            self.ledger.append("step", trial=number, row=step_row(config, step, score) | extra)
         if state != "running":
             value = score(config, steps) if state in ("complete", "pruned") else None
             self.ledger.append("end", trial=number, state=state, reason=reason, value=value)

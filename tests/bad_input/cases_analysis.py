@@ -12,7 +12,9 @@ from bad_input import made
 from bad_input.case import Case, cases_of
 from bad_input.made_data import fifo, in_place
 
-TABLES, CURVES, REPORT, RANKS = (f"analysis/{name}.py" for name in ("tables", "curves", "report", "ranks"))
+TABLES, CURVES, REPORT, RANKS, SELECTION = (
+    f"analysis/{name}.py" for name in ("tables", "curves", "report", "ranks", "selection")
+)
 S = "studies/s"
 
 
@@ -102,6 +104,12 @@ def as_name(name: str) -> made.Make:
 
 
 REFUSED = [
+    *cases_of(
+        "analysis",
+        SELECTION,
+        ("scores of an older study", S, "no scores without labels", {"prepare": made.study}),
+        ("selection: nothing has run", S, "no trial has been started", {"prepare": lines(lambda old: [])}),
+    ),
     *cases_of(
         "analysis",
         TABLES,

@@ -1,0 +1,117 @@
+"""How well scores without labels choose among the runs and merge steps of labelled studies.
+
+python analysis/selection.py STUDY [STUDY…] [--out DIR]
+
+For each score in the results, and for the combination that --objective unlabelled maximises: its rank
+correlation with mAP, and its regret, which is how far below the best mAP its choice lies, beside random
+choice and the last step. The combination is computed anew from the other scores by the formula of this
+version (dcreid/evaluation/unlabelled.py), so that studies made with an earlier one are judged by today's.
+Intervals come from resamples of the test identities, where the trials' queries.parquet are there. Studies
+of the two development halves (--split) given together have a table each, and one of their mean.
+
+Counted are complete, pruned and diverged runs, each once; of a training that diverged the step where it did
+has mAP 0, a combination of 0 and the worst of every score. Runs with identities as classes do not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the packages beside this folder come first
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+if __name__ == "__main__":
+    os.environ["MPLBACKEND"] = "Agg"  # files only, whatever the environment wants
+
+import numpy as np
+
+from analysis import command
+from analysis.data.candidates import Candidates, candidates
+from analysis.data.results import Group, load, setting
+from analysis.figures.selection import scatter_figure, steps_figure
+from analysis.figures.style import save, styled
+from analysis.page.typeset import Table, csv, markdown
+from analysis.stats.selection import judge, mean_of, selection_table
+from analysis.tables import file_name
+from dcreid.commandline import READABLE, say, show
+from dcreid.config import Config
+from dcreid.paths import write_whole
+
+RESAMPLES = 1000
+
+
+def selection(groups: Sequence[Group]) -> tuple[list[Table], list[Candidates]]:
+    """A table for each group, and one of the mean over development halves; and the groups' candidates."""
+    rng = np.random.default_rng(0)
+    found = [candidates(group, rng, RESAMPLES) for group in groups]
+    judged = [judge(each) for each in found]
+    tables = [
+        selection_table(file_name(group, groups, "selection"), f"Choosing without labels, {group.name}", each,
+                        _source(group, of))
+        for group, each, of in zip(groups, judged, found, strict=True)
+    ]  # fmt: skip
+    if halves(groups):
+        title = f"Choosing without labels, mean over the halves of {groups[0].studies[0].data['name']}"
+        tables.append(selection_table("selection-mean", title, mean_of(judged), _differing(found)))
+    return tables, found
+
+
+def halves(groups: Sequence[Group]) -> bool:
+    """Whether the groups are the two development halves of one data set, on one base configuration."""
+    splits = sorted(group.base.data.split for group in groups)
+    return splits == ["first_half", "second_half"] and len({_of_whole(group.base) for group in groups}) == 1
+
+
+def _of_whole(config: Config) -> str:
+    """Names a configuration without its seed, whichever half it was run on."""
+    return setting(config.replace(**{"data.split": "official"}).to_dict())
+
+
+def _source(group: Group, found: Candidates) -> str:
+    states = [run.trial.state for run in found.runs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    drawn = found.mAP.shape[1] - 1
+    kept = (
+        f"Brackets: 95 % intervals over {drawn:,} resamples of the test identities, choices held."
+        if drawn
+        else "No intervals: not every trial's queries.parquet is there."
+    )
+    return f"{counts}; {len(found.run)} networks. Gallery: {group.protocol}. {kept}"
+
+
+def _differing(found: Sequence[Candidates]) -> str:
+    """How many runs the halves have in common."""
+    one, other = ({(_of_whole(run.config), run.trial.seed) for run in each.runs} for each in found)
+    return f"{len(one & other)} runs are of both halves, {len(one ^ other)} of one alone."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """0 = written, 2 = a study that cannot be read or has nothing to judge scores by."""
+    made = command.parser("analysis/selection.py", __doc__)
+    return command.run("analysis/selection.py", made, _write, argv)
+
+
+def _write(given: argparse.Namespace) -> None:
+    groups = load(given.studies).groups
+    tables, found = selection(groups)
+    folder = command.out_folder(given)
+    for table in tables:
+        show(markdown(table))
+        for suffix, text in ((".md", markdown(table)), (".csv", csv(table))):
+            write_whole(folder / f"{table.name}{suffix}", text.encode(errors=READABLE))
+    for group, of in zip(groups, found, strict=True):
+        with styled():
+            for kind, draw in (("scatter", scatter_figure), ("steps", steps_figure)):
+                name = file_name(group, groups, f"selection-{kind}")
+                figure = draw(of, group.name)
+                if isinstance(figure, str):
+                    say(f"{name}: {figure}")
+                else:
+                    say(f"{save(figure, folder, name)[0]} and .png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

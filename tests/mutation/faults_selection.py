@@ -1,0 +1,75 @@
+"""Faults in how scores without labels are judged and shown. How they are read is in `mutants.py`."""
+
+from __future__ import annotations
+
+from mutation.run import Mutant, of
+
+SELECTION: list[Mutant] = [
+    *of(
+        "selection",
+        "analysis/data/candidates.py",
+        "tests/analysis/data/test_candidates.py",
+        ("pruned runs are no candidates", "runs(group, pruned=True)", "runs(group, pruned=False)"),
+        ("the more camera excess the better", "float(-value if name", "float(value if name"),
+        (
+            "the combination of the time",
+            "combined(row) if name == COMBINED else row.get(name)",
+            "row.get(name)",
+        ),
+        (
+            "a collapse has no scores",
+            "DIVERGED_VALUE if name == COMBINED else -np.inf",
+            "DIVERGED_VALUE if name == COMBINED else np.nan",
+        ),
+        (
+            "the bound is a candidate",
+            "if not run.config.trains_with_identities]",
+            "if run.config.seed >= 0]",
+        ),
+        ("resamples of queries over the number measured", "/ (queries @ times)", "/ queries.sum()"),
+        ("half of the queries are enough", "and steps <= set(", "and steps & set("),
+    ),
+    *of(
+        "selection",
+        "analysis/stats/selection.py",
+        "tests/analysis/stats/test_selection.py",
+        ("the worst weigh most", "np.maximum(r, t) ** 2", "np.minimum(r, t) ** 2"),
+        ("weights are not squared", "np.maximum(r, t) ** 2", "np.maximum(r, t)"),
+        (
+            "the last of equals is chosen",
+            "int(rows[s[rows].argmax()])",
+            "int(rows[-1 - s[rows][::-1].argmax()])",
+        ),
+        (
+            "against networks that nobody would choose",
+            "_best(m, list(picked.values())) - m[winner]",
+            "_best(m) - m[winner]",
+        ),
+        ("the first step for the last step", "- m[rows[-1]] for rows", "- m[rows[0]] for rows"),
+        ("the best of every resample", "m[rows][m[rows][:, 0].argmax()]", "m[rows].max(axis=0)"),
+        ("random choice of all networks", "- m[last].mean(axis=0)", "- m.mean(axis=0)"),
+        ("a one-sided interval", "[LEVEL / 2, 1 - LEVEL / 2]", "[LEVEL, 1 - LEVEL]"),
+        ("the first half for both", "[:drawn] for each in measured]", "[:drawn] for each in measured[:1]]"),
+    ),
+    *of(
+        "selection",
+        "analysis/selection.py",
+        "tests/analysis/test_selection.py",
+        ("halves of other settings are averaged", "for group in groups}) == 1", "for group in groups}) >= 1"),
+    ),
+    *of(
+        "selection",
+        "analysis/figures/selection.py",
+        "tests/analysis/test_selection.py",
+        (
+            "the worst run is shown as the chosen one",
+            "key=lambda run: -s[chosen_of",
+            "key=lambda run: s[chosen_of",
+        ),
+        (
+            "the last step is marked as the selected one",
+            '"selected": chosen_of[run]}',
+            '"selected": rows[-1]}',
+        ),
+    ),
+]
