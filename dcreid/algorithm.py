@@ -40,6 +40,7 @@ from dcreid.evaluation.unlabelled import (
     ClassScores,
     NetworkScores,
     camera_excess,
+    confidence,
     exclusivity,
     join_reliability,
     self_retrieval,
@@ -127,6 +128,8 @@ class Algorithm:
         # What the run has found so far.
         self.history: list[MergeStep] = []
         self.labels_history: list[Int[Tensor, " n"]] = []  # after every merge step
+        # How sure the classes of each merge step are of each tracklet, by the features they were made from.
+        self.confidence: dict[int, Float[Tensor, " n"]] = {}
         self.joins: list[Joins] = []  # of every merge step
         self.queries: dict[int, QueryResults] = {}  # of every evaluated merge step; 0 = untrained
         self.before_training: RetrievalMetrics | None = None  # see `untrained`
@@ -201,10 +204,13 @@ class Algorithm:
             self._make_rows(stage.pooled, labels)
         after = self._partition()
         with self._clock.timed(stage.seconds, "scores"):
-            scores = self.ranks.on_rank_0(lambda: self._class_scores(labels, after.sizes))
+            scores, sure = self.ranks.on_rank_0(
+                lambda: (self._class_scores(labels, after.sizes), confidence(v, self.labels))
+            )
         step = stage.report(self.steps_done + 1, before, after, scores, self._clock.peak_memory())
         self.history.append(step)
         self.labels_history.append(self.labels.to(torch.int32))
+        self.confidence[step.step] = sure
         self.joins.append(joins)
         if stage.retrieval is not None:
             self.queries[step.step] = stage.retrieval
@@ -259,6 +265,7 @@ class Algorithm:
             "proxies": None if self.proxies is None else self.proxies.memory.rows.cpu().clone(),
             "labels": self.labels.clone(),
             "labels_history": [labels.clone() for labels in self.labels_history],
+            "confidence": dict(self.confidence),
             "joins": [dataclasses.asdict(joins) for joins in self.joins],
             "history": [dataclasses.asdict(step) for step in self.history],
             "untrained": None if self.before_training is None else dataclasses.asdict(self.before_training),
@@ -286,6 +293,7 @@ class Algorithm:
         proxies = state.get("proxies")  # older states have none
         self.proxies = None if proxies is None else self._proxies(proxies)
         self.labels_history = [labels.clone() for labels in state["labels_history"]]
+        self.confidence = dict(state.get("confidence", {}))
         self.joins = [Joins(**joins) for joins in state["joins"]]
         self.history = [MergeStep(**step) for step in state["history"]]
         untrained = state["untrained"]

@@ -17,8 +17,8 @@ server and Optuna's study in a real PostgreSQL. What happens to it:
 
 Each event is aimed at what a trial is doing, which its worker notes in output.log; what counts is what that
 says when the event is over. A kind of event is aimed where it has hit least. In the end both studies must
-have the same trials with the same results, joins and queries, clocks left out, and the database must say
-what the ledger says.
+have the same trials with the same results, joins, queries and classes, clocks left out, and the database
+must say what the ledger says.
 
 Options that are not of this script go to `study/run.py`. Which trials run must not depend on the order
 in which they end: no pruner, and configurations drawn independently (or a --plan).
@@ -107,8 +107,8 @@ def main(argv: Sequence[str]) -> int:
     settings = [name for name in expected if name.startswith("config.")]
     named = ", ".join(name for name in expected if name not in settings)
     print(f"columns of results.parquet that must be equal: {named}, config.* ({len(settings)} fields)")
-    print("and all columns of joins.parquet and queries.parquet of every trial")
-    print("\n".join(differing) or "the same trials with the same results, joins and queries")
+    print("and all columns of joins.parquet, queries.parquet and classes.parquet of every trial")
+    print("\n".join(differing) or "the same trials with the same results, joins, queries and classes")
     return 1 if differing else 0
 
 
@@ -445,14 +445,14 @@ def results(folder: Path) -> pd.DataFrame:
 
 
 def other_tables(whole: Path, cut: Path) -> list[str]:
-    """What joins.parquet and queries.parquet of the trials of two studies differ in, in words."""
+    """What the tables of the trials of two studies differ in, in words."""
     from study.record.folder import read_plan
     from study.record.storage import Storage
 
     places = [read_plan(str(folder / "studies" / "study"), "studies") for folder in (whole, cut)]
     found = []
     for number in results(whole).trial.unique():
-        for name in ("joins.parquet", "queries.parquet"):
+        for name in ("joins.parquet", "queries.parquet", "classes.parquet"):
             one, other = (
                 _table(Storage(plan.trial_storage(int(number))).read(name), name) for plan in places
             )

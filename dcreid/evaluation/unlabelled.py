@@ -24,7 +24,7 @@ from torch import Tensor
 
 from dcreid.precision import full_float32
 
-NEIGHBOURS = 5  # of camera_excess
+NEIGHBOURS = 5  # of camera_excess and confidence
 _ROWS = 1024  # of a matrix of similarities at a time
 
 
@@ -100,11 +100,26 @@ def camera_excess(
     chance = ((counts - 1).double() / (n - 1))[own]
     shares = []
     for part in _parts(torch.arange(n, device=features.device)):
-        similar = _products(features[part], features)
-        similar[torch.arange(len(part), device=part.device), part] = -torch.inf
-        nearest = similar.topk(k, dim=1).indices
+        nearest = _nearest(features, part, k)
         shares.append((own[nearest] == own[part, None]).double().mean(dim=1))
     return float(((torch.cat(shares) - chance) / (1 - chance)).mean())
+
+
+def confidence(
+    features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], k: int = NEIGHBOURS
+) -> Float[Tensor, " n"]:
+    """The share of each tracklet's k nearest others that are in its class, on the CPU; of all where fewer.
+
+    Of a tracklet, not of a partition: whose place in its class the features speak for. At most (c - 1) / k in
+    a class of c; 0 in classes of one. features: of length 1, of the network that the classes were made with.
+    """
+    n, labels = len(features), labels.to(features.device)
+    k = min(k, n - 1)
+    found = [
+        (labels[_nearest(features, part, k)] == labels[part, None]).float().mean(dim=1)
+        for part in _parts(torch.arange(n, device=features.device))
+    ]
+    return torch.cat(found).cpu()
 
 
 def exclusivity(
@@ -224,6 +239,13 @@ def _parts(rows: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " k"]]:
     """The rows, so many at a time that a matrix of their similarities is small."""
     for start in range(0, len(rows), _ROWS):
         yield rows[start : start + _ROWS]
+
+
+def _nearest(features: Float[Tensor, "n d"], rows: Int[Tensor, " p"], k: int) -> Int[Tensor, "p k"]:
+    """The k nearest others of some tracklets."""
+    similar = _products(features[rows], features)
+    similar[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
+    return similar.topk(k, dim=1).indices
 
 
 def _products(rows: Float[Tensor, "k d"], columns: Float[Tensor, "n d"]) -> Float[Tensor, "k n"]:

@@ -29,6 +29,7 @@ from study.decide.session import Session
 from study.errors import OptionError, StudyError
 from study.on_ray.address import check_address
 from study.plan import StudyPlan
+from study.record.classes import write_classes
 from study.record.folder import as_created, check_same, describe, locked, read_plan, write_description
 from study.record.ledger import Ledger, TrialRecord
 from study.record.owner import claim
@@ -39,6 +40,7 @@ from study.search.database import DatabaseAwayError, check_database
 from study.show.console import Display
 from study.show.summary import summary
 from study.show.terminal import Terminal
+from study.show.view import of_session
 from study.show.wording import taken_over
 
 _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell gives SIGINT
@@ -174,9 +176,19 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
             session.aside("the results table", write_results, plan.folder, ledger, plan.objective)
             ledger.close()
         session.aside("the summary", summary, session, console)
+        if plan.objective == "unlabelled":
+            session.aside("the classes", _write_classes, session, console)
         if session.error is not None:
             raise StudyError(f"the session was stopped by {type(session.error).__name__}: {session.error}")
     return Outcome(session.queue.complete, session.interrupted)
+
+
+def _write_classes(session: Session, console: Console) -> None:
+    """classes.csv of the trial and step that were chosen without labels."""
+    chosen = of_session(session).best()
+    if chosen is not None and chosen.selected_step is not None:
+        file = write_classes(session.plan, chosen, chosen.selected_step, session.data)
+        console.print(f"classes of trial {chosen.number} by tracklet: {file}", soft_wrap=True)
 
 
 def _check_places(plan: StudyPlan) -> None:

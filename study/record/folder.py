@@ -3,6 +3,7 @@
 study.json        what the study is, on what data, and every session that worked on it
 ledger.jsonl      the truth (study/record/ledger.py)
 results.parquet   one row per trial and merge step, for pandas (study/record/results.py)
+classes.csv       the classes of the trial and step chosen without labels (study/record/classes.py)
 optuna.journal    Optuna's storage (study/search/optuna_study.py)
 trials/           checkpoints, unless --storage put them elsewhere
 ray/              Tune's own files and TensorBoard logs, one folder per session

@@ -6,6 +6,9 @@ joins.parquet     what its merges joined, a row per join (see `dcreid/evaluation
 queries.parquet   how every query fared at every measured step, a row per step and query (step 0: the
                   untrained network): its place among the queries, its identity and camera, both average
                   precisions, and the rank of its first match. Queries without a match have no row.
+classes.parquet   what its merges made of the training tracklets, a row per step and tracklet: its place in
+                  the training split, its class, and the share of its nearest that are in that class
+                  (`dcreid.evaluation.unlabelled.confidence`; NaN where older code made the step)
 
 Their metadata say of which study and configuration they are, and hold a digest of what is in them. A
 table that is damaged or of another trial is not used, and a warning names it.
@@ -24,6 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dcreid.algorithm import Algorithm
 from dcreid.data.tracklets import TrackletDataset
 from dcreid.evaluation.joins import Joins
 from dcreid.evaluation.retrieval import QueryResults
@@ -31,11 +35,12 @@ from study.errors import first_line
 from study.record.storage import Storage
 
 _METADATA = b"dcreid"
-_JOINS, _QUERIES = "joins.parquet", "queries.parquet"
+_JOINS, _QUERIES, _CLASSES = "joins.parquet", "queries.parquet", "classes.parquet"
 _QUERY_COLUMNS = (
     *("step", "query", "identity", "camera"),
     *("average_precision", "average_precision_trapezoid", "first_match"),
 )
+_CLASS_COLUMNS = ("step", "tracklet", "class", "confidence")
 
 
 def joins_table(joins: Sequence[Joins]) -> pd.DataFrame:
@@ -92,6 +97,33 @@ def save_queries(
 def load_queries(storage: Storage, stamp: Mapping[str, str]) -> pd.DataFrame | None:
     """The table that `save_queries` wrote; None where there is none that can be used."""
     return _load(storage, _QUERIES, set(_QUERY_COLUMNS), stamp)
+
+
+def classes_table(algorithm: Algorithm) -> pd.DataFrame:
+    """The classes of every merge step so far as the table that stands at the top of this file."""
+    row = np.argsort(algorithm.order)  # of labels, for each tracklet
+    unknown = np.full(len(row), np.nan, dtype=np.float32)
+    tables = []
+    for step, labels in enumerate(algorithm.labels_history, start=1):
+        sure = algorithm.confidence.get(step)
+        columns = (
+            np.full(len(row), step, dtype=np.int32),
+            np.arange(len(row), dtype=np.int32),
+            labels.numpy()[row],
+            unknown if sure is None else sure.numpy()[row],
+        )
+        tables.append(pd.DataFrame(dict(zip(_CLASS_COLUMNS, columns, strict=True))))
+    return pd.concat(tables, ignore_index=True)
+
+
+def save_classes(storage: Storage, algorithm: Algorithm, stamp: Mapping[str, str]) -> None:
+    """Writes the classes of all merge steps so far, of which there must be one. Raises OSError."""
+    _save(storage, _CLASSES, classes_table(algorithm), stamp)
+
+
+def load_classes(storage: Storage, stamp: Mapping[str, str]) -> pd.DataFrame | None:
+    """The table that `save_classes` wrote; None where there is none that can be used."""
+    return _load(storage, _CLASSES, set(_CLASS_COLUMNS), stamp)
 
 
 def _save(storage: Storage, name: str, table: pd.DataFrame, stamp: Mapping[str, str]) -> None:

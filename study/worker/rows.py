@@ -28,7 +28,7 @@ from dcreid.parallel import ONE_PROCESS, Ranks
 from study.errors import NodeError
 from study.job import Job
 from study.record.patience import Patience, PatientStorage
-from study.record.trial_tables import save_joins, save_queries
+from study.record.trial_tables import save_classes, save_joins, save_queries
 from study.worker.checkpoints import Checkpoints
 from study.worker.cuda import device_of
 from study.worker.shared_stages import SharedStages
@@ -85,6 +85,7 @@ def trial_rows(
             checkpoints.check_newest()
             # Before the checkpoint, which a cut trial goes on from.
             save_joins(storage, algorithm.joins, job.stamp)
+            save_classes(storage, algorithm, job.stamp)
             save_queries(storage, algorithm.queries, data, job.stamp)
             checkpoints.save(step.step, algorithm.state_dict(), _best_step(algorithm.history))
         if step.step > recorded:

@@ -149,6 +149,24 @@ def test_after_the_last_merge_classes_are_made_again_as_many_as_before(
     assert found[2] != found[1] and found[3] != found[2]
 
 
+def test_every_step_keeps_how_sure_its_classes_are_of_each_tracklet() -> None:
+    """The classes that it has made, in the features that it made them from; against plain loops."""
+    config = tiny(**{"merge.max_steps": 2, "train.first_epochs": 0, "train.later_epochs": 0})
+    algorithm = Algorithm(config, dataset(config))
+    for step in (1, 2):
+        algorithm.train()
+        algorithm.measure()
+        assert algorithm.stage is not None and algorithm.stage.pooled is not None
+        v = l2_normalize(algorithm.stage.pooled).double().numpy()
+        algorithm.merge()
+        labels, distances = algorithm.labels.numpy(), np.linalg.norm(v[:, None] - v, axis=2)
+        np.fill_diagonal(distances, np.inf)
+        nearest = distances.argsort(axis=1)[:, :5]
+        expected = (labels[nearest] == labels[:, None]).mean(axis=1)
+        assert 0 < expected.mean() < 1
+        assert algorithm.confidence[step].tolist() == pytest.approx(expected.tolist())
+
+
 def test_a_merge_without_room_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(**{"merge.method": "anew"})
     needed = 4 * 3 * 18**2

@@ -150,10 +150,12 @@ def test_a_state_of_an_older_version_has_no_proxies_no_queries_and_no_untrained_
     algorithm.step()
     state = algorithm.state_dict()
     del state["proxies"], state["queries"], state["untrained_v"], state["untrained_scores"]
+    del state["confidence"]
     other.load_state_dict(state)
     step = algorithm.step()
     assert step.silhouette is not None
     assert comparable([other.step()]) == comparable([dataclasses.replace(step, silhouette=None)])
+    assert other.confidence.keys() == {2} and torch.equal(other.confidence[2], algorithm.confidence[2])
 
 
 def test_a_state_of_other_tracklets_is_refused() -> None:

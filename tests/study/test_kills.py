@@ -16,7 +16,7 @@ import pytest
 def test_a_study_that_is_disturbed_comes_to_the_same(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert kills.main(["--events", "7", "--folder", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert out.endswith("the same trials with the same results, joins and queries\n")
+    assert out.endswith("the same trials with the same results, joins, queries and classes\n")
     kinds = [kind for kind in kills.KINDS if f"left out: {kind} " not in out]
     (counts,) = [line.split()[1:] for line in out.splitlines() if line.startswith("all ")]
     assert int(counts[-1]) == 7 == sum(map(int, counts[:-1]))

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from dcreid.evaluation.unlabelled import (
     camera_excess,
+    confidence,
     exclusivity,
     join_reliability,
     self_retrieval,
@@ -92,7 +93,25 @@ def test_camera_excess_is_1_where_cameras_part_all_and_about_0_at_random() -> No
     own = normalize(torch.eye(3, dtype=torch.float64)[cameras] * 9 + drawn(6, 60, 3), dim=1)
     assert camera_excess(own, cameras) == 1.0
     assert abs(camera_excess(drawn(7, 600, 16), torch.arange(600) % 3) or 1) < 0.05
-    assert camera_excess(own, torch.zeros(60)) is None and camera_excess(own[:5], cameras[:5]) is None
+    assert camera_excess(own, 0 * cameras) is None and camera_excess(own[:5], cameras[:5]) is None
+
+
+# --- confidence
+
+
+def test_confidence_by_plain_loops() -> None:
+    v, labels = drawn(6), partition(6, 40, 4)
+    found = []
+    for i in range(40):
+        others = sorted((j for j in range(40) if j != i), key=lambda j: float((v[i] - v[j]).norm()))
+        found.append(sum(labels[j] == labels[i] for j in others[:5]) / 5)
+    assert len(set(found)) > 3
+    assert confidence(v, torch.from_numpy(labels)).tolist() == pytest.approx(found)
+
+
+def test_confidence_of_few_tracklets_and_of_classes_of_one() -> None:
+    assert confidence(drawn(7, 3), torch.tensor([0, 0, 1])).tolist() == [0.5, 0.5, 0.0]
+    assert confidence(drawn(7, 6), torch.arange(6)).tolist() == [0.0] * 6
 
 
 # --- exclusivity

@@ -20,13 +20,14 @@ import torch
 
 from dcreid.config import Config
 from dcreid.data import load_dataset
+from dcreid.evaluation.partitions import partition_name
 from dcreid.network.backbone import Backbone
 from dcreid.training import DivergedError
 from study.errors import NodeError
 from study.failures import Failure
 from study.job import Job
 from study.record.storage import Storage
-from study.record.trial_tables import load_joins, load_queries
+from study.record.trial_tables import load_classes, load_joins, load_queries
 from study.worker import trainable
 from study.worker.checkpoints import SupersededError, checkpoint_steps
 from study.worker.heartbeat import Heartbeat
@@ -97,8 +98,23 @@ def test_every_query_is_kept_and_adds_up_to_the_rows(job, data, tmp_path: Path):
         assert np.array_equal(queries.camera, data.test.cameras[data.query[queries["query"]]])
 
 
+def test_the_classes_of_every_step_are_kept_by_tracklet(job, data):
+    """In the order of the data set: those that the rows name."""
+    rows = list(trial_rows(job))[1:]
+    table = load_classes(Storage(job.storage), job.stamp)
+    for row in rows:
+        classes = table[table.step == row["step"]]
+        assert classes.tracklet.tolist() == list(range(len(data.train)))
+        found = classes["class"].to_numpy()
+        assert partition_name(found) == row["labels_after"]
+        assert sorted(np.bincount(found))[-1] == row["class_size_max"]
+        alone = np.bincount(found)[found] == 1
+        assert (classes.confidence[alone] == 0).all() and classes.confidence.between(0, 1).all()
+    assert len(table) == len(rows) * len(data.train)
+
+
 @pytest.mark.parametrize("reports", [1, 3])
-def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, reports: int):
+def test_a_cut_trial_keeps_the_queries_and_classes_of_every_step(job, tmp_path: Path, reports: int):
     """Cut before the first checkpoint, and behind the second."""
     list(trial_rows(replace(job, **{"storage": str(tmp_path / "whole")})))
     rows = trial_rows(job)
@@ -106,8 +122,9 @@ def test_a_cut_trial_keeps_the_queries_of_every_step(job, tmp_path: Path, report
         next(rows)
     rows.close()
     list(trial_rows(replace(job, **{"recorded": reports - 1})))
-    ours, theirs = (load_queries(Storage(str(tmp_path / name)), job.stamp) for name in ("trial", "whole"))
-    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    for load in (load_queries, load_classes):
+        ours, theirs = (load(Storage(str(tmp_path / name)), job.stamp) for name in ("trial", "whole"))
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
 def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pytest.MonkeyPatch):
@@ -153,11 +170,11 @@ def test_a_worker_that_was_taken_for_dead_stops_before_it_writes(job):
     next(cut_off)
     next(successor)
     next(successor)
-    written = {path.name: path.stat().st_ino for path in Path(job.storage).glob("[jqs]*")}
-    assert written.keys() == {"joins.parquet", "queries.parquet", "step-001.pt"}
+    written = {path.name: path.stat().st_ino for path in Path(job.storage).glob("[cjqs]*")}
+    assert written.keys() == {"classes.parquet", "joins.parquet", "queries.parquet", "step-001.pt"}
     with pytest.raises(SupersededError, match="attempt 1 has been replaced by attempt 2"):
         next(cut_off)
-    assert written == {path.name: path.stat().st_ino for path in Path(job.storage).glob("[jqs]*")}
+    assert written == {path.name: path.stat().st_ino for path in Path(job.storage).glob("[cjqs]*")}
     assert next(successor)["step"] == 2
 
 
