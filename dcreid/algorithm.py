@@ -350,17 +350,17 @@ class Algorithm:
     def _network_scores(self, features: TrackletFeatures) -> NetworkScores:
         def scores() -> NetworkScores:
             v, cameras = l2_normalize(features.pooled), self.cameras
-            excess = None if cameras is None else camera_excess(v, cameras)
             return NetworkScores(
                 self_retrieval=self_retrieval(features.ends[0], features.ends[1], cameras),
-                camera_excess=excess,
+                stability=stability(features.halves, cameras),
+                camera_excess=None if cameras is None else camera_excess(v, cameras),
             )
 
         return self.ranks.on_rank_0(scores)
 
     def _class_scores(self, before: Int[Tensor, " n"], sizes: Int[np.ndarray, " c"]) -> ClassScores:
         """Of the classes that the merge has made of those before."""
-        stage, merging, stable, reliable = self.stage, self.config.merge, None, None
+        stage, merging, reliable = self.stage, self.config.merge, None
         assert stage is not None and stage.halves is not None
         old = torch.arange(len(before)) if merging.method == "anew" else before
         joined = len(torch.unique(before)) - len(sizes)
@@ -369,11 +369,10 @@ class Algorithm:
                 merge_labels(half, before, merging, joined, cameras=self.cameras).numpy()
                 for half in stage.halves
             )
-            stable, reliable = stability(one, other), join_reliability(old.numpy(), one, other)
+            reliable = join_reliability(old.numpy(), one, other)
         times, order = self.data.train.times, self.order
         v = self.untrained_v
         return ClassScores(
-            stability=stable,
             join_reliability=reliable,
             size_balance=size_balance(sizes),
             silhouette=None if v is None else silhouette(v.float(), self.labels),

@@ -50,8 +50,8 @@ class MergeStep:
     # Scores that need no identity (`dcreid/evaluation/unlabelled.py`): of the stage's network, and of the
     # classes that the merge has made. None = could not be taken.
     self_retrieval: float | None = None
-    camera_excess: float | None = None
     stability: float | None = None
+    camera_excess: float | None = None
     join_reliability: float | None = None
     size_balance: float | None = None
     silhouette: float | None = None

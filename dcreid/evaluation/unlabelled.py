@@ -22,9 +22,14 @@ from numpy import ndarray
 from scipy.special import gammaln
 from torch import Tensor
 
+from dcreid.clustering.agglomeration import exact_joins
+from dcreid.clustering.cameras import camera_normalised
+from dcreid.clustering.distances import pairwise_distances
+from dcreid.clustering.merging import joined_labels
 from dcreid.precision import full_float32
 
 NEIGHBOURS = 5  # of camera_excess and confidence
+TRACKLETS_PER_CLASS = (2, 4, 8)  # of the partitions that `stability` compares
 _ROWS = 1024  # of a matrix of similarities at a time
 
 
@@ -33,6 +38,7 @@ class NetworkScores:
     """Scores of a network's features of the training tracklets; None where they cannot be taken."""
 
     self_retrieval: float | None = None
+    stability: float | None = None
     camera_excess: float | None = None
 
 
@@ -40,7 +46,6 @@ class NetworkScores:
 class ClassScores:
     """Scores of the classes that a merge step has made; None where they cannot be taken."""
 
-    stability: float | None = None
     join_reliability: float | None = None
     size_balance: float | None = None
     silhouette: float | None = None
@@ -50,10 +55,12 @@ class ClassScores:
 def combined(scores: Mapping[str, Any]) -> float | None:
     """The one score that a study maximises where nobody has labels (`--objective unlabelled`), in [0, 1].
 
-    None where it cannot be taken.
+    The product of `self_retrieval` and `stability`, which counts as 0 below that: whether a network tells
+    tracklets apart, and whether it groups them alike from either half of their frames. A collapse has
+    neither. None where either cannot be taken.
     """
-    value: float | None = scores.get("self_retrieval")
-    return value
+    retrieved, stable = scores.get("self_retrieval"), scores.get("stability")
+    return None if retrieved is None or stable is None else float(retrieved * max(0.0, stable))
 
 
 def self_retrieval(
@@ -147,13 +154,34 @@ def exclusivity(
     return (wrong / together) / (overlaps / (n * (n - 1) / 2))
 
 
-def stability(one: Int[ndarray, " n"], other: Int[ndarray, " n"]) -> float:
-    """Adjusted mutual information of the classes made from either half of the frames: 1 = the same.
+def stability(halves: Float[Tensor, "2 n d"], cameras: Int[Tensor, " n"] | None) -> float | None:
+    """How alike tracklets are grouped from either half of their frames: 1 = the same, about 0 = by chance.
 
-    About 0 where they agree by chance, and slightly below where less than that; normalised by the mean of
-    both entropies (Vinh et al., 2010). Classes that are joined from older ones agree in these already.
+    The mean of `agreement` over partitions into n/2, n/4 and n/8 classes, made from single tracklets by
+    average linkage on Euclidean distances of the features, normalised per camera where cameras are known:
+    the same for every configuration, however that merges. halves: of length 1. None of fewer than eight
+    tracklets.
 
-    Blind to mistakes that both halves make: of pose, camera and background.
+    Blind to mistakes that both halves make: of pose, and of what all tracklets of a place show.
+    """
+    if halves.shape[1] < max(TRACKLETS_PER_CLASS):
+        return None
+    one, other = (_cuts(half if cameras is None else camera_normalised(half, cameras)) for half in halves)
+    return float(np.mean([agreement(a, b) for a, b in zip(one, other, strict=True)]))
+
+
+def _cuts(features: Float[Tensor, "n d"]) -> list[Int[ndarray, " n"]]:
+    """Partitions with so many tracklets a class, cut from one agglomeration."""
+    n = len(features)
+    singles, joins = torch.arange(n), [n - n // size for size in TRACKLETS_PER_CLASS]
+    first, second = exact_joins(pairwise_distances(features), singles, max(joins), 0.0, 0.0, "samples")
+    return [joined_labels(singles, first[:m], second[:m]).numpy() for m in joins]
+
+
+def agreement(one: Int[ndarray, " n"], other: Int[ndarray, " n"]) -> float:
+    """Adjusted mutual information of two partitions: 1 = the same, about 0 or below = by chance.
+
+    Normalised by the mean of both entropies (Vinh et al., 2010).
     """
     table = _contingency(one, other)
     a, b, n = _sums(table, 0), _sums(table, 1), len(one)

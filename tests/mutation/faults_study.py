@@ -338,7 +338,7 @@ STUDY: list[Mutant] = [
         ),
         (
             "mAP of the step for the best so far",
-            "value = max([value, *trial.curve().values()])",
+            "value = max([value, *trial.curve(OBJECTIVES[self.objective]).values()])",
             "value = max([value])",
             "tests/study/decide/test_session.py::test_the_objective_is_what_optuna_holds",
         ),

@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from dcreid.evaluation.unlabelled import (
+    agreement,
     camera_excess,
+    combined,
     confidence,
     exclusivity,
     join_reliability,
@@ -133,20 +136,64 @@ def test_exclusivity_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("n", "c", "kept"), [(30, 5, 0.5), (100, 60, 0.3), (300, 290, 0.5), (50, 2, 0.0)])
-def test_stability_is_adjusted_mutual_information(n: int, c: int, kept: float) -> None:
+def test_agreement_is_adjusted_mutual_information(n: int, c: int, kept: float) -> None:
     rng = np.random.default_rng(n)
     one = partition(n, n, c)
     other = np.where(rng.random(n) < kept, one, rng.integers(0, c, n))
     expected = adjusted_mutual_info_score(one, other)
-    assert stability(one, other) == pytest.approx(expected, abs=1e-9)
-    assert stability(one, one) == pytest.approx(1.0)
-    assert stability(one, rng.permutation(c)[one]) == pytest.approx(1.0)  # whatever they are called
+    assert agreement(one, other) == pytest.approx(expected, abs=1e-9)
+    assert agreement(one, one) == pytest.approx(1.0)
+    assert agreement(one, rng.permutation(c)[one]) == pytest.approx(1.0)  # whatever they are called
 
 
-def test_stability_of_partitions_that_say_nothing() -> None:
+def test_agreement_of_partitions_that_say_nothing() -> None:
     nobody, everybody = np.arange(6), np.zeros(6, dtype=int)
-    assert stability(nobody, nobody) == stability(everybody, everybody) == 1.0
-    assert stability(nobody, everybody) == stability(everybody, partition(1, 6, 3)) == 0.0
+    assert agreement(nobody, nobody) == agreement(everybody, everybody) == 1.0
+    assert agreement(nobody, everybody) == agreement(everybody, partition(1, 6, 3)) == 0.0
+
+
+def scipys_stability(halves: Tensor, cameras: Tensor | None) -> float:
+    """SciPy's average linkage, scikit-learn's adjusted mutual information."""
+    n, trees = halves.shape[1], []
+    for half in halves:
+        v = half.numpy().copy()
+        if cameras is not None:
+            for camera in np.unique(cameras):
+                own = v[cameras.numpy() == camera]
+                v[cameras.numpy() == camera] = (own - own.mean(axis=0)) / own.std(axis=0)
+            v /= np.linalg.norm(v, axis=1, keepdims=True)
+        trees.append(linkage(v, "average"))
+    cuts = [[fcluster(tree, n // size, "maxclust") for tree in trees] for size in (2, 4, 8)]
+    return float(np.mean([adjusted_mutual_info_score(*cut) for cut in cuts]))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_stability_is_that_of_scipys_average_linkage(known: bool) -> None:
+    v = drawn(11, 50)
+    halves = torch.stack([normalize(v + 0.6 * drawn(seed, 50), dim=1) for seed in (12, 13)])
+    cameras = torch.arange(50) % 3
+    halves = normalize(halves + torch.eye(8, dtype=torch.float64)[cameras], dim=2)
+    found = stability(halves, cameras if known else None)
+    assert found == pytest.approx(scipys_stability(halves, cameras if known else None), abs=1e-9)
+    assert abs(found - scipys_stability(halves, None if known else cameras)) > 0.02
+    assert stability(torch.stack([v, v]), cameras) == pytest.approx(1.0)
+    assert abs(stability(torch.stack([drawn(14, 400), drawn(15, 400)]), None) or 1) < 0.05
+    assert stability(halves[:, :7], cameras[:7]) is None
+
+
+# --- the one that a study maximises
+
+
+def test_combined_is_a_product_that_a_collapse_has_none_of() -> None:
+    assert combined({"self_retrieval": 0.5, "stability": 0.4, "camera_excess": 0.9}) == pytest.approx(0.2)
+    assert combined({"self_retrieval": 0.5, "stability": -0.1}) == 0.0
+    assert combined({"self_retrieval": None, "stability": 0.4}) is combined({"self_retrieval": 1.0}) is None
+    same = normalize(torch.ones(64, 8, dtype=torch.float64) + 1e-4 * drawn(16, 64), dim=1)
+    ends = torch.stack([normalize(same + 1e-4 * drawn(seed, 64), dim=1) for seed in (17, 18)])
+    scores = {"self_retrieval": self_retrieval(*ends, None), "stability": stability(ends, None)}
+    alive = torch.stack([normalize(drawn(16, 64) + 0.5 * drawn(seed, 64), dim=1) for seed in (17, 18)])
+    better = {"self_retrieval": self_retrieval(*alive, None), "stability": stability(alive, None)}
+    assert (combined(scores) or 0) < 0.5 * (combined(better) or 0)
 
 
 def test_joins_that_both_halves_make() -> None:
