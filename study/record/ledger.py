@@ -128,24 +128,36 @@ class TrialRecord:
         rows = ((step, row.get(metric)) for step, row in sorted(self.steps.items()) if step > 0)
         return {step: value for step, value in rows if value is not None and math.isfinite(value)}
 
+    def highest_step(self, metric: str) -> int | None:
+        """The merge step at which a metric is highest, the first of equals; None where none was measured."""
+        curve = self.curve(metric)
+        return max(curve, key=lambda step: (curve[step], -step)) if curve else None
+
     @property
     def selected_step(self) -> int | None:
-        """The merge step with the highest score without labels, the first of equals; None without any."""
-        curve = self.curve("unlabelled")
-        return max(curve, key=lambda step: (curve[step], -step)) if curve else None
+        """The merge step that is chosen without labels: that of the highest score."""
+        return self.highest_step("unlabelled")
+
+    @property
+    def selected(self) -> dict[str, Any]:
+        """The row of the selected step; empty where there is none."""
+        step = self.selected_step
+        return {} if step is None else self.steps[step]
 
     def objective_curve(self, objective: str) -> dict[int, float]:
         """What the study maximises, by merge step: mAP, or the best so far of mAP or of `unlabelled`.
 
-        A training that diverged has DIVERGED_VALUE at the step where it did.
+        A training that diverged has DIVERGED_VALUE at the step where it did; only by `best` a better step
+        before it counts.
         """
-        metric = OBJECTIVES[objective]
-        curve = self.curve(metric)
+        metric, end = OBJECTIVES[objective], {}
         if self.diverged_at is not None and any(row.get(metric) is not None for row in self.steps.values()):
-            curve[self.diverged_at] = DIVERGED_VALUE
+            end[self.diverged_at] = DIVERGED_VALUE
+        curve = self.curve(metric) | end
         if objective == "last":
             return curve
-        return dict(zip(curve, accumulate(curve.values(), max), strict=True))
+        so_far = dict(zip(curve, accumulate(curve.values(), max), strict=True))
+        return so_far | end if objective == "unlabelled" else so_far
 
     def objective_value(self, objective: str) -> float | None:
         """The objective at the newest step that has one."""

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from dcreid.config import Config
+from study.plan import OBJECTIVES
 
 
 def epochs_trained(train: Mapping[str, Any], step: int) -> int:
@@ -46,9 +47,15 @@ def rung_steps(train: Mapping[str, Any], at: Sequence[Fraction], grace: int) -> 
     return tuple(max(step, grace) for step in steps)
 
 
-def cuts(config: Config, tracklets: int, eta: int, count: int, grace: int = 0) -> list[int]:
-    """The merge steps after which a trial with trial 0's epochs may end, where retrieval is measured."""
-    every, last = config.evaluate.eval_every, config.merge.merge_steps(tracklets)
+def cuts(
+    config: Config, tracklets: int, eta: int, count: int, grace: int = 0, objective: str = "last"
+) -> list[int]:
+    """The merge steps after which a trial with trial 0's epochs may end.
+
+    Those where the objective is measured: mAP where retrieval is, the score without labels at every step.
+    """
+    every = config.evaluate.eval_every if OBJECTIVES[objective] == "mAP" else 1
+    last = config.merge.merge_steps(tracklets)
     steps = rung_steps(config.to_dict()["train"], rungs(config, tracklets, eta, count), grace)
     measured = {every * math.ceil(step / every) for step in steps if step < math.inf}
     return sorted(step for step in measured if step < last)

@@ -1,8 +1,9 @@
 """Checkpoints of a trial: one file per merge step, checked by SHA-256 when read.
 
-The newest two and the best are kept. Each says of which study and configuration it is; one of others,
-or one that was cut or damaged, is set aside with a warning, and the one before it is taken. Checkpoints
-of older code say nothing, and are taken for what their place says.
+The newest two are kept, and those of the steps that are chosen: the best, and the one selected without
+labels. Each says of which study and configuration it is; one of others, or one that was cut or damaged, is
+set aside with a warning, and the one before it is taken. Checkpoints of older code say nothing, and are
+taken for what their place says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pickle
 import re
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -65,19 +66,19 @@ class Checkpoints:
                 f"attempt {self.attempt} has been replaced by attempt {self._last_attempt()}"
             )
 
-    def save(self, step: int, state: dict[str, Any], best_step: int | None) -> None:
-        """Writes the state after merge step `step`; drops checkpoints that are neither new nor the best."""
+    def save(self, step: int, state: dict[str, Any], chosen: Collection[int]) -> None:
+        """Writes the state after merge step `step`; drops checkpoints that are neither new nor `chosen`."""
         self.check_newest()
-        save_state(self.storage, f"step-{step:03d}.pt", state, self.stamp | {"attempt": self.attempt})
+        save_state(self.storage, checkpoint_name(step), state, self.stamp | {"attempt": self.attempt})
         # Later ones than this one are from before a crash, and were damaged.
         earlier = [old for old in checkpoint_steps(self.storage) if old <= step]
         for old in earlier[:-_KEPT]:
-            if old != best_step:
-                self.storage.delete(f"step-{old:03d}.pt")
+            if old not in chosen:
+                self.storage.delete(checkpoint_name(old))
 
     def _newest(self, load: Callable[[dict[str, Any]], Kept]) -> Kept | None:
         for step in reversed(checkpoint_steps(self.storage)):
-            name = f"step-{step:03d}.pt"
+            name = checkpoint_name(step)
             state = load_state(self.storage, name, self.stamp, self.storage.set_aside)
             if state is None:
                 continue
@@ -127,6 +128,11 @@ def load_state(
         unusable(name, f"is of another {' and '.join(differing)}")
         return None
     return state
+
+
+def checkpoint_name(step: int) -> str:
+    """The file of a merge step's state."""
+    return f"step-{step:03d}.pt"
 
 
 def checkpoint_steps(storage: Storage) -> list[int]:

@@ -87,7 +87,7 @@ def trial_rows(
             save_joins(storage, algorithm.joins, job.stamp)
             save_classes(storage, algorithm, job.stamp)
             save_queries(storage, algorithm.queries, data, job.stamp)
-            checkpoints.save(step.step, algorithm.state_dict(), _best_step(algorithm.history))
+            checkpoints.save(step.step, algorithm.state_dict(), _chosen_steps(algorithm.history))
         if step.step > recorded:
             yield _row(step, algorithm)
 
@@ -136,6 +136,11 @@ def _untrained_row(metrics: RetrievalMetrics | None, algorithm: Algorithm) -> di
     }
 
 
-def _best_step(history: list[MergeStep]) -> int | None:
-    measured = [step for step in history if step.mAP is not None]
-    return max(measured, key=lambda step: (step.mAP, -step.step)).step if measured else None
+def _chosen_steps(history: list[MergeStep]) -> set[int]:
+    """The steps with the highest mAP and the highest score without labels so far, the first of equals."""
+    chosen = set()
+    for metric in ("mAP", "unlabelled"):
+        values = {step.step: getattr(step, metric) for step in history if getattr(step, metric) is not None}
+        if values:
+            chosen.add(max(values, key=lambda step: (values[step], -step)))
+    return chosen

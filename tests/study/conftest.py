@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dcreid.config import Config
@@ -37,10 +39,26 @@ def quality(config: dict[str, Any], step: int) -> float:
     return random.Random(f"{Config.from_dict(config).digest()} {step}").uniform(0.1, 0.9)
 
 
+def score(config: dict[str, Any], step: int) -> float:
+    """A made-up score without labels, which has nothing to do with the mAP."""
+    return quality(config, 1000 + step)
+
+
 def row_of(config: dict[str, Any], step: int, total: int, value: float | None = None) -> dict[str, Any]:
     """What a trial reports."""
-    mean = quality(config, step) if value is None else value
-    return {"step": step, "mAP": mean, "mAP_trapezoid": mean, "rank1": mean, "total_steps": total}
+    mean, without_labels = quality(config, step) if value is None else value, score(config, step)
+    return {
+        "step": step,
+        "mAP": mean,
+        "mAP_trapezoid": mean,
+        "rank1": mean,
+        "unlabelled": without_labels,
+        "self_retrieval": without_labels,
+        "camera_excess": 1 - without_labels,
+        "classes_after": 16 - 3 * step,
+        "class_size_max": 1 + step,
+        "total_steps": total,
+    }
 
 
 class FakeTune:
@@ -104,6 +122,14 @@ class FakeTune:
         return goes_on
 
 
+class WithoutLabels(FakeTune):
+    """Reports of data that have no labels."""
+
+    def rows(self, job: Job) -> Iterator[dict[str, Any]]:
+        for row in super().rows(job):
+            yield row | dict.fromkeys(("mAP", "mAP_trapezoid", "rank1"))
+
+
 @pytest.fixture(scope="session")
 def data() -> TrackletDataset:
     """16 training tracklets: m = 3, 5 merge steps."""
@@ -152,6 +178,30 @@ def play(open_session: Callable[[StudyPlan], Session]) -> Callable[..., Session]
     def make(plan: StudyPlan, *, slots: int = 1, cut: int | None = None) -> Session:
         session = open_session(plan)
         FakeTune(session, slots).run(cut)
+        return session
+
+    return make
+
+
+@pytest.fixture
+def unlabelled(data: TrackletDataset) -> TrackletDataset:
+    """The data without a test split."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return dataclasses.replace(data, test=None, query=nothing, gallery=nothing, protocol="no test split")
+
+
+@pytest.fixture
+def play_unlabelled(
+    plan_of: Callable[..., StudyPlan],
+    open_session: Callable[[StudyPlan], Session],
+    unlabelled: TrackletDataset,
+) -> Callable[..., Session]:
+    """Plays a session on data without labels, of a study with these options."""
+
+    def make(*options: str, slots: int = 1, cut: int | None = None) -> Session:
+        session = open_session(plan_of("--objective", "unlabelled", *options))
+        session.data = unlabelled
+        WithoutLabels(session, slots).run(cut)
         return session
 
     return make

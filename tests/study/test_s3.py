@@ -75,7 +75,7 @@ def test_checkpoints_are_kept_pruned_and_checked(uri: str):
     checkpoints = Checkpoints(storage, {"study": "ours"})
     assert checkpoints.begin(dict) is None
     for step in range(1, 6):
-        checkpoints.save(step, {"step": step, "weights": torch.full((3,), float(step))}, best_step=2)
+        checkpoints.save(step, {"step": step, "weights": torch.full((3,), float(step))}, {2})
     assert checkpoint_steps(storage) == [2, 4, 5]
     cut = (storage.read("step-005.pt") or b"")[:-9]
     storage.write("step-005.pt", cut)
@@ -83,7 +83,7 @@ def test_checkpoints_are_kept_pruned_and_checked(uri: str):
     assert found is not None and found["step"] == 4 and checkpoint_steps(storage) == [2, 4]
     assert storage.read("step-005.pt.set-aside") == cut
     with pytest.raises(SupersededError):
-        checkpoints.save(5, {"step": 50}, best_step=2)
+        checkpoints.save(5, {"step": 50}, {2})
     assert Checkpoints(storage, {"study": "theirs"}).begin(dict) is None and checkpoint_steps(storage) == []
 
 

@@ -81,6 +81,20 @@ class TestDiverged:
         trial = session.ledger.trials[1]
         assert trial.value == in_optuna(session)[1].value == trial.curve()[1] > 0
 
+    def test_by_the_score_without_labels_it_is_worth_nothing(self, plan_of, open_session, diverging):
+        class Blind(diverging):
+            def rows(self, job):
+                for row in super().rows(job):
+                    yield row if "step" not in row else row | {"mAP": None}
+
+        options = ("--samples", "4", "--pruner", "none", "--objective", "unlabelled")
+        session = open_session(plan_of(*options))
+        Blind(session).run()
+        trial, frozen = session.ledger.trials[1], in_optuna(session)[1]
+        assert (trial.state, trial.value, trial.selected_step) == ("diverged", 0.0, 1)
+        assert frozen.state == TrialState.COMPLETE and frozen.value == 0.0
+        assert frozen.intermediate_values == {1: trial.curve("unlabelled")[1], 2: 0.0}
+
     def test_without_labels_it_is_worth_nothing_to_anybody(self, plan_of, open_session, diverging):
         class Blind(diverging):
             def rows(self, job):

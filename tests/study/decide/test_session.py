@@ -165,14 +165,31 @@ def test_concurrency_is_kept(plan_of, open_session):
     assert session.ask("c") is None
 
 
-@pytest.mark.parametrize("objective", ["last", "best"])
+def check_objective(session: Session, metric: str, so_far: bool) -> None:
+    """Optuna holds the metric of the last step, or the highest so far."""
+    assert len(in_optuna(session)) == 4
+    for number, frozen in in_optuna(session).items():
+        rows = session.ledger.trials[number].steps
+        values = [rows[step][metric] for step in range(1, 6)]
+        curve = [max(values[:step]) if so_far else values[step - 1] for step in range(1, 6)]
+        assert frozen.intermediate_values == dict(enumerate(curve, 1))
+        assert frozen.value == session.ledger.trials[number].value == curve[-1]
+
+
+@pytest.mark.parametrize("objective", ["last", "best", "unlabelled"])
 def test_the_objective_is_what_optuna_holds(plan_of, play, objective: str):
     session = play(plan_of("--samples", "4", "--objective", objective, "--pruner", "none"))
-    for number, frozen in in_optuna(session).items():
-        curve = session.ledger.trials[number].curve()
-        value = max(curve.values()) if objective == "best" else curve[max(curve)]
-        assert frozen.value == session.ledger.trials[number].value == value
-        assert frozen.intermediate_values[max(curve)] == value
+    check_objective(session, "unlabelled" if objective == "unlabelled" else "mAP", objective != "last")
+
+
+def test_without_labels_a_search_learns_from_the_score(play_unlabelled):
+    check_objective(play_unlabelled("--samples", "4", "--pruner", "none"), "unlabelled", so_far=True)
+
+
+def test_without_labels_the_median_pruner_ends_trials(play_unlabelled):
+    session = play_unlabelled("--samples", "12", "--pruner", "median", "--grace", "2")
+    ended = [t for t in session.ledger.trials.values() if t.state == "pruned"]
+    assert ended and all(trial.value == max(trial.curve("unlabelled").values()) for trial in ended)
 
 
 def test_plans_are_values(plan_of):

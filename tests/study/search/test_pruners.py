@@ -109,7 +109,9 @@ def test_pruners_by_name(plan_of: Callable[..., StudyPlan], open_session):
 EPOCHS = "[train.first_epochs]\nlow = 0\nhigh = 9\n[train.later_epochs]\nlow = 1\nhigh = 4\n"
 
 
-def expected_ends(ledger: Path, eta: int, rungs: list[float]) -> dict[int, int]:
+def expected_ends(
+    ledger: Path, eta: int, rungs: list[float], value: Callable[[int, dict[str, Any]], float]
+) -> dict[int, int]:
     """Trial to the merge step at which it must be pruned: plain loops over the rows, in their order."""
     trained: dict[int, tuple[int, int]] = {}
     reached: list[list[tuple[int, float]]] = [[] for _ in rungs]
@@ -122,12 +124,13 @@ def expected_ends(ledger: Path, eta: int, rungs: list[float]) -> dict[int, int]:
         if entry["event"] != "step" or entry["row"]["step"] == 0:
             continue
         number, row = entry["trial"], entry["row"]
+        own = value(number, row)
         first, later = trained[number]
         for epochs, others in zip(rungs, reached, strict=True):
             if number in dict(others) or first + (row["step"] - 1) * later < epochs:
                 continue
-            others.append((number, row["mAP"]))
-            place = sorted((value for _, value in others), reverse=True).index(row["mAP"]) + 1
+            others.append((number, own))
+            place = sorted((other for _, other in others), reverse=True).index(own) + 1
             if place > max(1, len(others) // eta) and number and row["step"] < row["total_steps"]:
                 ends.setdefault(number, row["step"])
     return ends
@@ -146,10 +149,27 @@ def test_a_session_ends_the_trials_that_a_plain_reference_ends(
         (plan.folder / "optuna.journal").unlink()
     session = play(plan, slots=slots)
     total = 8 + 4 * 2  # of trial 0: the embedded data's epochs, five merge steps
-    expected = expected_ends(session.ledger.path, eta, [total / eta**k for k in (3, 2, 1)])
+    rungs = [total / eta**k for k in (3, 2, 1)]
+    expected = expected_ends(session.ledger.path, eta, rungs, lambda number, row: row["mAP"])
     found = {t.number: t.last_step for t in session.ledger.trials.values() if t.state == "pruned"}
     assert found == expected and len({step for step in found.values()}) >= 3
     assert session.ledger.trials[0].state == "complete"
+
+
+def test_without_labels_trials_end_by_the_highest_score_so_far(play_unlabelled, tmp_path: Path):
+    (tmp_path / "epochs.toml").write_text(EPOCHS)
+    options = ("--samples", "30", "--space", str(tmp_path / "epochs.toml"), "--sampler", "random")
+    # Retrieval would be measured at the last step alone.
+    session = play_unlabelled(*options, "--no-share", "--eval-every", "5", slots=3)
+    highest: dict[int, float] = {}
+
+    def so_far(number: int, row: dict[str, Any]) -> float:
+        highest[number] = max(row["unlabelled"], highest.get(number, 0.0))
+        return highest[number]
+
+    expected = expected_ends(session.ledger.path, 2, [(8 + 4 * 2) / 2**k for k in (3, 2, 1)], so_far)
+    found = {t.number: t.last_step for t in session.ledger.trials.values() if t.state == "pruned"}
+    assert found == expected and len(set(found.values())) >= 3
 
 
 @pytest.mark.parametrize("pruner", ["asha", "median"])

@@ -58,6 +58,8 @@ def test_rungs_of_known_schedules(
         (("--eval-every", "4"), [4, 8]),
         (("--eval-every", "7"), [7]),
         (("--eval-every", "40"), []),
+        (("--eval-every", "4", "--objective", "best"), [4, 8]),
+        (("--eval-every", "40", "--objective", "unlabelled"), [1, 6]),
     ],
     ids=str,
 )
@@ -65,7 +67,8 @@ def test_options_move_the_cuts_of_the_papers_schedule(
     plan_with: Callable[..., StudyPlan], options: tuple[str, ...], cut: list[int]
 ) -> None:
     plan = plan_with(30, 3, 0.05, *options)
-    assert cuts(plan.config, 8298, plan.asha_eta, plan.asha_rungs, plan.grace) == cut
+    defaults = plan.asha_eta, plan.asha_rungs, plan.grace, plan.objective
+    assert cuts(plan.config, 8298, *defaults) == cut
 
 
 @given(

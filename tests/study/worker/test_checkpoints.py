@@ -1,4 +1,4 @@
-"""Checkpoints: whole or passed over, the newest two and the best kept."""
+"""Checkpoints: whole or passed over, the newest two and the chosen ones kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def storage(tmp_path: Path) -> Storage:
     storage = Storage(str(tmp_path / "trial"))
     checkpoints = begun(storage)
     for step in (1, 2, 3):
-        checkpoints.save(step, state(step), best_step=1)
+        checkpoints.save(step, state(step), {1})
     return storage
 
 
@@ -53,15 +53,18 @@ def test_a_state_comes_back(storage: Storage):
     assert newest(Storage(storage.root + "/other")) is None
 
 
-def test_the_newest_two_and_the_best_are_kept(storage: Storage):
+def test_the_newest_two_and_the_chosen_are_kept(storage: Storage):
     assert checkpoint_steps(storage) == [1, 2, 3]
     checkpoints = begun(storage)
-    checkpoints.save(4, state(4), best_step=1)
+    checkpoints.save(4, state(4), {1})
     assert checkpoint_steps(storage) == [1, 3, 4]
-    checkpoints.save(5, state(5), best_step=5)
+    checkpoints.save(5, state(5), {5})
     assert checkpoint_steps(storage) == [4, 5]
-    checkpoints.save(6, state(6), best_step=None)
+    checkpoints.save(6, state(6), ())
     assert checkpoint_steps(storage) == [5, 6]
+    for step in (7, 8, 9):
+        checkpoints.save(step, state(step), {5, 7} if step < 9 else {6, 7})
+    assert checkpoint_steps(storage) == [7, 8, 9]
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "one bit", "not a checkpoint"])
@@ -119,23 +122,23 @@ def test_a_worker_that_was_cut_off_cannot_overwrite_its_successors_work(storage:
     cut_off = begun(storage)
     successor = begun(storage)
     assert successor.attempt == cut_off.attempt + 1 == 3
-    successor.save(4, state(4), best_step=1)
+    successor.save(4, state(4), {1})
     content = file(storage, 4).read_bytes()
     with pytest.raises(SupersededError, match="attempt 2 has been replaced by attempt 3"):
-        cut_off.save(4, state(40), best_step=4)
+        cut_off.save(4, state(40), {4})
     assert file(storage, 4).read_bytes() == content and checkpoint_steps(storage) == [1, 3, 4]
-    successor.save(5, state(5), best_step=1)
+    successor.save(5, state(5), {1})
 
 
 def test_a_damaged_attempt_is_replaced(storage: Storage):
     (Path(storage.root) / "attempt.json").write_bytes(b"[1")
-    begun(storage).save(4, state(4), best_step=1)
+    begun(storage).save(4, state(4), {1})
 
 
 def test_steps_made_again_after_damage_do_not_fall_to_later_damaged_ones(storage: Storage):
     file(storage, 3).write_bytes(b"")
     file(storage, 2).write_bytes(b"")
-    begun(storage).save(2, state(2), best_step=1)
+    begun(storage).save(2, state(2), {1})
     found = newest(storage)
     assert found is not None and found["step"] == 2
 
@@ -143,10 +146,10 @@ def test_steps_made_again_after_damage_do_not_fall_to_later_damaged_ones(storage
 def test_damaged_ones_of_later_steps_do_not_push_the_new_one_out(storage: Storage):
     checkpoints = begun(storage)
     for step in (4, 5):
-        checkpoints.save(step, state(step), best_step=2)
+        checkpoints.save(step, state(step), {2})
     for step in (4, 5):  # after it has begun: nobody sets them aside
         file(storage, step).write_bytes(b"")
-    checkpoints.save(3, state(3), best_step=2)
+    checkpoints.save(3, state(3), {2})
     assert checkpoint_steps(storage) == [2, 3, 4, 5]
     found = newest(storage)
     assert found is not None and found["step"] == 3 and checkpoint_steps(storage) == [2, 3]

@@ -31,7 +31,7 @@ from study.record.trial_tables import load_classes, load_joins, load_queries
 from study.worker import trainable
 from study.worker.checkpoints import SupersededError, checkpoint_steps
 from study.worker.heartbeat import Heartbeat
-from study.worker.rows import _best_step, trial_rows
+from study.worker.rows import _chosen_steps, trial_rows
 from study.worker.trainable import run_trial
 
 # Of a row, what a second run measures anew.
@@ -136,9 +136,19 @@ def test_activations_are_recomputed_where_the_job_says_so(job, monkeypatch: pyte
     assert len(output) == 1
 
 
-def test_the_checkpoint_kept_as_the_best_is_the_first_of_equals():
-    history = [SimpleNamespace(step=i, mAP=value) for i, value in enumerate((0.3, 0.5, None, 0.5, 0.4), 1)]
-    assert _best_step(history) == 2 and _best_step(history[2:3]) is None
+def test_the_checkpoints_kept_are_the_first_of_the_highest_map_and_of_the_highest_score():
+    values = ((0.3, 0.8), (0.5, 0.7), (None, 0.9), (0.5, 0.9), (0.4, None))
+    history = [SimpleNamespace(step=i, mAP=m, unlabelled=s) for i, (m, s) in enumerate(values, 1)]
+    assert _chosen_steps(history) == {2, 3} and _chosen_steps(history[:1]) == {1}
+    assert _chosen_steps(history[2:3]) == {3}
+    assert _chosen_steps([SimpleNamespace(step=1, mAP=None, unlabelled=None)]) == set()
+
+
+def test_a_trial_leaves_the_newest_the_best_and_the_selected_checkpoint(job, tmp_path: Path):
+    rows = list(trial_rows(job))[1:]
+    chosen = {max(rows, key=lambda row: row[name])["step"] for name in ("mAP", "unlabelled")}
+    last = rows[-1]["step"]
+    assert set(checkpoint_steps(Storage(job.storage))) == {last - 1, last} | chosen
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
