@@ -41,7 +41,7 @@ from study.show.console import Display
 from study.show.summary import summary
 from study.show.terminal import Terminal
 from study.show.view import of_session
-from study.show.wording import taken_over
+from study.show.wording import describe_objective, taken_over
 
 _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell gives SIGINT
 
@@ -208,9 +208,10 @@ def _print_start(
     console.print(f"data: {data.name}, {len(data.train):,} training tracklets, {test}", soft_wrap=True)
     for problem in data.problems:
         console.print(f"data: {problem}", style="yellow", soft_wrap=True)
-    if data.test is None and session.plan.space is not None:
+    if data.test is None and session.plan.space is not None and session.plan.objective != "unlabelled":
         console.print(
-            "without labels there is no mAP to search by: configurations are drawn at random",
+            f"the study maximises {describe_objective(session.plan.objective)}, which needs labels, so that "
+            "configurations are drawn at random; a new study (--name) searches without labels",
             style="yellow",
             soft_wrap=True,
         )

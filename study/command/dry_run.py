@@ -27,6 +27,7 @@ from study.decide.sharing import Sharing
 from study.plan import StudyPlan
 from study.search.rungs import cuts, epochs_trained
 from study.search.samplers import make_sampler
+from study.show.wording import describe_objective
 
 _TIMED_FRAMES = 32
 _FIRST = 5  # configurations that would be drawn
@@ -118,7 +119,7 @@ def print_plan(plan: StudyPlan, data: TrackletDataset, console: Console) -> None
     _print_config(plan, console)
     _print_search(plan, console)
     cost = estimate(plan.fixed_items()[0][1].config, data, plan.cpus_per_trial)
-    _print_cost(plan, cost, len(data.train), console)
+    _print_cost(plan, cost, data, console)
 
 
 def _print_config(plan: StudyPlan, console: Console) -> None:
@@ -145,6 +146,7 @@ def _print_search(plan: StudyPlan, console: Console) -> None:
     for row in space.describe():
         table.add_row(*(row[column] for column in columns))
     console.print(table)
+    console.print(f"what the search maximises: {describe_objective(plan.objective)}", soft_wrap=True)
     console.print(
         f"{plan.samples} finished trials, sampler {plan.sampler}, pruner {plan.pruner}; the first ones:"
     )
@@ -163,22 +165,23 @@ def _first_points(plan: StudyPlan) -> list[dict[str, object]]:
     return [space.draw(study.ask()) for _ in range(min(_FIRST, plan.samples))]
 
 
-def _print_cost(plan: StudyPlan, cost: Cost, tracklets: int, console: Console) -> None:
+def _print_cost(plan: StudyPlan, cost: Cost, data: TrackletDataset, console: Console) -> None:
     device = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else f"{plan.cpus_per_trial:g} CPU core(s)"
     )
     trials = len(plan.fixed_items())
     if plan.space is not None:  # what is given, and trial 0, count as samples
         trials += max(0, plan.samples - 1 - len(plan.given)) + runs_to_confirm(plan)
+    kept = 3 if data.test is None else 4  # the newest two, the selected one and, with labels, the best
     saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
     for line in (
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
         f"{cost.feature_frames:,} for features; about {_hours(cost.seconds)} on {device}",
-        *_cuts_in_words(plan, cost, tracklets),
+        *_cuts_in_words(plan, cost, len(data.train)),
         f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
         f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}",
         f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
-        f"{3 * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
+        f"{kept * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
     ):
         console.print(line, soft_wrap=True)
 
@@ -188,7 +191,7 @@ def _cuts_in_words(plan: StudyPlan, cost: Cost, tracklets: int) -> Iterator[str]
     if plan.pruner != "asha":
         return
     train, eta = plan.base["train"], plan.asha_eta
-    steps = cuts(plan.config, tracklets, eta, plan.asha_rungs, plan.grace)
+    steps = cuts(plan.config, tracklets, eta, plan.asha_rungs, plan.grace, plan.objective)
     yield f"ASHA (--asha-eta {eta}, --asha-rungs {plan.asha_rungs}) ends trials that are drawn:"
     total = epochs_trained(train, cost.steps)
     for i, step in enumerate(steps, 1):

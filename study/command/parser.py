@@ -21,9 +21,13 @@ embedded synthetic data, in a few minutes on a laptop.
 
 Trial 0 is the paper's configuration, or that of another --preset; a search of
 20 samples or more begins with the seven settings of the paper's Tables 1 to 3,
-beside another preset with the paper's configuration. The same command again
-continues the study. An option of the method that is given is held fixed; the
-rest of the space is searched. Defaults stand in brackets: those for MARS first."""
+beside another preset with the paper's configuration. Data without labels (a
+folder without query/ and gallery/) decide otherwise where neither --preset nor
+--space nor --plan is given: trial 0 is --preset recommended, trial 1 the paper's
+configuration, and --space full is searched, by a score that needs no labels.
+The same command again continues the study. An option of the method that is
+given is held fixed; the rest of the space is searched. Defaults stand in
+brackets: those for MARS first."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dcreid.config import Config, ConfigError, fields
+from dcreid.data.readers.folder import has_test_split
 from dcreid.data.readers.layout import LAYOUTS
 from dcreid.paths import user_path
 from dcreid.presets import laid_over, settings_of
@@ -31,6 +32,7 @@ _NOT_AS_GIVEN = ("name", "studies", "cache", "root", "reuse", "given", "storage_
 
 def resolve(given: argparse.Namespace) -> StudyPlan:
     """The plan that the options mean. Raises OptionError or ConfigError."""
+    given = _decided(given)
     dataset, chosen = _chosen(given)
     base = laid_over(settings_of(dataset), given.preset, chosen)
     if base.trains_with_identities:
@@ -84,6 +86,7 @@ def settings_left_out(given: argparse.Namespace) -> list[str]:
     """What a search would begin with, and leaves out because its fields were given, in words."""
     if given.resume is not None or given.plan is not None:
         return []
+    given = _decided(given)
     dataset, chosen = _chosen(given)
     if given.tables and given.preset == PAPERS and given.space == "full":
         return _recommended(settings_of(dataset).replace(**chosen), chosen)[1]
@@ -103,6 +106,38 @@ def _chosen(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             )
         chosen["model.weights"] = str(path.resolve())
     return chosen.pop("data.dataset", "synthetic"), chosen
+
+
+def _decided(given: argparse.Namespace) -> argparse.Namespace:
+    """The options with what the data decide where nobody does: objective, preset and space.
+
+    Raises OptionError for an objective that the data have no labels for.
+    """
+    dataset, chosen = _chosen(given)
+    root = _data_root(given, dataset) if dataset == "folder" else None
+    decided = {"objective": "last", "preset": PAPERS, "space": "default"}
+    if root is not None and not has_test_split(root):
+        if given.objective in ("last", "best"):
+            raise OptionError(
+                f"--objective {given.objective}: needs mAP, and the data have no labelled test split (query/ "
+                "and gallery/); leave it out"
+            )
+        decided["objective"] = "unlabelled"
+        if given.preset is None and given.space is None and given.plan is None:
+            decided |= {"preset": "recommended", "space": "full"}
+            _check_recommended(settings_of(dataset), chosen)
+    values = vars(given)
+    return argparse.Namespace(**values | {name: values[name] or decided[name] for name in decided})
+
+
+def _check_recommended(settings: Config, chosen: Mapping[str, Any]) -> None:
+    try:
+        laid_over(settings, "recommended", chosen)
+    except ConfigError as error:
+        raise OptionError(
+            "without labels trial 0 is the recommended configuration, which does not go with the options "
+            f"given: {error}; give --preset {PAPERS}, or leave them out"
+        ) from None
 
 
 def _samples(given: argparse.Namespace, dataset: str) -> int:

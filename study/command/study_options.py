@@ -92,17 +92,16 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--preset",
         type=_preset,
-        default="paper",
         metavar="|".join(PRESETS),
         help="the method that trial 0 runs, with the frames and epochs it was published with; options "
-        f"override it, and trial 1 is the paper's configuration: {_presets()} [paper]",
+        f"override it, and trial 1 is the paper's configuration: {_presets()} [paper; without labels, and "
+        "without --space and --plan: recommended]",
     )
     search.add_argument(
         "--space",
-        default="default",
         metavar="NAME|FILE",
-        help=f"what is searched: {', '.join(SPACES)} (all choices), or a TOML file [default]; options given "
-        "are held fixed",
+        help=f"what is searched: {', '.join(SPACES)} (all choices), or a TOML file; options given are held "
+        "fixed [default; without labels, and without --preset and --plan: full]",
     )
     search.add_argument(
         "--tables",
@@ -152,8 +151,8 @@ def add_study_options(top: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--objective",
         choices=OBJECTIVES,
-        default="last",
-        help="mAP the search maximises: of the last step, or of the best (chosen with test labels) [last]",
+        help="what the search maximises: mAP of the last step, or of the best (chosen with test labels), or "
+        "the highest score without labels of any step [last; without labels: unlabelled]",
     )
     _cluster_options(top)
 

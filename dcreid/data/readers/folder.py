@@ -17,6 +17,7 @@ name. All names must have it, and numbers that begin anew in each tracklet are n
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,11 @@ _TIMES = [
 _PARTS = ("train", "query", "gallery")
 
 
+def has_test_split(root: Path) -> bool:
+    """Whether there is anything to measure retrieval with, from the names in the folder alone."""
+    return any(os.path.isdir(root / part) for part in _PARTS if part != "train")
+
+
 def load_folder(root: Path) -> TrackletDataset:
     """Reads the tracklets; folders without frames are left out and reported.
 
@@ -69,7 +75,7 @@ def load_folder(root: Path) -> TrackletDataset:
     split = as_split("train", root, train, np.where(known, cameras, _UNKNOWN_CAMERA), identities=None)
     times = times_in_names(train, cameras, _time) if known.all() else None
     split = dataclasses.replace(split, unknown_cameras=int((~known).sum()), times=times)
-    if not set(parts) - {"train"}:
+    if not has_test_split(root):
         nothing = np.zeros(0, dtype=np.int64)
         return TrackletDataset(name, split, None, nothing, nothing, "no test split", tuple(problems))
     test, query, gallery, more = _read_test(root)
