@@ -10,14 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from study.decide.session import Session
+from study.plan import OBJECTIVES
 from study.record.ledger import TrialRecord
+from study.show.scores import SCORES, main_metric
 from study.show.view import StudyView, of_session, position
 from study.show.wording import (
     clock,
+    come_to,
     last_value,
     normalised_columns,
     parameters,
     percent,
+    selected_text,
     taken_over,
     trial_name,
 )
@@ -95,8 +99,7 @@ class Display:
         return clock(time.time() - self.session.began)
 
     def _end_of(self, trial: TrialRecord) -> str:
-        curve = trial.curve()
-        result = f"mAP {percent(last_value(trial))}" if curve else "no result"
+        result = come_to(trial) or "no result"
         for name, heading in normalised_columns([trial], "mAP_camera_normalised").items():
             result += f", {heading} {percent(last_value(trial, name))}"
         reason = f" {trial.reason}" if trial.state == "pruned" else ""
@@ -111,7 +114,10 @@ class Display:
     def _table(self, view: StudyView) -> Group:
         table = Table(box=None, pad_edge=False)
         normalised = normalised_columns(view.trials_under_way, "mAP_camera_normalised")
-        for name in ("trial", "step", "epoch", "mAP", *normalised.values(), "left"):
+        metric = main_metric(view.trials, view.plan)
+        selected = ["selected"] * any(trial.selected for trial in view.trials_under_way)
+        heading = SCORES.get(metric, metric)
+        for name in ("trial", "step", "epoch", heading, *selected, *normalised.values(), "left"):
             table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
         table.add_column("configuration", no_wrap=True, overflow="ellipsis")
         for trial in view.trials_under_way:
@@ -120,17 +126,18 @@ class Display:
                 f"{trial.number}{'' if trial.origin == 'search' else ' ' + trial.origin}",
                 _position(view, trial),
                 view.epoch(trial) or "",
-                percent(last_value(trial)),
+                percent(last_value(trial, metric)),
+                *(selected_text(trial, metric) for _ in selected),
                 *(percent(last_value(trial, name)) for name in normalised),
                 clock(left) if left is not None else "–",
                 parameters(trial, view.plan),
             )
-        heading = "  ".join(
+        line = "  ".join(
             filter(
                 None, (self._elapsed(), view.progress(*_STATES), _left(view), _best(view), _set_aside(view))
             )
         )
-        return Group(Text(heading, no_wrap=True, overflow="ellipsis"), table)
+        return Group(Text(line, no_wrap=True, overflow="ellipsis"), table)
 
 
 def _position(view: StudyView, trial: TrialRecord) -> str:
@@ -147,7 +154,8 @@ def _left(view: StudyView) -> str:
 
 def _best(view: StudyView) -> str:
     best = view.best()
-    return "" if best is None else f"best mAP {percent(best.value)} (trial {best.number})"
+    name = SCORES.get(OBJECTIVES[view.plan.objective], "mAP")
+    return "" if best is None else f"best {name} {percent(best.value)} (trial {best.number})"
 
 
 def _set_aside(view: StudyView) -> str:
@@ -156,10 +164,10 @@ def _set_aside(view: StudyView) -> str:
 
 
 def _line(view: StudyView, trial: TrialRecord) -> str:
-    left, epoch, last = view.seconds_left_of(trial), view.epoch(trial), last_value(trial)
+    left, epoch, result = view.seconds_left_of(trial), view.epoch(trial), come_to(trial)
     return (
         f"trial {trial.number} step {_position(view, trial)}"
         + (f" epoch {epoch}" if epoch else "")
-        + (f", mAP {percent(last)}" if last is not None else "")
+        + (f", {result}" if result else "")
         + (f", {clock(left)} left" if left is not None else "")
     )

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import sys
 import threading
+import warnings
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -24,12 +25,13 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 
 from dcreid.commandline import say
 from dcreid.config import Config
 from study.errors import StudyError
-from study.plan import StudyPlan
+from study.plan import OBJECTIVES, StudyPlan
 from study.record.folder import read_plan
 from study.record.ledger import Ledger, TrialRecord
 from study.search.optuna_study import OptunaStudy
@@ -59,6 +61,9 @@ class Mirror:
         sampler, pruner = optuna.samplers.RandomSampler(seed=0), optuna.pruners.NopPruner()
         study = OptunaStudy(self.plan.name, self.storage, lambda _: sampler, pruner, self.plan.objective, {})
         study.sync(shown)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.study.set_metric_names([OBJECTIVES[self.plan.objective]])
 
     def follow(self, stop: threading.Event) -> None:
         """Refreshes until `stop`."""

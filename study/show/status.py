@@ -103,6 +103,8 @@ def _trial_dict(view: StudyView, trial: TrialRecord) -> dict[str, Any]:
         "total_steps": trial.total_steps,
         "epoch": view.epoch(trial),
         "mAP": trial.curve(),
+        "unlabelled": trial.curve("unlabelled"),
+        "selected_step": trial.selected_step,
         **{name: trial.curve(name) for name in normalised_columns([trial])},
         "value": trial.value,
         "told": parameters(trial, view.plan),

@@ -12,17 +12,20 @@ from search_spaces.paper import BOUND_NOTE
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.next_command import retry_command
+from study.show.scores import SCORES, SELECTED_MEANS, cell, main_metric, measured_at_selected
 from study.show.status import Status
 from study.show.view import StudyView, position, problems
 from study.show.wording import (
     NORMALISED_MEANS,
     clock,
+    come_to,
     describe_objective,
     is_bound,
     last_value,
     normalised_columns,
     parameters,
     percent,
+    selected_text,
     trial_numbers,
 )
 
@@ -69,22 +72,30 @@ def _heading(status: Status) -> Iterator[str]:
 
 
 def _print_trials(view: StudyView, console: Console) -> None:
-    values = [value for trial in view.trials for value in trial.curve().values()]
+    metric, wide = main_metric(view.trials, view.plan), console.width >= _WIDE
+    values = [value for trial in view.trials for value in trial.curve(metric).values()]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    width = _CURVE if console.width >= _WIDE else _CURVE // 2
+    width = _CURVE if wide else _CURVE // 2
     table = Table(box=None, pad_edge=False)
     normalised = normalised_columns(view.trials, "mAP_camera_normalised")
-    for name in ("trial", "state", "step", "mAP", "best", *normalised.values(), "curve", "time"):
+    best = ["best"] * (metric == "mAP")
+    selected = ["selected"] * any(trial.selected for trial in view.trials)
+    of_selected = measured_at_selected(view.trials) if wide and metric != "mAP" else {}
+    heading = SCORES.get(metric, metric)
+    columns = (heading, *best, *selected, *of_selected.values(), *normalised.values())
+    for name in ("trial", "state", "step", *columns, "curve", "time"):
         table.add_column(name, justify="left" if name in ("state", "curve") else "right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
     for trial in view.trials:
-        curve, state, epoch = trial.curve(), view.state(trial), view.epoch(trial)
+        curve, state, epoch = trial.curve(metric), view.state(trial), view.epoch(trial)
         table.add_row(
             f"{trial.number}{'' if trial.origin == 'search' else '*'}",
             state,
             (position(trial) or "–") + (f" {epoch}" if epoch else ""),
-            percent(last_value(trial)),
-            percent(max(curve.values(), default=None)),
+            percent(last_value(trial, metric)),
+            *(percent(max(curve.values(), default=None)) for _ in best),
+            *(selected_text(trial, metric) for _ in selected),
+            *(cell(trial.selected, name) for name in of_selected),
             *(percent(last_value(trial, name)) for name in normalised),
             sparkline(curve, low, high, width),
             clock(trial.seconds),
@@ -95,11 +106,14 @@ def _print_trials(view: StudyView, console: Console) -> None:
     if any(trial.origin != "search" for trial in view.trials):
         console.print("* given, not drawn")
     if values:
+        steps = "last and best step" if best else "last step"
         console.print(
-            f"mAP in percent, last and best step; curves by merge step, {percent(low)} to {percent(high)}; "
+            f"{heading} in percent, {steps}; curves by merge step, {percent(low)} to {percent(high)}; "
             f"the study maximises {describe_objective(view.plan.objective)}",
             soft_wrap=True,
         )
+    if selected:
+        console.print(SELECTED_MEANS, soft_wrap=True)
     if normalised:
         console.print(NORMALISED_MEANS, soft_wrap=True)
     if any(map(is_bound, view.trials)):
@@ -169,7 +183,10 @@ def print_trial(status: Status, number: int, console: Console) -> None:
     )
     if trial.reused:
         console.print(f"taken over from {trial.reused}", soft_wrap=True)
-    for line in picture(trial.curve(), min(console.width, 80), _LINES):
+    if result := come_to(trial):
+        console.print(result, soft_wrap=True)
+    metric = main_metric([trial], plan)
+    for line in picture(trial.curve(metric), min(console.width, 80), _LINES):
         console.print(line, soft_wrap=True)
     if trial.steps:
         _print_steps(trial, console)
@@ -182,27 +199,27 @@ def print_trial(status: Status, number: int, console: Console) -> None:
 
 def _print_steps(trial: TrialRecord, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
-    normalised = normalised_columns([trial])
-    headings = (
-        "step",
-        "classes",
-        "mAP",
-        "trapez.",
-        "rank-1",
-        *normalised.values(),
-        "purity",
-        "loss",
-        "seconds",
-    )
-    for name in headings:
+    columns = _step_columns(trial)
+    for name in ("step", "classes", *columns.values(), "loss", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for step, row in sorted(trial.steps.items()):
         loss = row.get("loss")
         table.add_row(
             str(step),
             str(row.get("classes_after", "")),
-            *(percent(row.get(name)) for name in ("mAP", "mAP_trapezoid", "rank1", *normalised, "purity")),
+            *(cell(row, name) for name in columns),
             "–" if loss is None else f"{loss:.3f}",
             f"{row_seconds(row):.1f}",
         )
     console.print(table)
+
+
+def _step_columns(trial: TrialRecord) -> dict[str, str]:
+    """Name in a row to heading, of what is told of each merge step."""
+    if trial.measured:
+        retrieval = {"mAP": "mAP", "mAP_trapezoid": "trapez.", "rank1": "rank-1"}
+        score = {"unlabelled": "score"} if trial.selected else {}
+        return {**retrieval, **normalised_columns([trial]), **score, "purity": "purity"}
+    wanted = {**SCORES, "class_size_max": "largest class"}
+    rows = trial.steps.values()
+    return {name: text for name, text in wanted.items() if any(row.get(name) is not None for row in rows)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
@@ -11,10 +12,11 @@ from rich.text import Text
 from search_spaces.paper import BOUND_NOTE
 from study.decide.confirmation import confirmed
 from study.decide.session import Session
-from study.plan import StudyPlan
-from study.record.intervals import interval_text
+from study.plan import OBJECTIVES, StudyPlan, below
+from study.record.intervals import MISSING, interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
+from study.show.scores import SCORES, SELECTED_MEANS, by_score, cell, measured_at_selected, scores_in_words
 from study.show.view import StudyView, failures, is_base, is_papers, of_session
 from study.show.wording import (
     NORMALISED,
@@ -23,15 +25,21 @@ from study.show.wording import (
     clock,
     describe_objective,
     is_bound,
+    last_value,
     normalised_columns,
     parameters,
     percent,
+    selected_text,
     trial_numbers,
     whose,
 )
+from study.worker.checkpoints import checkpoint_name
 
 _BEST = 5
+_LAST = {"mAP": "mAP", "mAP_trapezoid": "trapez.", "rank1": "rank-1"}
 _UNTRAINED = {"mAP": "mAP", "mAP_trapezoid": "trapezoid", "rank1": "rank-1"}
+# Heading to what stands below it for a trial.
+Columns: TypeAlias = dict[str, Callable[[TrialRecord], str]]
 
 
 def summary(session: Session, console: Console) -> None:
@@ -41,6 +49,9 @@ def summary(session: Session, console: Console) -> None:
     if ranking:
         _print_ranking(ranking, plan, console)
     _print_measures(session, view.trials, console)
+    chosen = view.best()
+    if chosen is not None and OBJECTIVES[plan.objective] == "unlabelled":
+        _print_chosen(chosen, plan, console)
     if plan.confirm:
         _print_confirmed(view.trials, plan, console)
     elif plan.space is not None and ranking:
@@ -63,27 +74,13 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
     """Every run of a plan, or the best of a search; trial 0's and the paper's configuration in any case."""
     always = [trial for trial in ranking if is_base(trial, plan) or is_papers(trial, plan)]
     best = ranking if plan.experiments is not None else ranking[:_BEST]
-    console.print(f"configurations by {describe_objective(plan.objective)}:")
-    normalised = normalised_columns(ranking)
-    table = _table("trial", "mAP", "trapez.", "rank-1", "best", "step", *normalised.values())
+    console.print(f"configurations by {describe_objective(plan.objective)}:", soft_wrap=True)
+    told = _scores(ranking) if by_score(ranking, plan) else _retrieval(ranking)
+    table = _table("trial", *told)
     for trial in (*best, *(trial for trial in always if trial not in best)):
-        curve = trial.curve()
-        best_step = max(curve, key=lambda step: (curve[step], -step))
-        last = trial.steps[max(curve)]
-        table.add_row(
-            _number(trial, plan),
-            *(
-                percent(DIVERGED_VALUE if trial.state == "diverged" else last[name])
-                for name in ("mAP", "mAP_trapezoid", "rank1")
-            ),
-            percent(curve[best_step]),
-            str(best_step),
-            *(
-                percent(DIVERGED_VALUE if trial.state == "diverged" else last.get(name))
-                for name in normalised
-            ),
-            parameters(trial, plan) + (" (diverged)" if trial.state == "diverged" else ""),
-        )
+        diverged = " (diverged)" if trial.state == "diverged" else ""
+        cells = (tell(trial) for tell in told.values())
+        table.add_row(_number(trial, plan), *cells, parameters(trial, plan) + diverged)
     console.print(table)
     if any(map(is_bound, ranking)):
         console.print(BOUND_NOTE, soft_wrap=True)
@@ -93,22 +90,72 @@ def _print_ranking(ranking: Sequence[TrialRecord], plan: StudyPlan, console: Con
         console.print("† the paper's configuration")
 
 
+def _retrieval(ranking: Sequence[TrialRecord]) -> Columns:
+    """At the last step, the best one and the selected one."""
+
+    def at_last(name: str) -> Callable[[TrialRecord], str]:
+        def tell(trial: TrialRecord) -> str:
+            return percent(DIVERGED_VALUE if trial.state == "diverged" else last_value(trial, name))
+
+        return tell
+
+    found: Columns = {heading: at_last(name) for name, heading in _LAST.items()}
+    found["best"] = lambda trial: percent(max(trial.curve().values(), default=None))
+    found["step"] = lambda trial: str(trial.highest_step("mAP") or MISSING)
+    if any(trial.selected for trial in ranking):
+        found["selected"] = lambda trial: selected_text(trial, "mAP")
+    return found | {heading: at_last(name) for name, heading in normalised_columns(ranking).items()}
+
+
+def _scores(ranking: Sequence[TrialRecord]) -> Columns:
+    """At the selected step."""
+
+    def at_selected(name: str) -> Callable[[TrialRecord], str]:
+        return lambda trial: cell(trial.selected, name)
+
+    found: Columns = {"selected": lambda trial: selected_text(trial, "unlabelled")}
+    of_selected = measured_at_selected(ranking)
+    return found | {heading: at_selected(name) for name, heading in of_selected.items()}
+
+
+def _print_chosen(trial: TrialRecord, plan: StudyPlan, console: Console) -> None:
+    """The trial and step to use, and what it has come to since the network was untrained."""
+    row, step = trial.selected, trial.selected_step
+    assert step is not None
+    lines = [
+        f"chosen: trial {trial.number} at merge step {step}: {scores_in_words(row)}",
+        f"its network before training: {scores_in_words(trial.steps.get(0, {}))}",
+        f"its classes: {row.get('classes_after', MISSING)}, the largest of "
+        f"{row.get('class_size_max', MISSING)} tracklets",
+    ]
+    if trial.reused is None:
+        lines.append(f"its weights: {below(plan.trial_storage(trial.number), checkpoint_name(step))}")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
 def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Console) -> None:
     """The untrained network, to compare with, and what the numbers mean."""
-    for shown in (_UNTRAINED, NORMALISED):
+    for shown in (_UNTRAINED, NORMALISED, *([SCORES] if session.data.test is None else [])):
         untrained = next(
             (t.steps[0] for t in trials if t.steps.get(0, {}).get(next(iter(shown))) is not None), None
         )
         if untrained is not None:
-            values = ", ".join(f"{heading} {percent(untrained[name])}" for name, heading in shown.items())
-            console.print(f"untrained network: {values}")
+            values = (
+                f"{heading} {percent(untrained.get(name))}"
+                for name, heading in shown.items()
+                if untrained.get(name) is not None
+            )
+            console.print(f"untrained network: {', '.join(values)}", soft_wrap=True)
     if session.data.test is not None:
         console.print(f"measured on: {session.data.protocol}")
         console.print("mAP in percent, by the rectangle rule; the trapezoid rule is MARS's own")
         if normalised_columns(trials):
             console.print(NORMALISED_MEANS)
-    elif trials:
-        console.print("the data has no labelled test split: nothing was measured but the classes")
+    elif any(trial.selected for trial in trials):
+        console.print("scores in percent; camera excess: the lower the better")
+    if any(trial.selected for trial in trials):
+        console.print(SELECTED_MEANS)
 
 
 def _print_confirmed(trials: Sequence[TrialRecord], plan: StudyPlan, console: Console) -> None:

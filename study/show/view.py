@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from search_spaces.paper import FINAL
 from search_spaces.rivals import RIVAL_BASES
-from study.plan import PAPERS, StudyPlan
+from study.plan import OBJECTIVES, PAPERS, StudyPlan
 from study.record import costs
 from study.record.ledger import FINISHED, Ledger, TrialRecord, row_seconds
 from study.record.storage import Storage
@@ -100,7 +100,8 @@ class StudyView:
         Runs that confirm a search are left out.
         """
         states = ("complete",) if self.plan.experiments is None else ("complete", "diverged")
-        ended = [t for t in self.trials if t.state in states and t.curve() and t.origin != "confirm"]
+        metric = OBJECTIVES[self.plan.objective]
+        ended = [t for t in self.trials if t.state in states and t.curve(metric) and t.origin != "confirm"]
         return sorted(ended, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
     @property

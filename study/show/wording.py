@@ -96,8 +96,22 @@ def trial_numbers(numbers: Sequence[int], most: int | None = None) -> str:
 
 def taken_over(trial: TrialRecord) -> str:
     """`trial 3 [table1] taken over from study mars-table1, trial 3: complete, mAP 61.2`"""
-    last = f", mAP {percent(last_value(trial))}" if trial.curve() else ""
-    return f"{trial_name(trial)} taken over from {trial.reused}: {trial.state}{last}"
+    result = ", ".join(filter(None, (trial.state, come_to(trial))))
+    return f"{trial_name(trial)} taken over from {trial.reused}: {result}"
+
+
+def come_to(trial: TrialRecord) -> str:
+    """`mAP 28.1, selected 27.0 at 6`, without labels `score 91.3 at 6`; nothing before either is measured."""
+    if not trial.curve():
+        return f"score {selected_text(trial, 'unlabelled')}" if trial.selected else ""
+    text = f"mAP {percent(last_value(trial))}"
+    return f"{text}, selected {selected_text(trial, 'mAP')}" if trial.selected else text
+
+
+def selected_text(trial: TrialRecord, metric: str) -> str:
+    """`27.0 at 6`: a metric at the merge step selected without labels; – where none is."""
+    row = trial.selected
+    return f"{percent(row.get(metric))} at {row['step']}" if row else MISSING
 
 
 def last_value(trial: TrialRecord, metric: str = "mAP") -> float | None:
@@ -128,5 +142,5 @@ def describe_objective(objective: str) -> str:
 _OBJECTIVES = {
     "last": "the mAP of the last merge step",
     "best": "the mAP of the best merge step (chosen with test labels)",
-    "unlabelled": "the score without labels, of the merge step where it is highest",
+    "unlabelled": "the highest score without labels of any merge step",
 }

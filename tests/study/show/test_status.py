@@ -143,7 +143,7 @@ def test_measurements_without_cameras_have_names_of_their_own(halfway, capsys, m
     lines = shown(capsys, folder).splitlines()
     (head,) = [line for line in lines if line.startswith("trial  ")]
     (row,) = [line for line in lines if line.lstrip().startswith("3 ")]
-    assert head.split()[:7] == ["trial", "state", "step", "mAP", "best", "cam-norm", "mAP"]
+    assert head.split()[:8] == ["trial", "state", "step", "mAP", "best", "selected", "cam-norm", "mAP"]
     assert "12.3" in row and "45.6" not in row
     assert any(line.startswith("cam-norm: on test features normalised per camera") for line in lines)
     one = shown(capsys, folder, "--trial", "3").splitlines()

@@ -42,8 +42,8 @@ def test_measurements_without_cameras_stand_beside_the_others(plan_of, open_sess
     summary(session, console)
     lines = text(console).splitlines()
     table = [line.split() for line in lines[1:4]]  # headings of two words stand on two lines
-    assert table[0] == ["cam-norm", "cam-norm"] and table[1][6:8] == ["mAP", "rank-1"]
-    assert table[2][6:8] == ["12.3", "45.6"]
+    assert table[0] == ["cam-norm", "cam-norm"] and table[1][6:9] == ["selected", "mAP", "rank-1"]
+    assert table[2][9:11] == ["12.3", "45.6"]
     assert "untrained network: cam-norm mAP 12.3, cam-norm rank-1 45.6" in lines
     assert any(line.startswith("cam-norm: on test features normalised per camera") for line in lines)
 
