@@ -31,6 +31,7 @@ from mutation.faults_records import RECORDS
 from mutation.faults_search import SEARCH
 from mutation.faults_selection import SELECTION
 from mutation.faults_study import STUDY
+from mutation.faults_without_labels import WITHOUT_LABELS
 from mutation.forked import import_heavy
 from mutation.run import Mutant, run
 
@@ -47,6 +48,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SEARCH,
     *SELECTION,
     *BOUND,
+    *WITHOUT_LABELS,
 )
 
 

@@ -9,18 +9,18 @@ ANALYSIS: list[Mutant] = [
         "tables",
         "study/record/results.py",
         "tests/study/record/test_results.py::test_the_tables_best_step_is_the_first_of_equals_and_no_untrained_one",
-        ("the latest of equal steps is best", "mean > best[0]", "mean >= best[0]"),
-        (
-            "the untrained network may be best",
-            "if step > 0 and mean is not None and",
-            "if mean is not None and",
-        ),
+        ("the latest of equal steps is best", "value > best[metric]", "value >= best[metric]"),
+        ("the untrained network may be best", 'if value is None or row["step"] == 0:', "if value is None:"),
     ),
     *of(
         "tables",
-        "study/show/summary.py",
+        "study/show/wording.py",
         "tests/study/decide/test_confirmation.py::test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it",
-        ("the first step for the last", "last = trial.steps[max(curve)]", "last = trial.steps[min(curve)]"),
+        (
+            "the first step for the last",
+            "return curve[max(curve)] if curve else None",
+            "return curve[min(curve)] if curve else None",
+        ),
     ),
     *of(
         "view",

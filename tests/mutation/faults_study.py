@@ -483,18 +483,18 @@ STUDY: list[Mutant] = [
         "ledger",
         "study/worker/checkpoints.py",
         "tests/study/worker/test_checkpoints.py",
-        ("the best checkpoint is dropped", "if old != best_step:", "if old == best_step:"),
+        ("the best checkpoint is dropped", "if old not in chosen:", "if old in chosen:"),
         ("checkpoints of a later life push the new one out", "if old <= step]", "if old >= 0]"),
         ("damaged checkpoints are taken", "if hashlib.sha256(payload).digest() != digest:", "if not digest:"),
     ),
     *of(
         "ledger",
         "study/worker/rows.py",
-        "tests/study/worker/test_trainable.py::test_the_checkpoint_kept_as_the_best_is_the_first_of_equals",
+        "tests/study/worker/test_trainable.py::test_the_checkpoints_kept_are_the_first_of_the_highest_map_and_of_the_highest_score",
         (
             "the latest of equal steps is the best",
-            "key=lambda step: (step.mAP, -step.step)",
-            "key=lambda step: (step.mAP, step.step)",
+            "key=lambda step: (values[step], -step)",
+            "key=lambda step: (values[step], step)",
         ),
         (
             "steps are reported twice",
