@@ -25,6 +25,7 @@ SMALL = {
     "merge": ("--tracklets", "300", "--dbc-rows", "5", "--blocked", "2000", "--dim", "32"),
     "jaccard": ("--tracklets", "300"),
     "evaluate": (),
+    "scores": (),
     "frames": ("--workers", "1", "--most", "200"),
     "train memory": ("--memory",),
     "train": (
@@ -39,6 +40,10 @@ FOUND = {
     "merge": {"rivals", "single", "sweep", "blocked"},
     "jaccard": {"rival"},
     "evaluate": {"rival", "sweep"},
+    "scores": {
+        *("self_retrieval", "camera_excess", "stability", "silhouette"),
+        *("agreement", "size_balance", "exclusivity"),
+    },
     "frames": {"loaders", "together", "sweep"},
     "train memory": {"memory", "seconds"},
     "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
