@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from analysis import command
 from analysis.data.results import Group, load
-from analysis.data.runs import AT, Run, of_experiment, runs, runs_of
+from analysis.data.runs import Run, of_experiment, runs, runs_of, steps_told
 from analysis.data.symbols import symbol
 from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
@@ -45,6 +45,7 @@ from analysis.figures.style import (
     LAST,
     LINES,
     PUBLISHED,
+    SELECTED,
     band,
     panels,
     plain,
@@ -116,14 +117,14 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
 
 
 def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> Figure | str:
-    """Rank-1 and mAP (trapezoid) against one parameter, at the best and at the last step."""
+    """Rank-1 and mAP (trapezoid) against one parameter, at the best, the last and the selected step."""
     measured = over_parameter(found, plan, "rank1", "best")
     if len(measured.x) < 2:
         return f"not run: only {len(measured.x)} value(s) of {symbol(field)} (run --plan {plan})"
     figure, axes = panels(2)
     published = printed_points(plan, group)
     for ax, (metric, label) in zip(axes, MEASURES, strict=True):
-        for at, line in zip(AT, (BEST, LAST), strict=True):
+        for at, line in zip(steps_told(found), (BEST, LAST, SELECTED), strict=False):
             series = over_parameter(found, plan, metric, at)
             band(ax, series.x, series.mean, series.half, line, f"{at} step")
         if published:

@@ -147,7 +147,12 @@ def gallery_map(features: NDArray[np.floating], test: Split, gallery: Ints) -> F
 def main(argv: Sequence[str] | None = None) -> int:
     """0 = written, 2 = a study, trial or data set that cannot be read."""
     made = command.parser("analysis/ranks.py", __doc__, several=False)
-    made.add_argument("--trial", type=int, metavar="N", help="number of the trial [the final setting's best]")
+    made.add_argument(
+        "--trial",
+        type=int,
+        metavar="N",
+        help="number of the trial [the final setting's best; of a search by score its choice]",
+    )
     made.add_argument("--data-root", metavar="DIR", help="folder of the data set [as in the study]")
     made.add_argument("--cache", metavar="DIR", help="packed frames [as in the study]")
     return command.run("analysis/ranks.py", made, _write, argv)

@@ -29,7 +29,7 @@ from analysis import command
 from analysis.curves import figures
 from analysis.data.changes import changed_in_base, changed_in_settings
 from analysis.data.results import Group, Results, Study, load
-from analysis.data.runs import AT, Run, of_experiment, runs
+from analysis.data.runs import Run, of_experiment, runs, steps_told
 from analysis.figures.style import styled
 from analysis.page.html import facts, page, paragraph, picture, plot, preformatted
 from analysis.page.reproduce import recipes
@@ -72,6 +72,10 @@ _BEST_AND_LAST = (
     "split. That is chosen with test labels, so it is a little too good; with no labels at hand one has the "
     "last step. Late merges join different people, so the last step may lie well below the best."
 )
+_SELECTED = (
+    "A third, the selected one, is chosen without labels too, by a score of each step's network and classes; "
+    "python analysis/selection.py says how well that chooses here."
+)
 _PROTOCOL = (
     "Two mAPs: the published numbers of this family of methods come from MARS's own evaluator, the area "
     "under the precision–recall curve by trapezoids; they are compared with 'mAP trapezoid'. The usual mAP "
@@ -105,7 +109,8 @@ def _warned(study: Study) -> Iterator[str]:
 def _sections(results: Results, folders: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
     yield "summary", "In short", "".join(_summary(group) for group in results.groups)
     yield "run", "What was run", "".join(_about(study) for study in results.studies)
-    notes = paragraph(_BEST_AND_LAST) + paragraph(_PROTOCOL)
+    scored = any("selected" in steps_told(runs(group)) for group in results.groups)
+    notes = paragraph(_BEST_AND_LAST + (f" {_SELECTED}" if scored else "")) + paragraph(_PROTOCOL)
     numbered = [html_table(table) for group in results.groups for table in tables(group)]
     yield "tables", "Tables", notes + "".join(numbered)
     yield "figures", "Figures", "".join(_figures(results))
@@ -117,11 +122,11 @@ def _sections(results: Results, folders: Sequence[Path]) -> Iterator[tuple[str, 
 def _summary(group: Group) -> str:
     found = runs(group)
     pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
-    for at in ("untrained", *AT):
+    for at in ("untrained", *steps_told(found)):
         what = "untrained network" if at == "untrained" else f"final setting, {at} step"
         pairs.append((what, _measured(found, FINAL, at)))
     if group.has_bound:
-        pairs += [(f"{BOUND_LABEL}, {at} step", _measured(found, BOUND, at)) for at in AT]
+        pairs += [(f"{BOUND_LABEL}, {at} step", _measured(found, BOUND, at)) for at in steps_told(found)]
         pairs.append(("of the bound", BOUND_NOTE))
     if any(study.plan.space is not None for study in group.studies):
         pairs.append(("best of the search", verdict(found, group)))

@@ -9,8 +9,8 @@ version (dcreid/evaluation/unlabelled.py), so that studies made with an earlier 
 Intervals come from resamples of the test identities, where the trials' queries.parquet are there. Studies
 of the two development halves (--split) given together have a table each, and one of their mean.
 
-Counted are complete, pruned and diverged runs, each once; of a training that diverged the step where it did
-has mAP 0, a combination of 0 and the worst of every score. Runs with identities as classes do not count.
+Counted are complete, pruned and diverged runs, each once; a training that diverged has mAP 0, a combination
+of 0 and the worst of every score. Runs with identities as classes do not count.
 """
 
 from __future__ import annotations

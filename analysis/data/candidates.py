@@ -1,8 +1,8 @@
 """The networks that a group's runs have come to, to choose one from: scores without labels beside the mAP.
 
 A candidate is a merge step of a run at which mAP was measured. The untrained network is none, and no run
-counts that had identities as classes. A training that diverged has one more candidate, the step where it
-did: mAP 0, the combination 0, every other score below all others.
+counts that had identities as classes. Of a training that diverged the step where it did is the only one:
+mAP 0, the combination 0, every other score below all others.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def candidates(group: Group, rng: np.random.Generator, resamples: int) -> Candid
     named = ", ".join(str(study.folder) for study in group.studies)
     if not found:
         raise ResultsError(f"{named}: no mAP to judge scores by; give a study of labelled data")
-    curves = [run.trial.objective_curve("last") for run in found]
+    curves = [
+        {run.last_step: DIVERGED_VALUE} if run.diverged else run.trial.objective_curve("last")
+        for run in found
+    ]
     places = [(number, step) for number, curve in enumerate(curves) for step in curve]
     scores = {name: np.array([score(found[n], step, name) for n, step in places]) for name in SCORES}
     for values in scores.values():
@@ -87,7 +90,7 @@ def score(run: Run, step: int, name: str) -> float:
 
     The combination is computed anew from the others, whatever the run recorded.
     """
-    if step == run.trial.diverged_at:
+    if run.diverged:
         return DIVERGED_VALUE if name == COMBINED else -np.inf
     row = run.trial.steps[step]
     value = combined(row) if name == COMBINED else row.get(name)
@@ -98,27 +101,24 @@ def _resampled(
     found: Sequence[Run], places: Sequence[tuple[int, int]], rng: np.random.Generator, resamples: int
 ) -> Float[ndarray, "n b"]:
     """mAP in resamples of the test identities, in percent; b = 0 where a run has not kept its queries."""
-    kept = [_queries(run) for run in found]
-    tables = [table for table in kept if table is not None]
-    if not resamples or len(tables) < len(kept):
+    kept = {number: _queries(run) for number, run in enumerate(found) if not run.diverged}
+    tables = {number: table for number, table in kept.items() if table is not None}
+    if not tables or len(tables) < len(kept):
         return np.empty((len(places), 0))
-    identities = np.unique(np.concatenate([table["identity"] for table in tables]))
+    identities = np.unique(np.concatenate([table["identity"] for table in tables.values()]))
     times = rng.multinomial(len(identities), np.full(len(identities), 1 / len(identities)), resamples).T
-    drawn = [_drawn(table, identities, times) for table in tables]
-    diverged = np.zeros(resamples)
-    return np.array([drawn[number].get(step, diverged) for number, step in places])
+    drawn = {number: _drawn(table, identities, times) for number, table in tables.items()}
+    lost = np.full(resamples, DIVERGED_VALUE)
+    return np.array([drawn[number][step] if number in drawn else lost for number, step in places])
 
 
 def _queries(run: Run) -> pd.DataFrame | None:
     """Average precision by step and query; None where the folder does not hold all that was measured."""
-    steps = run.trial.curve().keys()
     try:
         table = load_queries(run.study.storage(run.trial.number), run.study.stamp(run.trial))
     except (OSError, StorageError):
         return None
-    if table is None and not steps:  # its first stage diverged
-        return pd.DataFrame(columns=["step", "identity", "average_precision"])
-    return table if table is not None and steps <= set(table["step"]) else None
+    return table if table is not None and run.trial.curve().keys() <= set(table["step"]) else None
 
 
 def _drawn(

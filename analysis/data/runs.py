@@ -1,4 +1,4 @@
-"""Finished runs of a group: what each measured at its best and at its last merge step.
+"""Finished runs of a group: what each measured at its best, its last and its selected merge step.
 
 A run belongs to an experiment of `search_spaces.paper` if the plan labelled it so, or if it has that
 configuration: a search's run of the paper's setting serves every table, and joined studies share
@@ -23,7 +23,7 @@ from study.record.ledger import DIVERGED_VALUE, FINISHED, TrialRecord
 
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mAP_trapezoid")
 NORMALISED = ("rank1_camera_normalised", "mAP_camera_normalised")  # where a run has measured them
-AT = ("best", "last")
+AT = ("best", "last")  # and "selected", where a run has scores without labels
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Run:
         curve = self.trial.objective_curve("last")
         return max(curve, key=lambda step: (curve[step], -step))
 
+    @property
+    def selected_step(self) -> int | None:
+        """Merge step of the highest score without labels; the one that diverged; None without scores."""
+        return self.last_step if self.diverged else self.trial.selected_step
+
     @cached_property
     def last_step(self) -> int:
         """The last merge step; the one that diverged."""
@@ -69,12 +74,13 @@ class Run:
         return found
 
     def value(self, metric: str, at: str) -> float:
-        """A metric of `METRICS` or `NORMALISED`, in percent, at the best or the last step.
+        """A metric of `METRICS` or `NORMALISED`, in percent, at the best, the last or the selected step.
 
-        at: also "untrained", of the network before the first stage; NaN where that was not recorded.
+        at: also "untrained", of the network before the first stage. NaN where it was not measured.
         """
-        step = {"best": self.best_step, "last": self.last_step, "untrained": 0}[at]
-        return 100.0 * self.curve(metric).get(step, math.nan)
+        steps = {"best": self.best_step, "last": self.last_step, "selected": self.selected_step}
+        step = 0 if at == "untrained" else steps[at]
+        return math.nan if step is None else 100.0 * self.curve(metric).get(step, math.nan)
 
 
 def runs(group: Group, *, pruned: bool = False) -> list[Run]:
@@ -101,6 +107,11 @@ def _replaces(study: Study, trial: TrialRecord, known: Run) -> bool:
     if bool(trial.reused) != bool(known.trial.reused):
         return not trial.reused
     return study is known.study
+
+
+def steps_told(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The steps that tables and figures tell of: where a run has scores, the selected one too."""
+    return (*AT, "selected") if any(run.trial.selected_step is not None for run in runs) else AT
 
 
 def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:

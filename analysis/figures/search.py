@@ -27,10 +27,12 @@ from analysis.figures.style import LINES, panels, whole_numbers
 from dcreid.config import Config, ConfigError
 from search_spaces.space import Space
 from study.decide.confirmation import SEARCHED
+from study.plan import OBJECTIVES
 from study.show.wording import whose
 
 FEWEST = 4  # complete trials below which importances and contours are noise
 _MOST = 10  # parameters beside each other in one picture
+_AXES = {"mAP": "mAP", "unlabelled": "score without labels"}
 _STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -62,6 +64,7 @@ def optuna_study(study: Study) -> optuna.Study:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     made = optuna.create_study(direction="maximize", study_name=study.name)
+    made.set_user_attr("axis", f"objective: {_AXES[OBJECTIVES[study.plan.objective]]} (%)")
     assert study.plan.space is not None
     space = Space.from_dict(study.plan.space).flattened()
     distributions = {symbol(name): of for name, of in space.distributions().items()}
@@ -115,7 +118,7 @@ def history(study: optuna.Study) -> Figure | str:
     for base in [t for t in complete if t.user_attrs["base"]]:
         ax.plot(base.user_attrs["trial"], 100 * (base.value or 0.0), "k*",
                 markersize=10, markerfacecolor="white", label=base.user_attrs["base"])  # fmt: skip
-    ax.set(xlabel="trial", ylabel="objective: mAP (%)")
+    ax.set(xlabel="trial", ylabel=study.user_attrs["axis"])
     whole_numbers(ax.xaxis)
     ax.legend(fontsize=7)
     return figure
@@ -133,7 +136,7 @@ def curves(study: optuna.Study) -> Figure | str:
         ax.plot(steps, [100 * trial.intermediate_values[step] for step in steps],
                 label=None if label in labelled else label, **look)  # fmt: skip
         labelled.add(label)
-    ax.set(xlabel="merge step", ylabel="objective: mAP (%)")
+    ax.set(xlabel="merge step", ylabel=study.user_attrs["axis"])
     whole_numbers(ax.xaxis)
     ax.legend(fontsize=7)
     return figure

@@ -63,6 +63,7 @@ LINES = (
     Line("#E69F00", "P", (0, (3, 1, 1, 1))),
 )
 BEST, LAST = Line("#0072B2", "o", "-", hollow=True), LINES[1]
+SELECTED = LINES[4]
 PUBLISHED: dict[str, Any] = {
     "color": "black",
     "marker": "*",

@@ -46,15 +46,15 @@ class Rebuilt:
 
 
 def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Path | None) -> Rebuilt:
-    """The network of a trial at its best step, or the newest that is kept.
+    """The network of a trial at its selected step, else its best one, else the newest that is kept.
 
-    number: None takes a run of the final setting, else the best. data_root, cache: None = as in the
-    study. Raises ResultsError, and DataError for data that cannot be used.
+    number: None takes a run of the final setting, else the best by what the study maximises.
+    data_root, cache: None = as in the study. Raises ResultsError, and DataError for data that cannot be used.
     """
     if study.plan.root is None and data_root is not None:
         raise ResultsError(f"--data-root {data_root}: {study.folder} used the embedded data; leave it out")
     trial = choose(study, number)
-    step, state = _best_checkpoint(study, trial)
+    step, state = _chosen_checkpoint(study, trial)
     # The state brings the weights: those it began with need not be here.
     config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
     root = data_root or (None if study.plan.root is None else Path(study.plan.root))
@@ -78,6 +78,11 @@ def choose(study: Study, number: int | None) -> TrialRecord:
             last = max(trial.number for trial in study.trials)
             raise ResultsError(f"--trial {number}: {study.folder} has trials 0 to {last}")
         return named[0]
+    scored = [
+        trial for trial in study.trials if trial.state == "complete" and trial.selected_step is not None
+    ]
+    if scored and study.plan.objective == "unlabelled":
+        return max(scored, key=lambda trial: (trial.objective_value("unlabelled"), -trial.number))
     found = [run for run in runs(Group(study.name, (study,))) if not run.diverged]
     final = runs_of(found, FINAL)
     if not found:
@@ -85,11 +90,15 @@ def choose(study: Study, number: int | None) -> TrialRecord:
     return max(final or found, key=lambda run: run.value("mAP", "best")).trial
 
 
-def _best_checkpoint(study: Study, trial: TrialRecord) -> tuple[int, dict[str, Any]]:
-    """(merge step, state) of the best step, else of the newest that can be read. Raises ResultsError."""
+def _chosen_checkpoint(study: Study, trial: TrialRecord) -> tuple[int, dict[str, Any]]:
+    """(merge step, state) of the selected step, else of the best one, else of the newest that can be read.
+
+    Raises ResultsError.
+    """
     curve, storage = trial.curve(), study.storage(trial.number)
-    best = max(curve, key=lambda step: (curve[step], -step)) if curve else None
-    for step in sorted(checkpoint_steps(storage), key=lambda step: (step != best, -step)):
+    best, selected = max(curve, key=lambda step: (curve[step], -step), default=None), trial.selected_step
+    order = sorted(checkpoint_steps(storage), key=lambda step: (step != selected, step != best, -step))
+    for step in order:
         state = load_state(storage, f"step-{step:03d}.pt", study.stamp(trial), storage.pass_over)
         if state is not None:
             return step, state

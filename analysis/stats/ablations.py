@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.data import published
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import AT, Run, count
+from analysis.data.runs import Run, count, steps_told
 from analysis.page.typeset import Table
 from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
 from search_spaces.paper import CRITERIA, FINAL, PLANS
@@ -50,12 +50,12 @@ ABLATIONS = (
 
 
 def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
-    """Two rows per setting, best and last step, beside what the paper printed."""
+    """A row per setting and step (best, last, selected), beside what the paper printed."""
     datasets = _published_for(spec, group)
     comparable = group.is_papers and group.dataset in spec.published
     rows, numeric, measures = [], [], measures_of(found)
     for experiment, _ in PLANS[spec.plan].rows(group.base):
-        for at in AT:
+        for at in steps_told(found):
             measured = means(found, experiment, at, measures)
             printed = spec.published.get(group.dataset, {}).get(experiment) if comparable else None
             row = cells(measured, group, experiment)
@@ -92,7 +92,7 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
         rows.append((name, row.labels, MISSING, *ranks, f"{row.mAP:.1f}", *beyond))
     numeric = []
     ours = "ours" if group.preset == PAPERS else f"preset {group.preset} here"
-    for at in AT:
+    for at in steps_told(found):
         measured = means(found, FINAL, at, measures)
         rows.append((f"{ours}, {at} step", "none", count(found, FINAL), *cells(measured, group, FINAL)))
         numeric.append(numbers(FINAL, at, measured, published.final_setting(group.dataset)))

@@ -25,37 +25,45 @@ _SHOWN = 5
 
 def search_table(found: Sequence[Run], group: Group) -> Table:
     """The paper's configuration, trial 0's and the search's best, by the objective of the search."""
-    at = objective(group)
+    objective, at = _searched(group).plan.objective, step_maximised(group)
     papers = setting(_searched(group).plan.papers_config.to_dict())
     named = {papers: "the paper's", setting(group.base.to_dict()): group.whose}
     candidates = []
     for key, name in named.items():
         seen = [run.value("mAP", at) for run in found if run.setting == key and not _fresh(run)]
         candidates.append((name, key, seen[0] if seen else math.nan))
-    for run in _best(found, named, at):
+    for run in _best(found, named, objective):
         candidates.append((changed_in_base(run.config, group), run.setting, run.value("mAP", at)))
     rows, numbers = [], []
-    for name, key, selected in candidates:
+    for name, key, chosen in candidates:
         cells, values = _row(found, key, papers, at)
-        rows.append((name, interval_text(selected), *cells))
-        numbers.append({"configuration": name, "selected_mAP": selected, **values})
+        rows.append((name, interval_text(chosen), *cells))
+        numbers.append({"configuration": name, "selected_mAP": chosen, **values})
     return Table(
         name="search",
         title=f"Best configurations of the search, {group.name}",
         columns=("configuration", "mAP when chosen", "mAP, fresh seeds", "runs", "Δ to the paper's", "p"),
         rows=tuple(rows),
-        caption=(
-            f"Percent, at the {at} merge step, which the search maximised; gallery: {group.protocol}. "
-            "'When chosen' is the one run the search ranked by, and too high by the luck of being the best; "
-            "fresh seeds are runs that it did not see (mean ± 95 % interval). Δ is paired by seed."
-        ),
+        caption=_caption(at, group),
         numbers=pd.DataFrame(numbers),
     )
 
 
-def objective(group: Group) -> str:
-    """The step that the group's search maximised: best or last."""
-    return _searched(group).plan.objective
+def _caption(at: str, group: Group) -> str:
+    step, ranked = f"{at} merge step", "by, and too high by the luck of being the best"
+    if at == "selected":
+        step, ranked = "merge step of the highest score without labels", "by that score, in its order"
+    return (
+        f"Percent, at the {step}, which the search maximised; gallery: {group.protocol}. 'When chosen' is "
+        f"the one run the search ranked {ranked}; fresh seeds are runs that it did not see (mean ± 95 % "
+        "interval). Δ is paired by seed."
+    )
+
+
+def step_maximised(group: Group) -> str:
+    """The step that the group's search maximised: best, last or selected."""
+    objective = _searched(group).plan.objective
+    return "selected" if objective == "unlabelled" else objective
 
 
 def _searched(group: Group) -> Study:
@@ -77,14 +85,14 @@ def verdict(found: Sequence[Run], group: Group) -> str:
     return (
         f"{best['configuration']}: mAP {ours} on {best['runs']} fresh seeds "
         f"({interval_text(best['selected_mAP'])} when chosen), the paper's {theirs}; "
-        f"difference {difference} (p {p_value(best['p'])}), at the {objective(group)} step"
+        f"difference {difference} (p {p_value(best['p'])}), at the {step_maximised(group)} step"
     )
 
 
-def _best(found: Sequence[Run], named: Collection[str], at: str) -> list[Run]:
+def _best(found: Sequence[Run], named: Collection[str], objective: str) -> list[Run]:
     """The best configurations drawn or given, and further ones that were run on fresh seeds."""
     drawn = [run for run in found if run.trial.origin in SEARCHED and run.setting not in named]
-    drawn.sort(key=lambda run: -run.value("mAP", at))
+    drawn.sort(key=lambda run: -(run.trial.objective_value(objective) or 0.0))
     fresh = {run.setting for run in found if _fresh(run)}
     return [run for i, run in enumerate(drawn) if i < _SHOWN or run.setting in fresh]
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import NORMALISED, Run, of_experiment, why_missing
+from analysis.data.runs import NORMALISED, Run, of_experiment, steps_told, why_missing
 from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, estimate
 from study.show.wording import NORMALISED as NORMALISED_HEADINGS
 from study.show.wording import NORMALISED_MEANS
 
 MEASURES = ("rank1", "mAP_trapezoid", "mAP")
+SELECTED_MEANS = "selected: the step with the highest score without labels"
 HEADINGS = {
     "rank1": "rank-1",
     "rank5": "rank-5",
@@ -33,7 +34,7 @@ def measures_of(found: Sequence[Run], measures: Sequence[str] = MEASURES) -> tup
 def means(
     found: Sequence[Run], experiment: str, at: str, measures: Sequence[str] = MEASURES
 ) -> dict[str, Estimate]:
-    """Measure to its mean over seeds, in percent, at the best or the last step."""
+    """Measure to its mean over seeds, in percent, at the best, the last or the selected step."""
     return {name: estimate(of_experiment(found, experiment, name, at)) for name in measures}
 
 
@@ -67,6 +68,8 @@ def caption(
         f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
         "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
     )
+    if "selected" in steps_told(found):
+        text += f" {SELECTED_MEANS}."
     if len(measures_of(found)) > len(MEASURES):
         text += f" {NORMALISED_MEANS}."
     if any(run.diverged for run in found):

@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.data import published
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import AT, Run, count, of_experiment, why_missing
+from analysis.data.runs import Run, count, of_experiment, steps_told, why_missing
 from analysis.page.typeset import Table, p_value
 from analysis.stats.claims import per_seed, verdict_of
 from analysis.stats.comparisons import FEWEST_SEEDS, Comparison, compare
@@ -34,12 +34,12 @@ _TITLES = {
 
 
 def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
-    """Two rows per method, best and last step; in the last columns what the paper quotes."""
+    """A row per method and step (best, last, selected); in the last columns what the paper quotes."""
     beside_paper, rows, numeric = group.dataset in published.DATASETS, [], []
     measures = measures_of(found, MEASURES)
     for row in RIVALS:
         experiment, printed = f"{plan}/{row}", quoted(row, group)
-        for at in AT:
+        for at in steps_told(found):
             measured = means(found, experiment, at, measures)
             own = cells(measured, group, experiment)
             beside = _quoted_cells(printed, at) if beside_paper else []
@@ -115,10 +115,10 @@ def judge_margin(
 
 
 def margins_table(plan: str, found: Sequence[Run], group: Group) -> Table:
-    """Every margin at the best and at the last step, with its verdict."""
+    """Every margin at every step told of, with its verdict."""
     rows, numeric = [], []
     for margin in margins(group):
-        for at in AT:
+        for at in steps_told(found):
             verdict, comparison, p = judge_margin(margin, plan, found, group, at)
             printed = MISSING if margin.printed is None else interval_text(margin.printed, signed=True)
             own = (MISSING,) * 3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.data.results import Group
-from analysis.data.runs import AT, Run, count, of_experiment
+from analysis.data.runs import Run, count, of_experiment, steps_told
 from analysis.data.symbols import symbol
 from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
@@ -66,7 +66,7 @@ def _gains(
     rows, numeric, measures = [], [], measures_of(found)
     base = next(iter(labels))
     for experiment, label in labels.items():
-        for at in AT:
+        for at in steps_told(found):
             measured = means(found, experiment, at, measures)
             first = of_experiment(found, base, "mAP_trapezoid", at)
             gain = compare(of_experiment(found, experiment, "mAP_trapezoid", at) - first)

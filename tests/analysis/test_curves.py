@@ -73,6 +73,19 @@ def test_paper_plan_draws_every_figure_of_the_paper(make):
     assert len(set(looks)) == len(looks)  # distinct without colour
 
 
+def test_the_selected_step_has_a_line_where_runs_have_scores(make):
+    study = make("duke", experiments="table3")
+    study.run_plan(2, scores=lambda config, step: {"unlabelled": 0.9 - 0.1 * step})
+    group = group_of(study)
+    figure = sweep_figure(runs(group), group, "table3", "train.temperature")
+    assert isinstance(figure, Figure)
+    lines = {line.get_label(): line for line in figure.axes[1].lines}
+    assert list(lines) == ["best step", "last step", "selected step", "paper"]
+    assert lines["last step"].get_ydata()[0] - lines["selected step"].get_ydata()[0] == pytest.approx(2)
+    looks = [(line.get_marker(), line.get_linestyle()) for line in lines.values()]
+    assert len(set(looks)) == len(looks)
+
+
 def test_what_was_not_run_is_said(make):
     study = make("duke")
     study.trial(study.base)

@@ -64,6 +64,42 @@ def test_the_rebuilt_network_measures_what_the_trial_reported(study):
     assert average == pytest.approx(found.trials[0].curve()[rebuilt.step], abs=1e-4)
 
 
+@pytest.fixture
+def scored(study):
+    """The same, computed again with scores that choose the step that is not the best."""
+    curve = load([study.folder]).studies[0].trials[0].curve()
+    other = min(curve, key=curve.__getitem__)
+    study.trial(
+        TINY,
+        lambda config, step: curve.get(step, 0.0),
+        steps=2,
+        scores=lambda config, step: {"unlabelled": 0.5 + 0.1 * (step == other)},
+    )
+    kept = study.folder / "trials"
+    (kept / "0000").rename(kept / "0001")
+    return study, other
+
+
+def test_the_selected_step_is_shown_where_its_weights_are_kept(scored):
+    made, other = scored
+    found = load([made.folder]).studies[0]
+    assert choose(found, None).number == 1 and rebuild(found, None, None, None).step == other
+    (made.folder / "trials" / "0001" / f"step-{other:03d}.pt").unlink()
+    assert rebuild(found, None, None, None).step == 3 - other
+
+
+def test_of_a_search_by_score_its_choice_is_shown(make):
+    study = make("duke", objective="unlabelled")
+    for number, height in enumerate((0.2, 0.6, 0.6, 0.9)):
+        study.trial(
+            study.base.replace(seed=number),
+            lambda config, step, number=number: 0.9 - 0.1 * number,
+            state="pruned" if number == 3 else "complete",
+            scores=lambda config, step, height=height: {"unlabelled": height},
+        )
+    assert choose(load([study.folder]).studies[0], None).number == 1
+
+
 def test_pictures_are_written_into_the_study(study, capsys):
     assert main([str(study.folder), "--trial", "0"]) == 0
     (folder,) = (study.folder / "analysis").iterdir()

@@ -89,6 +89,16 @@ def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path)
         assert expected in text, expected
 
 
+def test_the_page_tells_of_the_selected_step_where_there_is_one(page: Path, make):
+    study = make("duke", name="scored", experiments="fig3")
+    study.run_plan(1, scores=lambda config, step: {"unlabelled": 0.9 - 0.1 * step})
+    assert main([str(study.folder)]) == 0
+    text = (study.folder / "analysis" / "report.html").read_text()
+    assert "<dt>final setting, selected step</dt><dd>rank-1 51.0" in text
+    assert "A third, the selected one, is chosen without labels too" in text
+    assert "selected" not in page.read_text()
+
+
 def test_a_run_that_diverged_stands_on_the_page_with_its_reason(make):
     study = make("duke", experiments="fig3")
     study.trial(study.base, state="diverged", steps=1, reason="the loss is nan", labels=("fig3/final",))

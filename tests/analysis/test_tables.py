@@ -292,3 +292,64 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("analysis/tables.py: error: ") and error.count("\n") == 1
+
+
+def first_step(config, step):
+    """Scores that choose merge step 1."""
+    return {"unlabelled": 0.9 - 0.1 * step}
+
+
+@pytest.mark.parametrize("plan", ["table1", "rivals", "choices"])
+def test_where_runs_have_scores_the_selected_step_stands_beside_best_and_last(make, plan: str):
+    study = make("duke", experiments=plan)
+    study.run_plan(3, scores=first_step)
+    plain = make("duke", name="plain", experiments=plan)
+    plain.run_plan(3)
+    found, without = named(study), named(plain)
+    rows = [dict(zip(found[plan].columns, row, strict=True)) for row in found[plan].rows[:3]]
+    assert [row["step"] for row in rows] == ["best", "last", "selected"]
+    values = found[plan].numbers.set_index("at").mAP
+    # mAP of seeds 0 to 2 at steps 3 and 1, and a hundredth of noise
+    assert values["last"].iloc[0] == pytest.approx(33.2, abs=0.1)
+    assert values["selected"].iloc[0] == pytest.approx(values["last"].iloc[0] - 2)
+    assert rows[2].get("paper Duke mAP", "–") == "–"  # the paper's is of the best step
+    meant = "selected: the step with the highest score without labels"
+    assert meant in found[plan].caption and meant not in without[plan].caption
+    assert {row[1] for row in without[plan].rows} == {"best", "last"}
+    assert [row[2] for row in found["claims"].rows[:3]] == ["best", "last", "selected"]
+    assert [row[0] for row in found["table5"].rows[-3:]] == [
+        f"ours, {at} step" for at in ("best", "last", "selected")
+    ]
+
+
+def test_margins_and_claims_are_judged_at_the_selected_step_too(make):
+    """The method beats the rivals at its last step, and loses to them at the selected one."""
+    study = make("duke", experiments="rivals")
+
+    def score(config, step):
+        gain = 0.02 * (step - 2) * (config == study.base.replace(seed=config.seed))
+        return 0.3 + gain + 0.001 * config.seed
+
+    study.run_plan(3, score, first_step)
+    table = named(study)["rivals-margins"]
+    verdicts = {row[2]: row[3] for row in table.rows if row[:2] == ("this method beats BUC", "mAP trapezoid")}
+    assert verdicts == {"best": "supported", "last": "supported", "selected": "contradicted"}
+
+
+def test_a_search_by_the_score_is_told_in_its_order_at_the_selected_step(make, lambdas_space):
+    study = make("duke", space=lambdas_space, objective="unlabelled")
+    study.trial(study.base, origin="paper", labels=("paper",), scores=first_step)
+    for number, height in enumerate((0.1, 0.3, 0.2)):
+        config = study.base.replace(**{"merge.lambda1": 0.2 + 0.1 * number})
+        study.trial(
+            config,
+            lambda config, step, number=number: 0.4 - 0.1 * number + 0.01 * step,
+            origin="search",
+            scores=lambda config, step, height=height: {"unlabelled": height - 0.01 * abs(step - 2)},
+        )
+    table = named(study)["search"]
+    assert [row[:2] for row in table.rows] == [
+        ("the paper's", "31.0"), ("λ1 0.3", "32.0"), ("λ1 0.4", "22.0"), ("λ1 0.2", "42.0")
+    ]  # fmt: skip
+    assert "at the merge step of the highest score without labels" in table.caption
+    assert "luck" not in table.caption

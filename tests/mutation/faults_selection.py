@@ -27,7 +27,7 @@ SELECTION: list[Mutant] = [
             "if run.config.seed >= 0]",
         ),
         ("resamples of queries over the number measured", "/ (queries @ times)", "/ queries.sum()"),
-        ("half of the queries are enough", "and steps <= set(", "and steps & set("),
+        ("half of the queries are enough", "curve().keys() <= set(", "curve().keys() & set("),
     ),
     *of(
         "selection",
@@ -50,6 +50,37 @@ SELECTION: list[Mutant] = [
         ("random choice of all networks", "- m[last].mean(axis=0)", "- m.mean(axis=0)"),
         ("a one-sided interval", "[LEVEL / 2, 1 - LEVEL / 2]", "[LEVEL, 1 - LEVEL]"),
         ("the first half for both", "[:drawn] for each in measured]", "[:drawn] for each in measured[:1]]"),
+    ),
+    *of(
+        "selection",
+        "analysis/data/runs.py",
+        "tests/analysis/data/test_runs.py",
+        (
+            "a run that diverged has a selected network",
+            "self.last_step if self.diverged else self.trial.selected_step",
+            "self.trial.selected_step or self.last_step",
+        ),
+    ),
+    *of(
+        "selection",
+        "analysis/stats/confirmed.py",
+        "tests/analysis/test_tables.py",
+        (
+            "a search by score in the order of mAP",
+            "trial.objective_value(objective) or",
+            'trial.objective_value("last") or',
+        ),
+    ),
+    *of(
+        "selection",
+        "analysis/people/network.py",
+        "tests/analysis/test_ranks.py",
+        (
+            "the best step before the selected one",
+            "(step != selected, step != best,",
+            "(step != best, step != selected,",
+        ),
+        ("the last of equal scores is looked at", "-trial.number))", "trial.number))"),
     ),
     *of(
         "selection",

@@ -8,7 +8,7 @@ import pytest
 from ledgers import rewrite
 
 from analysis.data.results import load
-from analysis.data.runs import count, of_experiment, runs, why_missing
+from analysis.data.runs import count, of_experiment, runs, steps_told, why_missing
 from analysis.figures.series import over_steps
 
 
@@ -118,3 +118,27 @@ def test_a_label_that_no_plan_has_any_more_still_counts(make):
     study = make("duke")
     study.trial(study.base.replace(**{"merge.lambda1": 0.123}), labels=("fig4/0.123",))
     assert len(of_experiment(runs(load([study.folder]).groups[0]), "fig4/0.123", "mAP", "best")) == 1
+
+
+def falling(config, step):
+    """Scores that choose the first merge step, whatever the untrained network has."""
+    return {"unlabelled": 0.9 - 0.1 * step}
+
+
+def test_the_selected_step_is_that_of_the_highest_score(make):
+    study = make("duke")
+    study.trial(study.base, lambda config, step: {0: 0.9, 1: 0.3, 2: 0.5, 3: 0.4}[step], scores=falling)
+    study.trial(study.base.replace(seed=1), state="diverged", steps=2, scores=falling)
+    chosen, diverged = runs(load([study.folder]).groups[0])
+    assert (chosen.selected_step, chosen.best_step, chosen.last_step) == (1, 2, 3)
+    assert chosen.value("mAP", "selected") == 30.0 and chosen.value("rank1", "selected") == 50.0
+    assert diverged.value("mAP", "selected") == 0.0  # there is no network left
+    assert steps_told([chosen, diverged]) == ("best", "last", "selected")
+
+
+def test_runs_without_scores_have_no_selected_step(make):
+    study = make("duke")
+    study.trial(study.base)
+    study.trial(study.base.replace(seed=1), state="diverged", steps=1)
+    found = runs(load([study.folder]).groups[0])
+    assert steps_told(found) == ("best", "last") and math.isnan(found[0].value("mAP", "selected"))

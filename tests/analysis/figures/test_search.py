@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from analysis.data.results import load
-from analysis.figures.search import history, optuna_study, search_figures, telling
+from analysis.figures.search import curves, history, optuna_study, search_figures, telling
 from search_spaces.spaces import load_space
 
 
@@ -107,3 +107,15 @@ def test_of_many_parameters_those_that_tell_are_shown(count: int, shown: int):
         study.tell(trial, values[7] - 0.01 * values[0])
     assert len(telling(study)) == shown and "p7" in telling(study)
     assert count == 8 or telling(study)[0] == "p7"
+
+
+@pytest.mark.parametrize(("objective", "axis"), [("last", "mAP"), ("unlabelled", "score without labels")])
+def test_the_axis_is_what_the_search_maximised(make, lambdas_space, objective: str, axis: str):
+    study = make("duke", space=lambdas_space, objective=objective)
+    study.trial(study.base, rising, origin="paper", scores=lambda config, step: {"unlabelled": 0.8})
+    rebuilt = optuna_study(load([study.folder]).studies[0])
+    assert rebuilt.trials[0].value == pytest.approx(
+        0.8 if objective == "unlabelled" else rising(study.base, 3)
+    )
+    for draw in (history, curves):
+        assert draw(rebuilt).axes[0].get_ylabel() == f"objective: {axis} (%)"
