@@ -9,18 +9,19 @@ from study.plan import OBJECTIVES, StudyPlan
 from study.record.ledger import TrialRecord
 from study.show.wording import percent
 
-# Columns of a row that say how a step is selected, and their headings.
+# Columns of a row that say what a network is worth without labels, and their headings.
 SCORES = {
     "unlabelled": "score",
-    "self_retrieval": "self-retrieval",
-    "camera_excess": "camera excess",
+    "self_retrieval": "self-\nretrieval",
+    "stability": "stability",
+    "camera_excess": "camera\nexcess",
 }
 # The same of the selected step, the score aside, which stands with the step (`selected_text`).
 OF_SELECTED = {
     "classes_after": "classes",
-    "class_size_max": "largest class",
-    "self_retrieval": "self-retrieval",
-    "camera_excess": "camera excess",
+    "class_size_max": "largest\nclass",
+    "self_retrieval": SCORES["self_retrieval"],
+    "camera_excess": SCORES["camera_excess"],
 }
 SELECTED_MEANS = "selected: at the merge step with the highest score without labels"
 
@@ -53,6 +54,7 @@ def cell(row: dict[str, Any], name: str) -> str:
 
 
 def scores_in_words(row: dict[str, Any]) -> str:
-    """`score 91.3, self-retrieval 91.3, camera excess 12.0`, of those that the row has."""
+    """`score 41.3, self-retrieval 91.3, …, camera excess 12.0`, of those that the row has."""
     found = ((heading, row.get(name)) for name, heading in SCORES.items())
-    return ", ".join(f"{heading} {percent(value)}" for heading, value in found if value is not None)
+    texts = (f"{heading}\n{percent(value)}" for heading, value in found if value is not None)
+    return ", ".join(text.replace("-\n", "-").replace("\n", " ") for text in texts)

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search_spaces.paper import BOUND_NOTE
 from study.record.ledger import TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.next_command import retry_command
-from study.show.scores import SCORES, SELECTED_MEANS, cell, main_metric, measured_at_selected
+from study.show.scores import OF_SELECTED, SCORES, SELECTED_MEANS, cell, main_metric, measured_at_selected
 from study.show.status import Status
 from study.show.view import StudyView, position, problems
 from study.show.wording import (
@@ -84,7 +85,7 @@ def _print_trials(view: StudyView, console: Console) -> None:
     heading = SCORES.get(metric, metric)
     columns = (heading, *best, *selected, *of_selected.values(), *normalised.values())
     for name in ("trial", "state", "step", *columns, "curve", "time"):
-        table.add_column(name, justify="left" if name in ("state", "curve") else "right", no_wrap=True)
+        table.add_column(Text(name), justify="left" if name in ("state", "curve") else "right", no_wrap=True)
     table.add_column("configuration", overflow="fold")
     for trial in view.trials:
         curve, state, epoch = trial.curve(metric), view.state(trial), view.epoch(trial)
@@ -201,7 +202,7 @@ def _print_steps(trial: TrialRecord, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     columns = _step_columns(trial)
     for name in ("step", "classes", *columns.values(), "loss", "seconds"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for step, row in sorted(trial.steps.items()):
         loss = row.get("loss")
         table.add_row(
@@ -220,6 +221,6 @@ def _step_columns(trial: TrialRecord) -> dict[str, str]:
         retrieval = {"mAP": "mAP", "mAP_trapezoid": "trapez.", "rank1": "rank-1"}
         score = {"unlabelled": "score"} if trial.selected else {}
         return {**retrieval, **normalised_columns([trial]), **score, "purity": "purity"}
-    wanted = {**SCORES, "class_size_max": "largest class"}
+    wanted = {**SCORES, "class_size_max": OF_SELECTED["class_size_max"]}
     rows = trial.steps.values()
     return {name: text for name, text in wanted.items() if any(row.get(name) is not None for row in rows)}

@@ -16,7 +16,7 @@ from study.plan import OBJECTIVES, StudyPlan, below
 from study.record.intervals import MISSING, interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
-from study.show.scores import SCORES, SELECTED_MEANS, by_score, cell, measured_at_selected, scores_in_words
+from study.show.scores import SELECTED_MEANS, by_score, cell, measured_at_selected, scores_in_words
 from study.show.view import StudyView, failures, is_base, is_papers, of_session
 from study.show.wording import (
     NORMALISED,
@@ -136,24 +136,27 @@ def _print_chosen(trial: TrialRecord, plan: StudyPlan, console: Console) -> None
 
 def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Console) -> None:
     """The untrained network, to compare with, and what the numbers mean."""
-    for shown in (_UNTRAINED, NORMALISED, *([SCORES] if session.data.test is None else [])):
+    for shown in (_UNTRAINED, NORMALISED):
         untrained = next(
             (t.steps[0] for t in trials if t.steps.get(0, {}).get(next(iter(shown))) is not None), None
         )
         if untrained is not None:
-            values = (
-                f"{heading} {percent(untrained.get(name))}"
-                for name, heading in shown.items()
-                if untrained.get(name) is not None
-            )
-            console.print(f"untrained network: {', '.join(values)}", soft_wrap=True)
+            values = ", ".join(f"{heading} {percent(untrained[name])}" for name, heading in shown.items())
+            console.print(f"untrained network: {values}")
     if session.data.test is not None:
         console.print(f"measured on: {session.data.protocol}")
         console.print("mAP in percent, by the rectangle rule; the trapezoid rule is MARS's own")
         if normalised_columns(trials):
             console.print(NORMALISED_MEANS)
     elif any(trial.selected for trial in trials):
+        console.print(f"untrained network: {scores_in_words(trials[0].steps.get(0, {}))}", soft_wrap=True)
         console.print("scores in percent; camera excess: the lower the better")
+    elif any(trial.last_step > 0 for trial in trials):
+        console.print(
+            "no score could be taken and no trial is chosen; a score needs eight tracklets, and two of one "
+            "camera with two frames or more",
+            soft_wrap=True,
+        )
     if any(trial.selected for trial in trials):
         console.print(SELECTED_MEANS)
 

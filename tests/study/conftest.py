@@ -54,6 +54,7 @@ def row_of(config: dict[str, Any], step: int, total: int, value: float | None = 
         "rank1": mean,
         "unlabelled": without_labels,
         "self_retrieval": without_labels,
+        "stability": without_labels / 2,
         "camera_excess": 1 - without_labels,
         "classes_after": 16 - 3 * step,
         "class_size_max": 1 + step,

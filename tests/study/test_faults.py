@@ -28,7 +28,7 @@ SMALL = (
 DRAWN = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--samples", "3")
 OWN_DATA = (
     *("--dataset", "folder", "--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--batch-size", "8"),
-    *("--frames", "2", "--samples", "3", "--max-failures", "0"),
+    *("--frames", "2", "--samples", "3", "--max-failures", "0", "--preset", "paper"),
 )
 NO_SPACE = "No space left on device"
 

@@ -99,8 +99,8 @@ def test_what_is_given_wins(plan_with, options: tuple[str, ...], preset: str, sp
 def test_an_objective_that_needs_labels_is_refused_before_anything_runs(
     cameras: Path, tmp_path: Path, objective: str, capsys: pytest.CaptureFixture[str]
 ):
-    options = ("--dataset", "folder", "--data-root", str(cameras), "--studies", str(tmp_path / "s"))
-    assert run.main([*options, "--objective", objective]) == 2
+    options = ("--dataset", "folder", "--data-root", str(cameras), "--studies", str(tmp_path / "s"), *SMALL)
+    assert run.main([*options, "--objective", objective, "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert f"--objective {objective}: needs mAP, and the data have no labelled test split" in error
     assert len(error.splitlines()) == 1 and not (tmp_path / "s").exists()

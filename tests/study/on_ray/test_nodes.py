@@ -360,7 +360,8 @@ def test_nodes_with_other_data_or_none_are_refused(cluster: Cluster, root: Path,
     cluster.add()
     cluster.add(prefix=seeing(other, root))
     cluster.add(prefix=seeing(None, root))
-    options = ("--dataset", "folder", "--data-root", str(root), "--weights", "none", *TINY)
+    data = ("--dataset", "folder", "--data-root", str(root), "--preset", "paper")
+    options = (*data, "--weights", "none", *TINY)
     output = Driver(tmp_path, *options, cluster=cluster).finished(status=2)
     assert "error: 2 of 3 nodes cannot run trials: " in output
     assert f" has other data under --data-root {root}: fingerprint {fingerprint(other)}" in output
@@ -371,7 +372,8 @@ def test_nodes_with_other_data_or_none_are_refused(cluster: Cluster, root: Path,
 @pytest.mark.slow
 def test_a_node_with_other_data_that_comes_later_runs_no_trials(cluster: Cluster, root: Path, tmp_path: Path):
     other = write_data(tmp_path / "other", seed=1)
-    options = ("--dataset", "folder", "--data-root", str(root), "--weights", "none", *TINY, "--samples", "6")
+    data = ("--dataset", "folder", "--data-root", str(root), "--preset", "paper")
+    options = (*data, "--weights", "none", *TINY, "--samples", "6")
     cluster.add()
     driver = Driver(tmp_path, *options, cluster=cluster)
     driver.until(lambda: steps(tmp_path) >= 2)
