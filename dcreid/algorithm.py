@@ -73,7 +73,8 @@ class Algorithm:
 
     checkpoint_activations: training takes a third more time and a fraction of the memory, for the same
     weights (`dcreid/network/recomputation.py`). Raises ConfigError with `train.compile`, and where the
-    tracklets do not fill a batch (`TrainConfig.check_batches`); DataError where the bound finds no identities
+    tracklets do not fill a batch (`TrainConfig.check_batches`) or are too few for the number of classes
+    that is wanted (`MergeConfig.check_classes`); DataError where the bound finds no identities
     (`check_identities`); MemoryError where the merges have no room (`check_memory`).
     """
 
@@ -91,6 +92,7 @@ class Algorithm:
         if checkpoint_activations and config.train.compile:
             raise ConfigError("checkpoint_activations and train.compile exclude each other: turn one off")
         config.train.check_batches(len(data.train))
+        config.merge.check_classes(len(data.train))
         check_identities(config, data)
         self.config, self.data, self.device, self.ranks = config, data, torch.device(device), ranks
         set_tf32(config.train.precision, self.device)
@@ -120,7 +122,6 @@ class Algorithm:
         self.cameras: Int[Tensor, " n"] | None = None
         if data.train.cameras_known:
             self.cameras = torch.from_numpy(data.train.cameras[self.order])
-        self.m = config.merge.joins_per_step(n)
         self.memory: FeatureMemory | None = None
         self.proxies: CameraProxies | None = None  # of the stage that is to be trained
         self.stage: TrainedStage | None = None  # trained, not merged yet
@@ -388,7 +389,7 @@ class Algorithm:
         if self.config.trains_with_identities:
             assert self.data.train.identities is not None
             return identity_labels(self.data.train.identities, self.order), recorder.joins()
-        m = self.m if self.steps_done < merging.joining_steps(len(self.labels)) else 0
+        m = merging.joins(len(self.labels), self.steps_done + 1)
         labels = merge_labels(v, self.labels, merging, m, cameras=self.cameras, on_join=recorder)
         return labels, recorder.joins()
 

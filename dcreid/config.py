@@ -267,6 +267,13 @@ class MergeConfig(Checked):
         choices=("once", "star", "exact", "anew", "identities"),
     )
     max_steps: int = setting(0, "stop merging after this many steps; 0 = until C <= m", low=0, high=_MANY)
+    classes: int = setting(
+        0,
+        "merge until exactly so many classes are left, in as many steps as that takes (max_steps does not "
+        "count then); 0 = as max_steps says",
+        low=0,
+        high=_MANY,
+    )
     regroup_steps: int = setting(
         0,
         "further steps after the last merge, with as many classes: method anew makes them again, the others "
@@ -279,19 +286,38 @@ class MergeConfig(Checked):
         super().__post_init__()
         if self.distance == "jaccard" and self.k2 > self.k1:
             raise ConfigError(f"MergeConfig.k2 = {self.k2}: must be at most k1 = {self.k1}")
+        if self.classes == 1:
+            raise ConfigError("MergeConfig.classes = 1: must be 0, or at least 2")
+
+    def check_classes(self, n: int) -> None:
+        """Raises ConfigError where n training tracklets cannot be merged into `classes`."""
+        if self.classes >= n:
+            raise ConfigError(
+                f"merge.classes = {self.classes:,}: must be less than the number of training tracklets, {n:,}"
+            )
 
     def joins_per_step(self, n: int) -> int:
         """m = ⌊N · pm⌋, at least 1; the small number keeps 100 · 0.29 from being 28.999…"""
         return max(1, math.floor(n * self.merge_rate + 1e-9))
 
     def merge_steps(self, n: int) -> int:
-        """Steps of a run on n tracklets: one while C > m, at most `max_steps`; then `regroup_steps`."""
+        """Steps of a run on n tracklets: those that leave fewer classes, then `regroup_steps`."""
         return self.joining_steps(n) + self.regroup_steps
 
     def joining_steps(self, n: int) -> int:
-        """The steps of a run on n tracklets that leave fewer classes."""
-        steps = max(0, math.ceil(n / self.joins_per_step(n)) - 1)
+        """Those that leave fewer classes: one while C > m, at most `max_steps`; or while C > `classes`."""
+        m = self.joins_per_step(n)
+        if self.classes:
+            return math.ceil((n - self.classes) / m)
+        steps = max(0, math.ceil(n / m) - 1)
         return min(steps, self.max_steps) if self.max_steps else steps
+
+    def joins(self, n: int, step: int) -> int:
+        """Joins of merge step 1, 2, …: m, in the last of them no more than `classes` allow; then none."""
+        if step > self.joining_steps(n):
+            return 0
+        m = self.joins_per_step(n)
+        return min(m, n - (step - 1) * m - self.classes) if self.classes else m
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,7 @@ def _oim(base: Config) -> dict[str, Any]:
         "train.lr_decay_epoch": max(1, min(base.train.lr_decay_epoch, base.train.first_epochs)),
         **_MEMORY,
         "merge.max_steps": 1,
+        "merge.classes": 0,
     }
 
 

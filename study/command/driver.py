@@ -122,6 +122,7 @@ def _check_runs(plan: StudyPlan, data: TrackletDataset) -> None:
     """Raises ConfigError or DataError where a run of the plan does not fit the base, or these data."""
     for _, item in plan.fixed_items():
         item.config.train.check_batches(len(data.train))
+        item.config.merge.check_classes(len(data.train))
         check_identities(item.config, data)
 
 

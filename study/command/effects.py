@@ -62,6 +62,10 @@ def _without_effect(plan: StudyPlan) -> Iterator[tuple[Collection[str], str]]:
             ("--tables",),
             f"it belongs to the space full, or to {TABLES_FROM} samples or more in the default space",
         )
+    if config.merge.classes:
+        yield ("--max-steps",), "--classes says when the merging ends"
+        if plan.preset == "oim":
+            yield ("--classes",), "preset oim merges nothing"
     yield from _set_by_the_bound(plan)
     if plan.pruner in _OF_OTHER_PRUNERS:
         yield _OF_OTHER_PRUNERS[plan.pruner]
@@ -94,7 +98,7 @@ _NEEDED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...], str], ...] = (
         ("once", "star", "exact", "anew"),
         (
             *("merge.lambda1", "merge.lambda2", "merge.intra", "merge.distance", "merge.linkage"),
-            *("merge.k1", "merge.k2", "merge.camera_normalise"),
+            *("merge.k1", "merge.k2", "merge.camera_normalise", "merge.classes"),
         ),
         "nothing is merged, the identities are the classes (--plan bound)",
     ),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a study is looked at without PyTorch
 MERGE_FIELDS = (
     *("merge.merge_rate", "merge.lambda1", "merge.lambda2", "merge.intra", "merge.distance", "merge.method"),
     *("merge.k1", "merge.k2", "merge.camera_normalise", "merge.linkage"),
-    *("merge.max_steps", "merge.regroup_steps"),
+    *("merge.max_steps", "merge.classes", "merge.regroup_steps"),
     *("evaluate.eval_every", "evaluate.camera_normalise", "train.leak_audit"),
 )
 _AS_VALUES = ("train.alpha", "train.alpha_schedule")  # what α is in each stage counts, not how it came

@@ -49,6 +49,9 @@ OPTIONS = [
         ("rungs in vain", "--pruner median --asha-rungs 2", "--asha-rungs has no effect"),
         ("a plan's rungs", PLAN + "--asha-eta 3", "--asha-eta has no effect"),
         ("a batch of no classes", "--space full --batch-size 18", "batch_size = 18", {"fast": True}),
+        ("as many classes as tracklets", "--classes 192 --dry-run", "merge.classes = 192", {"fast": True}),
+        ("one class for all", "--classes 1", "--classes"),
+        ("two ends of the merging", "--classes 9 --max-steps 3", "--max-steps has no effect"),
         ("neighbours of no neighbours", "--space full --k1 3", "k1 = 3"),
         ("tables in vain", "--tables --space lambdas", "--tables has no effect", {"fast": True}),
         (

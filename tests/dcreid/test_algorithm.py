@@ -107,7 +107,7 @@ def test_merges_by_every_option_are_the_references(monkeypatch: pytest.MonkeyPat
         labels, steps = list(range(18)), []
         for v in unit:
             algorithm.step()
-            labels = _merged(v, labels, algorithm.m, algorithm.config.merge, cameras)
+            labels = _merged(v, labels, 3, algorithm.config.merge, cameras)
             assert algorithm.labels.tolist() == labels, name
             steps.append(tuple(labels))
         found[name] = tuple(steps)
@@ -125,6 +125,33 @@ def test_every_method_counts_as_algorithm_1_does(method: str) -> None:
     assert [labels.tolist() for labels in short.labels_history] == [
         labels.tolist() for labels in algorithm.labels_history[:2]
     ]
+
+
+@pytest.mark.parametrize("method", ["once", "star", "exact", "anew"])
+def test_a_run_ends_with_exactly_as_many_classes_as_are_wanted(method: str) -> None:
+    """The last merge joins fewer where need be; up to it nothing differs, and what follows keeps them."""
+    config = tiny(**{"merge.method": method, "train.first_epochs": 0, "train.later_epochs": 0})
+    whole = run(config)
+    for classes, counts in ((7, [15, 12, 9, 7]), (9, [15, 12, 9]), (2, [15, 12, 9, 6, 3, 2]), (17, [17])):
+        for further in (0, 2):
+            changes = {"merge.classes": classes, "merge.regroup_steps": further, "merge.max_steps": 2}
+            algorithm = run(config.replace(**changes))
+            assert algorithm.total_steps == len(algorithm.history) == len(counts) + further
+            assert [step.classes_after for step in algorithm.history] == counts + [classes] * further
+            assert [int(labels.max()) + 1 for labels in algorithm.labels_history] == counts + [
+                classes
+            ] * further
+            alike = min(len(counts) - 1, 5)
+            for ours, theirs in zip(algorithm.labels_history[:alike], whole.labels_history, strict=False):
+                assert torch.equal(ours, theirs)
+
+
+def test_more_classes_than_tracklets_allow_are_refused() -> None:
+    config = tiny(**{"merge.classes": 18})
+    with pytest.raises(
+        ConfigError, match=r"merge.classes = 18: must be less than the number of .* tracklets, 18"
+    ):
+        Algorithm(config, dataset(config))
 
 
 def test_after_the_last_merge_classes_are_made_again_as_many_as_before(

@@ -216,6 +216,28 @@ def test_twenty_trainings_on_the_papers_data_sets(n: int, steps: int) -> None:
     assert Config().merge.merge_steps(n) == steps
 
 
+@pytest.mark.parametrize(
+    ("n", "classes", "steps", "last"), [(8298, 625, 19, 221), (2196, 702, 14, 77), (10, 9, 1, 1)]
+)
+def test_steps_to_a_number_of_classes(n: int, classes: int, steps: int, last: int) -> None:
+    merge = MergeConfig(classes=classes, max_steps=3)
+    joins = [merge.joins(n, step) for step in range(1, steps + 3)]
+    m = merge.joins_per_step(n)
+    assert merge.merge_steps(n) == steps and joins == [m] * (steps - 1) + [last, 0, 0]
+    assert n - sum(joins) == classes
+    assert dataclasses.replace(merge, regroup_steps=4).merge_steps(n) == steps + 4
+
+
+def test_without_a_number_of_classes_every_step_joins_m() -> None:
+    merge = MergeConfig(max_steps=2, regroup_steps=1)
+    assert [merge.joins(100, step) for step in (1, 2, 3, 4)] == [5, 5, 0, 0]
+
+
+def test_one_class_for_all_is_none() -> None:
+    with pytest.raises(ConfigError, match="classes = 1: must be 0, or at least 2"):
+        MergeConfig(classes=1)
+
+
 def test_m_is_the_floor_even_where_floats_fall_short() -> None:
     assert MergeConfig(merge_rate=0.29).joins_per_step(100) == 29
     assert MergeConfig(merge_rate=0.05).joins_per_step(8298) == 414

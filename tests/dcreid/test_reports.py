@@ -147,7 +147,7 @@ def test_every_join_is_written_down(method: str) -> None:
     n, before = len(algorithm.store), np.arange(len(algorithm.store))
     place = np.argsort(algorithm.order)  # tracklet to row
     for joins, labels in zip(algorithm.joins, algorithm.labels_history, strict=True):
-        assert len(joins.a) == algorithm.m
+        assert len(joins.a) == 3
         links = np.stack([before[place[joins.a]], before[place[joins.b]]], axis=1)
         target = np.arange(n)
         for a, b in links.tolist():

@@ -503,4 +503,64 @@ METHOD: list[Mutant] = [
             "tests/dcreid/test_reports.py::test_evaluation_may_be_rarer_and_the_last_step_uses_all_frames",
         ),
     ),
+    *of(
+        "number of classes",
+        "dcreid/config.py",
+        "tests/dcreid/test_config.py",
+        (
+            "the last merge joins m too",
+            "return min(m, n - (step - 1) * m - self.classes)",
+            "return min(m, n)",
+        ),
+        (
+            "joins after the last merge",
+            "if step > self.joining_steps(n):",
+            "if step > self.merge_steps(n) + 1:",
+        ),
+        ("one step too few", "math.ceil((n - self.classes) / m)", "math.floor((n - self.classes) / m)"),
+        (
+            "no end at all",
+            "        if self.classes:\n            return",
+            "        if self.classes > n:\n            return",
+        ),
+        ("one class may be wanted", "if self.classes == 1:", "if self.classes == -1:"),
+    ),
+    *of(
+        "number of classes",
+        "dcreid/config.py",
+        "tests/dcreid/test_algorithm.py::test_more_classes_than_tracklets_allow_are_refused",
+        ("as many classes as tracklets", "if self.classes >= n:", "if self.classes > n:"),
+    ),
+    *of(
+        "number of classes",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_a_run_ends_with_exactly_as_many_classes_as_are_wanted",
+        (
+            "the joins of the step before",
+            "joins(len(self.labels), self.steps_done + 1)",
+            "joins(len(self.labels), max(1, self.steps_done))",
+        ),
+    ),
+    *of(
+        "number of classes",
+        "dcreid/presets.py",
+        "tests/study/command/test_preset.py::test_a_number_of_classes_holds_for_every_method_that_merges",
+        ("OIM merges", '"merge.classes": 0,', '"merge.classes": base.merge.classes,'),
+    ),
+    *of(
+        "number of classes",
+        "study/record/stages.py",
+        "tests/study/record/test_stages.py",
+        ("the end names the first stage", '"merge.max_steps", "merge.classes", ', '"merge.max_steps", '),
+    ),
+    *of(
+        "number of classes",
+        "study/command/driver.py",
+        "tests/study/command/test_dry_run.py::test_batches_that_are_left_out_are_no_cost_and_must_not_be_all",
+        (
+            "too many classes are found out by the workers",
+            "item.config.merge.check_classes(len(data.train))",
+            "item.config.merge.check_classes(len(data.train) + 1)",
+        ),
+    ),
 ]

@@ -50,6 +50,11 @@ def test_batches_that_are_left_out_are_no_cost_and_must_not_be_all(
     options = [*TINY, "--studies", str(tmp_path), "--dry-run", "--drop-last", "--batch-size", "25"]
     assert run.main(options) == 2
     assert "train.drop_last: the 24 training tracklets do not fill one batch" in capsys.readouterr().err
+    assert run.main([*TINY, "--studies", str(tmp_path), "--dry-run", "--classes", "24"]) == 2
+    assert (
+        "merge.classes = 24: must be less than the number of training tracklets, 24"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkeypatch: pytest.MonkeyPatch):

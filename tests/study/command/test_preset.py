@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +126,26 @@ def test_misspelt(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> 
         parser().parse_args(["--preset", given])
     error = capsys.readouterr().err
     assert said in error and "--preset" in error and len(error.splitlines()) == 1
+
+
+def test_a_number_of_classes_holds_for_every_method_that_merges() -> None:
+    """Those that presets would end elsewhere; and it is fixed, not searched."""
+    for preset in ("recommended", "buc", "dbc"):
+        plan = plan_with("--preset", preset, "--classes", "5")
+        assert [plan.config.merge.joining_steps(24), plan.config.merge.classes] == [
+            math.ceil(19 / plan.config.merge.joins_per_step(24)), 5
+        ]  # fmt: skip
+    rows = {
+        item.label: item.config.merge
+        for _, item in plan_with("--plan", "rivals", "--classes", "5").fixed_items()
+    }
+    ends = {label: 24 - sum(merge.joins(24, s) for s in range(1, 30)) for label, merge in rows.items()}
+    assert ends.pop("rivals/oim") == 24 - rows["rivals/oim"].joins_per_step(24)
+    assert set(ends.values()) == {5}
+    space = plan_with("--space", "full", "--classes", "5").search_space
+    assert space is not None and "merge.classes" not in space.fields
+    given = plan_with("--space", "full", "--classes", "5").fixed_items()
+    assert [item.config.merge.classes for _, item in given] == [5, 5]
 
 
 def test_tables_have_no_effect_beside_a_preset() -> None:

@@ -23,7 +23,7 @@ _BASE = small().replace(**{"merge.merge_rate": 0.2})
         {"train.memory_init": "previous_rows", "train.leak_audit": True},
         {"merge.distance": "jaccard", "merge.k1": 9, "merge.k2": 3}, {"merge.camera_normalise": True},
         {"merge.linkage": "nearest"}, {"evaluate.camera_normalise": True},
-        {"merge.method": "anew", "merge.regroup_steps": 2},
+        {"merge.method": "anew", "merge.regroup_steps": 2}, {"merge.classes": 7},
     ],
 )  # fmt: skip
 def test_what_acts_later_leaves_the_first_stage_alone(changes: dict[str, Any]):
