@@ -71,17 +71,17 @@ PRESETS: list[Mutant] = [
     ),
     *of(
         "presets",
-        "dcreid/algorithm.py",
+        "dcreid/config.py",
         "tests/dcreid/test_algorithm.py",
         (
             "classes made again are fewer",
-            "merging.joining_steps(len(self.labels)) else 0",
-            "merging.joining_steps(len(self.labels)) else self.m",
+            "if step > self.joining_steps(n):",
+            "if step > self.merge_steps(n):",
         ),
         (
             "the last merge makes as many classes",
-            "if self.steps_done < merging.joining_steps",
-            "if self.steps_done + 1 < merging.joining_steps",
+            "if step > self.joining_steps(n):",
+            "if step >= self.joining_steps(n):",
         ),
     ),
     *of(
