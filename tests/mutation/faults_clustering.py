@@ -408,4 +408,31 @@ CLUSTERING: list[Mutant] = [
             "expected = 0.0",
         ),
     ),
+    *of(
+        "number of classes",
+        "dcreid/evaluation/class_counts.py",
+        "tests/dcreid/evaluation/test_class_counts.py",
+        (
+            "the proposal is the larger choice",
+            "round(math.sqrt(math.prod(self.interval)))",
+            "max(self.interval)",
+        ),
+        ("the fewest of equally stable", "self.stability[::-1].argmax()", "-1 - self.stability.argmax()"),
+        ("the worst silhouette", "self.silhouette.argmax()", "self.silhouette.argmin()"),
+        (
+            "cameras are never normalised",
+            "camera_normalised(v, cameras)\n        distances",
+            "v\n        distances",
+        ),
+        ("nearest neighbours for classes", 'checks=False), "average")', 'checks=False), "single")'),
+        ("stability of all frames and a half", "whole, one, other = cuts", "one, whole, other = cuts"),
+        ("a tracklet is near itself", "np.maximum(own - 1, 1)", "own"),
+        (
+            "the farthest class is next",
+            "outer = means.min(axis=1)",
+            "outer = np.where(np.isinf(means), 0.0, means).max(axis=1)",
+        ),
+        ("classes of one are far from all", "np.where(own > 1, worth, 0.0)", "np.where(own > 0, worth, 0.0)"),
+        ("exclusivity of a half", "for labels in whole.T]", "for labels in one.T]"),
+    ),
 ]
