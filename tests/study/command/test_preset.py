@@ -135,10 +135,8 @@ def test_a_number_of_classes_holds_for_every_method_that_merges() -> None:
         assert [plan.config.merge.joining_steps(24), plan.config.merge.classes] == [
             math.ceil(19 / plan.config.merge.joins_per_step(24)), 5
         ]  # fmt: skip
-    rows = {
-        item.label: item.config.merge
-        for _, item in plan_with("--plan", "rivals", "--classes", "5").fixed_items()
-    }
+    rivals = plan_with("--plan", "rivals", "--classes", "5").fixed_items()
+    rows = {name: item.config.merge for _, item in rivals for name in item.experiments}
     ends = {label: 24 - sum(merge.joins(24, s) for s in range(1, 30)) for label, merge in rows.items()}
     assert ends.pop("rivals/oim") == 24 - rows["rivals/oim"].joins_per_step(24)
     assert set(ends.values()) == {5}
