@@ -4,7 +4,7 @@ python analysis/curves.py STUDY [STUDY…] [--out DIR]
 
 Fig 3 (against the merge step), Figs 4 and 5 (against λ1 and λ2), the same for τ and α, how the classes
 grow, the rivals in one picture where they were run, and for a search Optuna's own plots. What was not run
-is named and left out.
+is named and left out. Of data without labels: scores and sizes of classes by merge step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 
 from analysis import command
 from analysis.data.results import Group, load
-from analysis.data.runs import Run, of_experiment, runs, runs_of, steps_told
+from analysis.data.runs import Run, by_score, of_experiment, runs, runs_of, steps_told, unlabelled
 from analysis.data.symbols import symbol
 from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
@@ -53,6 +53,7 @@ from analysis.figures.style import (
     styled,
     whole_numbers,
 )
+from analysis.figures.unlabelled import scores_figure, sizes_figure
 from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.tables import file_name
 from dcreid.commandline import say
@@ -81,6 +82,9 @@ MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
 
 def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
     """(name, caption, figure) of everything that a group has; in place of a figure, why it is missing."""
+    if unlabelled(group):
+        yield from _without_labels(group)
+        return
     found = runs(group)
     yield "fig3", f"Fig 3: against the merge step. {_source(group)}", fig3(found, group)
     for plan, name, title, field in SWEEPS:
@@ -90,6 +94,14 @@ def figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
             yield plan, f"{_RIVALS} {_source(group)}", rivals_figure(plan, found, group)
     yield "classes", f"How the classes grow. {_source(group)}", classes_figure(found)
     yield "joins", f"{_JOINS} {_source(group)}", final_joins_figure(found)
+    yield from search_figures(group)
+
+
+def _without_labels(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
+    found = by_score(group)
+    if found:
+        yield "scores", f"Scores without labels, of networks and classes. {group.name}", scores_figure(found)
+        yield "classes", f"How the classes grow. {group.name}", sizes_figure(found)
     yield from search_figures(group)
 
 

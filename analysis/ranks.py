@@ -3,7 +3,8 @@
 python analysis/ranks.py STUDY [--trial N] [--data-root DIR] [--out DIR]
 
 Writes into a folder of the trial: rank lists of the hardest and easiest queries, contact sheets of the
-largest and the most mixed classes, the gallery in two dimensions, and what the merges joined. The
+largest and the most mixed classes, the gallery in two dimensions, and what the merges joined. Of data
+without labels: the nearest tracklets of other cameras instead, and how far classes follow cameras. The
 pictures show people: keep them with the study, and share them only as the data set's terms allow.
 """
 
@@ -32,9 +33,10 @@ from analysis import command
 from analysis.data.results import load
 from analysis.figures.joins import joins_figure
 from analysis.figures.style import LINES, panels, save, styled
+from analysis.figures.unlabelled import cameras_figure
 from analysis.people.network import Rebuilt, rebuild
-from analysis.people.pictures import class_sheet, rank_sheet
-from analysis.people.rank_lists import by_difficulty, rank_lists
+from analysis.people.pictures import class_sheet, neighbour_sheet, rank_sheet
+from analysis.people.rank_lists import by_difficulty, nearest_elsewhere, rank_lists
 from analysis.stats.joins import with_causes
 from dcreid.clustering.distances import cross_distances
 from dcreid.commandline import say, visible
@@ -52,13 +54,15 @@ def pictures(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image | Figure | str
     data = rebuilt.algorithm.data
     test, store = data.test, rebuilt.test_store
     if test is None or store is None or test.identities is None or not len(data.query):
-        yield "rank-lists", "the data has no labelled test split"
+        yield from _without_labels(rebuilt)
     else:
         v = rebuilt.test_features()
         yield from _rank_sheets(rebuilt, v)
         yield "gallery-map", gallery_map(v[data.gallery].numpy(), test, data.gallery)
     yield from _class_sheets(rebuilt)
     config = rebuilt.algorithm.config
+    if data.train.identities is None and not data.labelled:
+        return  # nothing that needs labels is spoken of
     if config.trains_with_identities:
         yield "joins", "the identities are the classes: nothing was joined"
     else:
@@ -78,6 +82,19 @@ def _rank_sheets(rebuilt: Rebuilt, v: Float[Tensor, "t d"]) -> Iterator[tuple[st
         title = f"{where}{name} queries. {visible(data.protocol)}"
         chosen = by_difficulty(lists, QUERIES, hardest=hardest)
         yield f"rank-lists-{name}", rank_sheet(chosen, data.test, data.query, data.gallery, store, title)
+
+
+def _without_labels(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image | Figure]]:
+    """Neighbours of tracklets evenly over the data; where cameras are known, how far classes follow them."""
+    algorithm, train = rebuilt.algorithm, rebuilt.algorithm.data.train
+    known = train.cameras_known and len(np.unique(train.cameras)) > 1
+    chosen = np.linspace(0, len(train) - 1, min(QUERIES, len(train))).astype(int).tolist()
+    lists = nearest_elsewhere(rebuilt.train_features().numpy(), chosen, train.cameras if known else None)
+    title = f"{_where(rebuilt)}nearest tracklets{' of other cameras' if known else ''}"
+    yield "neighbours", neighbour_sheet(lists, train, algorithm.store, title)
+    if known:
+        labels = [of.numpy() for of in algorithm.labels_history]
+        yield "classes-cameras", cameras_figure(labels, train.cameras[algorithm.order], rebuilt.step)
 
 
 def _class_sheets(rebuilt: Rebuilt) -> Iterator[tuple[str, Image.Image]]:

@@ -29,7 +29,7 @@ from analysis import command
 from analysis.curves import figures
 from analysis.data.changes import changed_in_base, changed_in_settings
 from analysis.data.results import Group, Results, Study, load
-from analysis.data.runs import Run, of_experiment, runs, steps_told
+from analysis.data.runs import Run, by_score, of_experiment, runs, steps_told, unlabelled
 from analysis.figures.style import styled
 from analysis.page.html import facts, page, paragraph, picture, plot, preformatted
 from analysis.page.reproduce import recipes
@@ -48,6 +48,7 @@ from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL
 from search_spaces.rivals import RIVAL_PLANS
 from study.record.intervals import MISSING, estimate
 from study.record.ledger import TrialRecord
+from study.show.scores import scores_in_words
 from study.show.wording import trial_numbers
 
 # Pictures of analysis/ranks.py in the order in which they are shown, and what they are called.
@@ -58,11 +59,16 @@ _PICTURES = {
     "classes-mixed": "most mixed classes of training tracklets",
     "gallery-map": "the gallery on its principal plane",
     "joins": "what the merges joined, up to this step",
+    "neighbours": "training tracklets with those that are nearest to them",
+    "classes-cameras": "pairs of tracklets in one class that one camera saw, by merge step",
 }
 _MARKS = (
     "Blue: the query. Green and ✓: the same person. Red and ×: another. Grey and ○: ignored, being junk or "
     "the query's person seen by the query's camera. In classes, green is the class's commonest person. "
     "c: camera."
+)
+_NO_MARKS = (
+    "Blue: a tracklet, or the members of a class. Grey: its neighbours; nobody knows who they are. c: camera."
 )
 _NAMED = 10  # trials that are named one by one
 _RANKS = re.compile(r"ranks-([0-9]{4,9})-step-([0-9]{3,9})")
@@ -109,17 +115,21 @@ def _warned(study: Study) -> Iterator[str]:
 def _sections(results: Results, folders: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
     yield "summary", "In short", "".join(_summary(group) for group in results.groups)
     yield "run", "What was run", "".join(_about(study) for study in results.studies)
-    scored = any("selected" in steps_told(runs(group)) for group in results.groups)
+    labelled = [group for group in results.groups if not unlabelled(group)]
+    scored = any("selected" in steps_told(runs(group)) for group in labelled)
     notes = paragraph(_BEST_AND_LAST + (f" {_SELECTED}" if scored else "")) + paragraph(_PROTOCOL)
     numbered = [html_table(table) for group in results.groups for table in tables(group)]
-    yield "tables", "Tables", notes + "".join(numbered)
+    yield "tables", "Tables", (notes if labelled else "") + "".join(numbered)
     yield "figures", "Figures", "".join(_figures(results))
-    yield "ranks", "Rank lists", _ranks(results, folders)
+    heading, marks = ("Rank lists", _MARKS) if labelled else ("Neighbours and classes", _NO_MARKS)
+    yield "ranks", heading, _ranks(results, folders, marks)
     yield "failed", "What did not finish", _failed(results)
     yield "reproduce", "How to reproduce each number", _reproduce(results)
 
 
 def _summary(group: Group) -> str:
+    if unlabelled(group):
+        return f"<h3>{html.escape(group.name)}</h3>\n" + facts(_chosen(group))
     found = runs(group)
     pairs = [("data", f"{group.name}, {group.train_tracklets:,} training tracklets; {group.protocol}")]
     for at in ("untrained", *steps_told(found)):
@@ -135,6 +145,24 @@ def _summary(group: Group) -> str:
         verdicts = [("what it claims", "not run: python study/run.py --plan paper")]
     pairs += [(f"paper: {text}", said) for text, said in (*verdicts, *_margins(found, group))]
     return f"<h3>{html.escape(group.name)}</h3>\n" + facts(pairs)
+
+
+def _chosen(group: Group) -> Iterator[tuple[str, str]]:
+    """Of data without labels: the trial and step that the score chooses, beside the untrained network."""
+    yield "data", f"{group.name}, {group.train_tracklets:,} training tracklets; no labels"
+    best = next((run for run in by_score(group) if run.trial.state == "complete"), None)
+    if best is None:
+        yield "chosen", "nothing yet: no trial is complete"
+        return
+    row, step = best.trial.selected, best.selected_step
+    configuration = changed_in_base(best.config, group)
+    yield (
+        "chosen",
+        f"trial {best.trial.number} at merge step {step} of {best.trial.total_steps}: {configuration}",
+    )
+    yield "its scores", scores_in_words(row)
+    yield "untrained network", scores_in_words(best.trial.steps.get(0, {}))
+    yield "its classes", f"{row['classes_after']}, the largest of {row['class_size_max']} tracklets"
 
 
 def _measured(found: Sequence[Run], experiment: str, at: str) -> str:
@@ -174,7 +202,8 @@ def _about(study: Study) -> str:
         ("preset", f"{plan.preset}: {PRESETS[plan.preset].help}"),
         ("trials", ", ".join(f"{count} {state}" for state, count in states.items())),
         ("data", f"{study.data['name']}: {study.data['train_tracklets']:,} training tracklets, "
-                 f"{study.data['queries']:,} queries; {study.data['protocol']}"),
+                 + ("no labels" if unlabelled(group)
+                    else f"{study.data['queries']:,} queries; {study.data['protocol']}")),
         ("problems of the data", "; ".join(study.data.get("problems", [])) or "none"),
         ("changed from the settings", changed_in_settings(group)),
         *spent(study),
@@ -207,7 +236,7 @@ def _figures(results: Results) -> Iterator[str]:
             yield paragraph(f"Not drawn for {group.name}: " + "; ".join(missing) + ".")
 
 
-def _ranks(results: Results, folders: Sequence[Path]) -> str:
+def _ranks(results: Results, folders: Sequence[Path], marks: str) -> str:
     searched = [*folders, *(study.folder / "analysis" for study in results.studies)]
     found = [path.resolve() for folder in searched for path in sorted(folder.glob("ranks-*"))]
     trials = [path for path in dict.fromkeys(found) if _RANKS.fullmatch(path.name) and path.is_dir()]
@@ -222,7 +251,7 @@ def _ranks(results: Results, folders: Sequence[Path]) -> str:
         for name, caption in _PICTURES.items()
         if (folder / f"{name}.png").is_file()
     ]
-    return paragraph(_MARKS) + "".join(shown)
+    return paragraph(marks) + "".join(shown)
 
 
 def _trial_and_step(folder: Path) -> str:
@@ -266,7 +295,7 @@ def _failed_row(trial: TrialRecord, group: Group) -> tuple[str, str, str, str]:
 def _reproduce(results: Results) -> str:
     rows = []
     for group in results.groups:
-        for recipe in recipes(runs(group), group):
+        for recipe in recipes(by_score(group) if unlabelled(group) else runs(group), group):
             names = ", ".join(recipe.experiments) or "search"
             seeds = ", ".join(map(str, recipe.seeds))
             rows.append((names, seeds, ", ".join(recipe.trials), recipe.command))

@@ -5,6 +5,7 @@ python analysis/tables.py STUDY [STUDY…] --format latex --out tables
 
 Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it,
 the α table, the audit of leaks, the bound and the rivals where they were run, and the best of a search.
+Of data without labels: the scores of all runs, and the classes of the chosen one.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ if __package__ in (None, ""):  # run as a script: the packages beside this folde
 from analysis import command
 from analysis.data.changes import changed_in_settings
 from analysis.data.results import Group, load
-from analysis.data.runs import runs
+from analysis.data.runs import by_score, runs, unlabelled
 from analysis.page.typeset import FORMATS, Table
 from analysis.stats.ablations import ABLATIONS, ablation_table, others_table
 from analysis.stats.claims import claims_table
 from analysis.stats.confirmed import search_table
 from analysis.stats.joins import joins_table
 from analysis.stats.rivals import margins_table, rivals_table
+from analysis.stats.unlabelled import classes_table, scores_table
 from analysis.stats.variants import CHOICE_PLANS, bound_table, choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
 from dcreid.paths import write_whole
@@ -37,6 +39,9 @@ from search_spaces.rivals import RIVAL_PLANS
 
 def tables(group: Group) -> Iterator[Table]:
     """All tables of a group. Those that go beyond the paper come only where their plan was run."""
+    if unlabelled(group):
+        yield from _without_labels(group)
+        return
     found = runs(group)
     asked = {study.plan.experiments for study in group.studies}
     for spec in ABLATIONS:
@@ -58,6 +63,14 @@ def tables(group: Group) -> Iterator[Table]:
             yield margins_table(plan, found, group)
     if any(study.plan.space is not None for study in group.studies):
         yield search_table(found, group)
+
+
+def _without_labels(group: Group) -> Iterator[Table]:
+    """Scores of all runs, and the classes of the chosen one."""
+    found = by_score(group)
+    if found:
+        yield scores_table(found, group)
+        yield classes_table(found[0], group)
 
 
 def heading(group: Group) -> str:

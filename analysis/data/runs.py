@@ -54,7 +54,7 @@ class Run:
     @property
     def selected_step(self) -> int | None:
         """Merge step of the highest score without labels; the one that diverged; None without scores."""
-        return self.last_step if self.diverged else self.trial.selected_step
+        return self.trial.diverged_at if self.diverged else self.trial.selected_step
 
     @cached_property
     def last_step(self) -> int:
@@ -83,10 +83,10 @@ class Run:
         return math.nan if step is None else 100.0 * self.curve(metric).get(step, math.nan)
 
 
-def runs(group: Group, *, pruned: bool = False) -> list[Run]:
+def runs(group: Group, *, pruned: bool = False, objective: str = "last") -> list[Run]:
     """Every measured trial of the group that is complete or diverged, one for each configuration and seed.
 
-    pruned: those as well that a pruner has ended.
+    pruned: those as well that a pruner has ended. objective: by what they are measured.
     Of several the first study's, and there the newest (--force computes again); one that was computed
     rather than one whose results were taken over.
     """
@@ -94,7 +94,7 @@ def runs(group: Group, *, pruned: bool = False) -> list[Run]:
     found: dict[tuple[str, int], Run] = {}
     for study in group.studies:
         for trial in study.trials:
-            if trial.state in states and trial.objective_curve("last"):
+            if trial.state in states and trial.objective_curve(objective):
                 key = setting(trial.config)
                 known = found.get((key, trial.seed))
                 if known is None or _replaces(study, trial, known):
@@ -112,6 +112,26 @@ def _replaces(study: Study, trial: TrialRecord, known: Run) -> bool:
 def steps_told(runs: Sequence[Run]) -> tuple[str, ...]:
     """The steps that tables and figures tell of: where a run has scores, the selected one too."""
     return (*AT, "selected") if any(run.trial.selected_step is not None for run in runs) else AT
+
+
+def unlabelled(group: Group) -> bool:
+    """Whether scores without labels are all that the group's trials have: no mAP."""
+    trials = [trial for study in group.studies for trial in study.trials]
+    return not any(trial.measured for trial in trials) and any(trial.selected for trial in trials)
+
+
+def by_score(group: Group) -> list[Run]:
+    """Every run with scores without labels, by the score; last those that a study does not choose from.
+
+    It chooses from complete trials, but for those that confirm a search.
+    """
+
+    def order(run: Run) -> tuple[bool, float, int]:
+        trial = run.trial
+        left_out = trial.state != "complete" or trial.origin == "confirm"
+        return left_out, -(trial.objective_value("unlabelled") or DIVERGED_VALUE), trial.number
+
+    return sorted(runs(group, pruned=True, objective="unlabelled"), key=order)
 
 
 def by_seed(runs: Sequence[Run], metric: str, at: str) -> pd.Series[float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.data.folder import ResultsError
 from analysis.data.results import Group, Study
-from analysis.data.runs import runs, runs_of
+from analysis.data.runs import by_score, runs, runs_of, unlabelled
 from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data import load_dataset
@@ -35,6 +35,12 @@ class Rebuilt:
     def test_store(self) -> FrameStore | None:
         """Frames of the test split, where there is one."""
         return self.algorithm.test_store
+
+    def train_features(self) -> Float[Tensor, "n d"]:
+        """v of every training tracklet in the order of the data, as in the merges, on the CPU."""
+        algorithm = self.algorithm
+        most_frames = algorithm.config.data.eval_frames
+        return l2_normalize(algorithm.network.pooled_features(algorithm.store, most_frames=most_frames)).cpu()
 
     def test_features(self) -> Float[Tensor, "t d"]:
         """v of every test tracklet, as in the evaluation, on the CPU."""
@@ -78,12 +84,12 @@ def choose(study: Study, number: int | None) -> TrialRecord:
             last = max(trial.number for trial in study.trials)
             raise ResultsError(f"--trial {number}: {study.folder} has trials 0 to {last}")
         return named[0]
-    scored = [
-        trial for trial in study.trials if trial.state == "complete" and trial.selected_step is not None
-    ]
-    if scored and study.plan.objective == "unlabelled":
-        return max(scored, key=lambda trial: (trial.objective_value("unlabelled"), -trial.number))
-    found = [run for run in runs(Group(study.name, (study,))) if not run.diverged]
+    group = Group(study.name, (study,))
+    if study.plan.objective == "unlabelled" or unlabelled(group):
+        scored = [run.trial for run in by_score(group) if run.trial.state == "complete"]
+        if scored:
+            return scored[0]
+    found = [run for run in runs(group) if not run.diverged]
     final = runs_of(found, FINAL)
     if not found:
         raise ResultsError(f"{study.folder}: no trial is complete; name one that has a checkpoint: --trial N")

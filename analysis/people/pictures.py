@@ -1,7 +1,8 @@
 """Tracklets as pictures: rank lists and contact sheets, one frame per tracklet in a coloured border.
 
 Green is right, red is wrong, grey is ignored, blue is the query or, in a class, an identity that
-nobody knows; a tick or a cross under the frame says the same without colour.
+nobody knows; a tick or a cross under the frame says the same without colour. Without labels a query's
+neighbours are grey and have no mark.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dcreid.commandline import visible
 from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Ints, Split
 
-QUERY = "query"
-_BORDERS = {RIGHT: "#009E4F", WRONG: "#C8102E", IGNORED: "#9A9A9A", QUERY: "#0072B2"}
-_MARKS = {RIGHT: "✓ ", WRONG: "× ", IGNORED: "○ ", QUERY: ""}
+QUERY, NEAR = "query", "near"  # near: nobody knows whether it is right
+_BORDERS = {RIGHT: "#009E4F", WRONG: "#C8102E", IGNORED: "#9A9A9A", QUERY: "#0072B2", NEAR: "#9A9A9A"}
+_MARKS = {RIGHT: "✓ ", WRONG: "× ", IGNORED: "○ ", QUERY: "", NEAR: ""}
 _HEIGHT, _BORDER, _GAP, _TEXT = 128, 4, 6, 16  # pixels
 _FONT = "DejaVuSans.ttf"
 
@@ -80,6 +81,19 @@ def rank_sheet(
     return sheet(rows, store, title)
 
 
+def neighbour_sheet(
+    lists: Sequence[tuple[int, Ints]], split: Split, store: FrameStore, title: str
+) -> Image.Image:
+    """Tracklets, one a row, with those that are nearest to each; nothing says whether these are right."""
+
+    rows = []
+    for tracklet, nearest in lists:
+        tiles = [Tile(tracklet, QUERY, _camera(split, tracklet))]
+        tiles += [Tile(near, NEAR, _camera(split, near)) for near in nearest.tolist()]
+        rows.append((f"tracklet {visible(split.names[tracklet])}", tiles))
+    return sheet(rows, store, title)
+
+
 def class_sheet(
     classes: Sequence[Ints], split: Split, store: FrameStore, title: str, most: int = 12
 ) -> Image.Image:
@@ -91,21 +105,27 @@ def class_sheet(
         tiles = []
         for i in shown.tolist():
             who = "" if split.identities is None else f"{split.identities[i]} "
-            tiles.append(Tile(i, kind_of(i), f"{who}c{split.cameras[i]}"))
+            tiles.append(Tile(i, kind_of(i), f"{who}{_camera(split, i)}"))
         rows.append((heading, tiles))
     return sheet(rows, store, title)
 
 
 def _class_kinds(members: Ints, split: Split) -> tuple[Callable[[int], str], str]:
     identities = split.identities
-    cameras = len(np.unique(split.cameras[members]))
-    heading = f"{_count(len(members), 'tracklet')}, {_count(cameras, 'camera')}"
+    heading = _count(len(members), "tracklet")
+    if split.cameras_known:
+        heading += f", {_count(len(np.unique(split.cameras[members])), 'camera')}"
     if identities is None:
         return (lambda tracklet: QUERY), heading
     values, counts = np.unique(identities[members], return_counts=True)
     commonest = values[counts.argmax()]
     heading += f", {_count(len(values), 'person')}, purity {counts.max() / len(members):.2f}"
     return (lambda tracklet: RIGHT if identities[tracklet] == commonest else WRONG), heading
+
+
+def _camera(split: Split, tracklet: int) -> str:
+    """`c2`; nothing where cameras are made up."""
+    return f"c{split.cameras[tracklet]}" if split.cameras_known else ""
 
 
 def _count(number: int, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,22 @@ def rank_lists(
         shown = order[:top]
         kinds = tuple(IGNORED if ignored[g] else RIGHT if right[g] else WRONG for g in shown.tolist())
         found.append(RankList(q, shown, kinds, precision, int(ranks[0]) if len(ranks) else 0))
+    return found
+
+
+def nearest_elsewhere(
+    v: NDArray[np.floating], chosen: Sequence[int], cameras: Ints | None, top: int = 10
+) -> list[tuple[int, Ints]]:
+    """(tracklet, the nearest of other cameras, nearest first) for these tracklets; equal ones by number.
+
+    v: (n, d), rows of length 1. cameras: None where nobody knows them: the nearest of all others.
+    """
+    found: list[tuple[int, Ints]] = []
+    for tracklet in chosen:
+        others = np.arange(len(v)) != tracklet if cameras is None else cameras != cameras[tracklet]
+        rows = np.flatnonzero(others).astype(np.int64)
+        order = np.argsort(-(v[rows] @ v[tracklet]), kind="stable")
+        found.append((tracklet, rows[order[:top]]))
     return found
 
 

@@ -21,6 +21,11 @@ from study.record.storage import Storage
 from study.record.trial_tables import save_joins
 
 STEPS = 3
+# what a row has only with labels
+LABELLED = (
+    *("mAP", "mAP_trapezoid", "rank1", "rank5", "rank10", "rank20", "queries", "queries_skipped"),
+    *("purity", "nmi", "ari", "pairwise_f"),
+)
 # (configuration, merge step) to mAP, a fraction
 Score = Callable[[Config, int], float]
 # the same to scores without labels
@@ -126,7 +131,7 @@ class Made:
     def trial(
         self,
         config: Config,
-        score: Score = flat_score,
+        score: Score | None = flat_score,
         *,
         state: str = "complete",
         steps: int = STEPS,
@@ -142,10 +147,13 @@ class Made:
         )  # fmt: skip
         self.ledger.append("start", trial=number)
         for step in range(steps + 1):
+            row = step_row(config, step, score or flat_score)
+            if score is None:  # nobody has labels
+                row = {name: value for name, value in row.items() if name not in LABELLED}
             extra = {} if scores is None else scores(config, step)
-            self.ledger.append("step", trial=number, row=step_row(config, step, score) | extra)
+            self.ledger.append("step", trial=number, row=row | extra)
         if state != "running":
-            value = score(config, steps) if state in ("complete", "pruned") else None
+            value = score(config, steps) if score and state in ("complete", "pruned") else None
             self.ledger.append("end", trial=number, state=state, reason=reason, value=value)
         return number
 
@@ -172,6 +180,37 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Made]
 @pytest.fixture
 def lambdas_space() -> dict[str, Any]:
     return load_space("lambdas").to_dict()
+
+
+def height_scores(height: float) -> Scores:
+    """Scores that are highest after merge step 2."""
+
+    def scores(config: Config, step: int) -> dict[str, Any]:
+        value = height - 0.1 * abs(step - 2)
+        return {"unlabelled": value, "self_retrieval": value + 0.05, "camera_excess": 0.3 - value / 10}
+
+    return scores
+
+
+@pytest.fixture
+def nobody_labelled(make: Callable[..., Made]) -> Made:
+    """A search on data without labels: trial 2 is chosen; one is pruned, one diverges, one confirms."""
+    space = load_space("lambdas").to_dict()
+    made = make("folder", space=space, objective="unlabelled")
+    for number, (height, state, origin) in enumerate(
+        (
+            (0.4, "complete", "paper"),
+            (0.9, "pruned", "search"),
+            (0.6, "complete", "search"),
+            (0.8, "diverged", "search"),
+            (0.5, "complete", "search"),
+            (0.7, "complete", "confirm"),
+        )
+    ):
+        config = made.base.replace(**{"merge.lambda1": 0.06 + 0.1 * number})
+        steps = {"complete": STEPS, "pruned": 2, "diverged": 1}[state]
+        made.trial(config, None, state=state, steps=steps, origin=origin, scores=height_scores(height))
+    return made
 
 
 @pytest.fixture

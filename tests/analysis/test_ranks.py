@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageColor
 
 from analysis.data.folder import ResultsError
 from analysis.data.results import load
 from analysis.people.network import Rebuilt, choose, rebuild
+from analysis.people.pictures import _BORDERS
 from analysis.people.rank_lists import rank_lists
 from analysis.ranks import _where, main, members, most_mixed, pictures, principal_plane
+from analysis.stats.unlabelled import same_camera_share
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
@@ -98,6 +102,28 @@ def test_of_a_search_by_score_its_choice_is_shown(make):
             scores=lambda config, step, height=height: {"unlabelled": height},
         )
     assert choose(load([study.folder]).studies[0], None).number == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_labels_neighbours_and_classes_are_shown(known: bool, tmp_path: Path):
+    data = load_dataset(TINY.data, None)
+    train = dataclasses.replace(data.train, identities=None, unknown_cameras=0 if known else 1)
+    nobody = np.array([], dtype=np.int64)
+    stripped = dataclasses.replace(data, train=train, test=None, query=nobody, gallery=nobody)
+    algorithm = Algorithm(TINY, stripped)
+    for _ in range(2):
+        algorithm.step()
+    made = dict(pictures(Rebuilt(TrialRecord(7, {}, "", "plan", (), {}, {}, 0.0), 2, algorithm)))
+    wanted = {"neighbours", "classes-largest"} | ({"classes-cameras"} if known else set())
+    assert set(made) == wanted and not any(isinstance(picture, str) for picture in made.values())
+    colours = {colour for _, colour in made["neighbours"].getcolors(1 << 24)}
+    borders = {name: ImageColor.getrgb(_BORDERS[name]) for name in ("right", "wrong", "query", "near")}
+    assert {name for name, rgb in borders.items() if rgb in colours} == {"query", "near"}
+    if known:
+        (line, *_) = made["classes-cameras"].axes[0].lines
+        labels, cameras = algorithm.labels.numpy(), algorithm.cameras.numpy()
+        assert line.get_ydata()[-1] == pytest.approx(100 * same_camera_share(labels, cameras))
+    plt.close("all")
 
 
 def test_pictures_are_written_into_the_study(study, capsys):

@@ -57,9 +57,48 @@ SELECTION: list[Mutant] = [
         "tests/analysis/data/test_runs.py",
         (
             "a run that diverged has a selected network",
-            "self.last_step if self.diverged else self.trial.selected_step",
-            "self.trial.selected_step or self.last_step",
+            "self.trial.diverged_at if self.diverged else self.trial.selected_step",
+            "self.trial.selected_step or self.trial.diverged_at",
         ),
+        (
+            "a pruned run is chosen",
+            'left_out = trial.state != "complete" or trial.origin',
+            "left_out = trial.origin",
+            "tests/analysis/stats/test_unlabelled.py",
+        ),
+        (
+            "the lowest score comes first",
+            'left_out, -(trial.objective_value("unlabelled")',
+            'left_out, (trial.objective_value("unlabelled")',
+            "tests/analysis/stats/test_unlabelled.py",
+        ),
+    ),
+    *of(
+        "selection",
+        "analysis/stats/unlabelled.py",
+        "tests/analysis/stats/test_unlabelled.py",
+        (
+            "scores of a network that is lost",
+            "row = {} if run.diverged else run.trial.selected",
+            "row = run.trial.selected",
+        ),
+        ("every tracklet is a pair", "(counts * (counts - 1)).sum()", "(counts * counts).sum()"),
+        (
+            "classes of one camera run together",
+            "(int(cameras.max()) + 1) + cameras",
+            "int(cameras.max()) + cameras",
+        ),
+    ),
+    *of(
+        "selection",
+        "analysis/people/rank_lists.py",
+        "tests/analysis/people/test_rank_lists.py",
+        (
+            "neighbours of the same camera",
+            "else cameras != cameras[tracklet]",
+            "else cameras == cameras[tracklet]",
+        ),
+        ("the farthest first", "np.argsort(-(v[rows]", "np.argsort((v[rows]"),
     ),
     *of(
         "selection",
@@ -80,7 +119,6 @@ SELECTION: list[Mutant] = [
             "(step != selected, step != best,",
             "(step != best, step != selected,",
         ),
-        ("the last of equal scores is looked at", "-trial.number))", "trial.number))"),
     ),
     *of(
         "selection",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.people.rank_lists import by_difficulty, rank_lists
+from analysis.people.rank_lists import by_difficulty, nearest_elsewhere, rank_lists
 from dcreid.evaluation.retrieval import evaluate
 
 
@@ -39,3 +39,18 @@ def test_order_of_difficulty_leaves_out_queries_without_a_match():
     lists = rank_lists(distances, np.array([1, 2, 9]), ids, np.array([1, 1, 1]), cams)
     assert [one.query for one in by_difficulty(lists, 5, hardest=True)] == [1, 0]
     assert [one.query for one in by_difficulty(lists, 5, hardest=False)] == [0, 1]
+
+
+def test_the_nearest_of_other_cameras_are_those_of_a_loop():
+    rng = np.random.default_rng(2)
+    v, cameras = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    for seen_by in (cameras, None):
+        for tracklet, nearest in nearest_elsewhere(v, [0, 7, 29], seen_by, top=5):
+            allowed = [
+                j
+                for j in range(30)
+                if (j != tracklet if seen_by is None else cameras[j] != cameras[tracklet])
+            ]
+            ranked = sorted(allowed, key=lambda j, i=tracklet: ((v[i] - v[j]) ** 2).sum())
+            assert nearest.tolist() == ranked[:5]
