@@ -364,8 +364,8 @@ RECORDS: list[Mutant] = [
         "tests/analysis/data/test_runs.py tests/analysis/test_tables.py",
         (
             "diverged runs leave the tables",
-            'if trial.state in ("complete", "diverged") and',
-            'if trial.state == "complete" and',
+            'else ("complete", "diverged")',
+            'else ("complete",)',
         ),
         (
             "a diverged run counts to where it was well",
