@@ -30,6 +30,7 @@ from dcreid.precision import full_float32
 
 NEIGHBOURS = 5  # of camera_excess and confidence
 TRACKLETS_PER_CLASS = (2, 4, 8)  # of the partitions that `stability` compares
+MOST_TRACKLETS = 20_000  # that `stability` groups: it needs all distances at once, 1.6 GB of so many
 _ROWS = 1024  # of a matrix of similarities at a time
 
 
@@ -159,13 +160,15 @@ def stability(halves: Float[Tensor, "2 n d"], cameras: Int[Tensor, " n"] | None)
 
     The mean of `agreement` over partitions into n/2, n/4 and n/8 classes, made from single tracklets by
     average linkage on Euclidean distances of the features, normalised per camera where cameras are known:
-    the same for every configuration, however that merges. halves: of length 1. None of fewer than eight
-    tracklets.
+    the same for every configuration, however that merges. halves: of length 1, in an order that says nothing:
+    the first MOST_TRACKLETS stand for all. None of fewer than eight tracklets.
 
     Blind to mistakes that both halves make: of pose, and of what all tracklets of a place show.
     """
     if halves.shape[1] < max(TRACKLETS_PER_CLASS):
         return None
+    halves = halves[:, :MOST_TRACKLETS]
+    cameras = None if cameras is None else cameras[:MOST_TRACKLETS]
     one, other = (_cuts(half if cameras is None else camera_normalised(half, cameras)) for half in halves)
     return float(np.mean([agreement(a, b) for a, b in zip(one, other, strict=True)]))
 

@@ -11,10 +11,20 @@ import pytest
 import reference
 import torch
 from tiny_runs import dataset, run, tiny
+from torch.nn.functional import normalize
 
 from dcreid.algorithm import Algorithm
 from dcreid.clustering import merging
 from dcreid.config import ConfigError, MergeConfig
+from dcreid.evaluation.unlabelled import (
+    camera_excess,
+    exclusivity,
+    join_reliability,
+    self_retrieval,
+    silhouette,
+    size_balance,
+    stability,
+)
 from dcreid.network.tracklets import TrackletFeatures, l2_normalize
 from dcreid.parallel import Ranks
 from dcreid.training import DivergedError
@@ -189,6 +199,61 @@ def test_every_step_keeps_how_sure_its_classes_are_of_each_tracklet() -> None:
         expected = (labels[nearest] == labels[:, None]).mean(axis=1)
         assert 0 < expected.mean() < 1
         assert algorithm.confidence[step].tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("method", ["once", "anew"])
+def test_scores_of_a_step_are_those_of_its_features_and_its_classes(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted features in the order on disk; each score's function has its own tests."""
+    config = tiny(**{"merge.max_steps": 2, "train.first_epochs": 0, "train.later_epochs": 0})
+    config = config.replace(**{"merge.method": method, "merge.lambda1": 0.0, "merge.lambda2": 0.0})
+    data = dataset(config)
+    times = np.arange(18)[:, None] // 4 * 10 + np.array([0, 9])
+    data = dataclasses.replace(data, train=dataclasses.replace(data.train, times=times))
+    algorithm = Algorithm(config, data)
+    rng = np.random.default_rng(3)
+    people = rng.normal(size=(6, 8))[np.arange(18) // 3]
+    drawn = []
+    for _ in range(3):  # the untrained network, and two steps
+        whole = people + rng.normal(size=(18, 8))
+        halves, ends = (
+            normalize(torch.from_numpy(whole + rng.normal(size=(2, 18, 8))), dim=2) for _ in range(2)
+        )
+        drawn.append(TrackletFeatures(torch.from_numpy(whole), halves, ends))
+    given = iter(drawn)
+    monkeypatch.setattr(algorithm.network, "tracklet_features", lambda *_, **__: next(given))
+    steps = [algorithm.step(), algorithm.step()]
+
+    order, cameras, before = algorithm.order, algorithm.cameras, torch.arange(18)
+    assert cameras is not None and not np.array_equal(order, np.arange(18))
+    untrained = l2_normalize(drawn[0].pooled)[order]
+    for step, features, labels in zip(steps, drawn[1:], algorithm.labels_history, strict=True):
+        halves = features.halves[:, order]
+        v, distances = l2_normalize(features.pooled)[order], [reference.distances(h.numpy()) for h in halves]
+        # As many joins as the step made, on from its classes, or as lead to them from single tracklets.
+        joined = [
+            reference.merge(before.tolist(), reference.merge_cost(d, before.tolist(), 0.0, 0.0), 3)
+            if method == "once"
+            else reference.merge_exact(d, list(range(18)), 3 * step.step, 0.0, 0.0)
+            for d in distances
+        ]
+        start = before if method == "once" else torch.arange(18)
+        expected = {
+            "self_retrieval": self_retrieval(features.ends[0, order], features.ends[1, order], cameras),
+            "stability": stability(halves, cameras),
+            "camera_excess": camera_excess(v, cameras),
+            "join_reliability": join_reliability(start.numpy(), *map(np.array, joined)),
+            "size_balance": size_balance(np.bincount(labels)),
+            "silhouette": silhouette(untrained, labels),
+            "exclusivity": exclusivity(labels.numpy(), cameras.numpy(), times[order]),
+        }
+        expected["unlabelled"] = expected["self_retrieval"] * expected["stability"]
+        found = {name: getattr(step, name) for name in expected}
+        assert found == pytest.approx(expected, abs=2e-3)  # untrained features are kept in half precision
+        before = labels
+    first = algorithm.untrained_scores
+    assert first.stability == pytest.approx(stability(drawn[0].halves[:, order], cameras))
 
 
 def test_a_merge_without_room_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:

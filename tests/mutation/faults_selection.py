@@ -6,6 +6,103 @@ from mutation.run import Mutant, of
 
 SELECTION: list[Mutant] = [
     *of(
+        "scores",
+        "dcreid/evaluation/unlabelled.py",
+        "tests/dcreid/evaluation/test_unlabelled.py",
+        ("a tracklet competes with itself", "& (part[:, None] != rows)", "& (part[:, None] >= 0)"),
+        ("equally near is not nearer", ">= own[:, None]) & (part", "> own[:, None]) & (part"),
+        (
+            "tracklets of one frame are retrieved",
+            "there = first.any(dim=1) & last.any(dim=1)",
+            "there = torch.ones(len(first), dtype=torch.bool, device=first.device)",
+        ),
+        ("a camera's only tracklet is counted", "if len(rows) < 2:", "if len(rows) < 1:"),
+        ("one gallery whatever the camera", "if cameras is None:\n        yield", "if True:\n        yield"),
+        ("chance counts the tracklet itself", "((counts - 1).double() / (n - 1))", "(counts.double() / n)"),
+        (
+            "cameras of the next tracklets",
+            "own[nearest] == own[part, None]",
+            "own[nearest] == own[nearest[:, :1]]",
+        ),
+        ("moments that only touch are apart", "(begin[:, None] <= end) &", "(begin[:, None] < end) &"),
+        (
+            "at one time whatever the class",
+            "(both & (labels[rows][:, None] == labels[rows])).sum()",
+            "both.sum()",
+        ),
+        (
+            "stability knows no camera",
+            "half if cameras is None else camera_normalised",
+            "half if True else camera_normalised",
+        ),
+        (
+            "the largest partition alone",
+            "for a, b in zip(one, other, strict=True)]))",
+            "for a, b in list(zip(one, other, strict=True))[-1:]]))",
+        ),
+        (
+            "all tracklets whatever their number",
+            "halves = halves[:, :MOST_TRACKLETS]",
+            "halves = halves[:, :len(halves[0])]",
+        ),
+        (
+            "information that is not adjusted",
+            "(information - expected) / max(most - expected,",
+            "information / max(most,",
+        ),
+        ("normalised by the larger entropy", "most = (h_a + h_b) / 2", "most = max(h_a, h_b)"),
+        ("joins of the larger half only", "return both / (a + b - both) if", "return both / max(a, b) if"),
+        (
+            "every tracklet counts as a class",
+            "_, first = np.unique(before, return_index=True)",
+            "first = np.arange(len(before))",
+        ),
+        ("entropy in bits over nats", "/ math.log(len(sizes))) if", "/ math.log2(len(sizes))) if"),
+        ("a tracklet is far from itself", "(sizes[own] - 1).clamp(min=1)", "sizes[own].clamp(min=1)"),
+        ("its own class is the next one", "to_all[rows, own] = torch.inf", "to_all[rows, own] += 0"),
+        (
+            "single tracklets are well placed",
+            "worth.where(sizes[own] > 1, 0.0)",
+            "worth.where(sizes[own] > 0, 0.0)",
+        ),
+        ("worse than chance counts against", "retrieved * max(0.0, stable)", "retrieved * stable"),
+        ("stability alone", "float(retrieved * max(0.0, stable))", "float(max(0.0, stable))"),
+    ),
+    *of(
+        "scores",
+        "dcreid/network/tracklets.py",
+        "tests/dcreid/network/test_tracklets.py tests/dcreid/test_algorithm.py",
+        ("the middle in both halves", "sixths[:, 3:].sum(dim=1)]", "sixths[:, 2:].sum(dim=1)]"),
+        ("two thirds for the first", "sixths[:, :2].sum(dim=1), sixths", "sixths[:, :4].sum(dim=1), sixths"),
+        (
+            "one frame in one half",
+            "torch.where(single, pooled, halves)",
+            "torch.where(single & False, pooled, halves)",
+        ),
+        (
+            "halves in the order on disk",
+            "self.halves[:, rows], self.ends[:, rows])",
+            "self.halves, self.ends[:, rows])",
+        ),
+        ("a frame where it begins", "(2 * place + 1) * _SIXTHS", "(2 * place) * _SIXTHS"),
+    ),
+    *of(
+        "scores",
+        "dcreid/algorithm.py",
+        "tests/dcreid/test_algorithm.py",
+        (
+            "silhouette of the classes before",
+            "silhouette(v.float(), self.labels)",
+            "silhouette(v.float(), before)",
+        ),
+        (
+            "reliability of one half with itself",
+            "for half in stage.halves\n",
+            "for half in stage.halves[:1].repeat(2, 1, 1)\n",
+        ),
+        ("times in the order on disk", "self.cameras.numpy(), times[order])", "self.cameras.numpy(), times)"),
+    ),
+    *of(
         "selection",
         "analysis/data/candidates.py",
         "tests/analysis/data/test_candidates.py",

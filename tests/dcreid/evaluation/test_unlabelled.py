@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_mutual_info_score, silhouette_score
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from dcreid.evaluation import unlabelled
 from dcreid.evaluation.unlabelled import (
     agreement,
     camera_excess,
@@ -179,6 +180,16 @@ def test_stability_is_that_of_scipys_average_linkage(known: bool) -> None:
     assert stability(torch.stack([v, v]), cameras) == pytest.approx(1.0)
     assert abs(stability(torch.stack([drawn(14, 400), drawn(15, 400)]), None) or 1) < 0.05
     assert stability(halves[:, :7], cameras[:7]) is None
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_of_very_many_tracklets_some_stand_for_all(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    monkeypatch.setattr(unlabelled, "MOST_TRACKLETS", 40)
+    v = drawn(16, 60)
+    halves = torch.stack([normalize(v + 0.6 * drawn(seed, 60), dim=1) for seed in (17, 18)])
+    cameras = torch.arange(60) % 3 if known else None
+    expected = scipys_stability(halves[:, :40], None if cameras is None else cameras[:40])
+    assert stability(halves, cameras) == pytest.approx(expected, abs=1e-9)
 
 
 # --- the one that a study maximises
