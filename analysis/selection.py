@@ -7,7 +7,8 @@ correlation with mAP, and its regret, which is how far below the best mAP its ch
 choice and the last step. The combination is computed anew from the other scores by the formula of this
 version (dcreid/evaluation/unlabelled.py), so that studies made with an earlier one are judged by today's.
 Intervals come from resamples of the test identities, where the trials' queries.parquet are there. Studies
-of the two development halves (--split) given together have a table each, and one of their mean.
+of the two development halves (--split) given together have a table each, one of their mean, and one of
+which score the runs of each half would have settled on, judged by the runs of the other.
 
 Counted are complete, pruned and diverged runs, each once; a training that diverged has mAP 0, a combination
 of 0 and the worst of every score. Runs with identities as classes do not count.
@@ -34,7 +35,7 @@ from analysis.data.results import Group, load, setting
 from analysis.figures.selection import scatter_figure, steps_figure
 from analysis.figures.style import save, styled
 from analysis.page.typeset import Table, csv, markdown
-from analysis.stats.selection import judge, mean_of, selection_table
+from analysis.stats.selection import judge, mean_of, selection_table, settled_table
 from analysis.tables import file_name
 from dcreid.commandline import READABLE, say, show
 from dcreid.config import Config
@@ -44,7 +45,7 @@ RESAMPLES = 1000
 
 
 def selection(groups: Sequence[Group]) -> tuple[list[Table], list[Candidates]]:
-    """A table for each group, and one of the mean over development halves; and the groups' candidates."""
+    """A table for each group, two of development halves together; and the groups' candidates."""
     rng = np.random.default_rng(0)
     found = [candidates(group, rng, RESAMPLES) for group in groups]
     judged = [judge(each) for each in found]
@@ -56,6 +57,8 @@ def selection(groups: Sequence[Group]) -> tuple[list[Table], list[Candidates]]:
     if halves(groups):
         title = f"Choosing without labels, mean over the halves of {groups[0].studies[0].data['name']}"
         tables.append(selection_table("selection-mean", title, mean_of(judged), _differing(found)))
+        named = [group.base.data.split for group in groups]
+        tables.append(settled_table(list(zip(named, found, strict=True)), _differing(found)))
     return tables, found
 
 

@@ -8,8 +8,9 @@ of the difference of these two.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.stats import rankdata
 
-from analysis.data.candidates import SCORES, Candidates
+from analysis.data.candidates import COMBINED, SCORES, Candidates
 from analysis.page.typeset import Table
 from study.record.intervals import LEVEL, MISSING, interval_text
 
@@ -31,6 +32,15 @@ _MEASURES = {
     "regret_runs": ("regret runs", 1),
     "regret_steps": ("regret steps", 1),
     "regret_both": ("regret both", 1),
+}
+# Scores as factors of a product, from 0 to 1: of those that more is better of (camera excess is turned).
+_FACTORS: dict[str, Callable[[Float[ndarray, " n"]], Float[ndarray, " n"]]] = {
+    "self_retrieval": lambda s: s,
+    "stability": lambda s: s,
+    "camera_excess": lambda s: 1 + s,
+    "join_reliability": lambda s: s,
+    "size_balance": lambda s: s,
+    "silhouette": lambda s: (1 + s) / 2,
 }
 _CAPTION = (
     "ρ: Spearman's rank correlation with mAP, weighted by the square of the larger of the two ranks; over "
@@ -138,6 +148,62 @@ def mean_of(parts: Sequence[Mapping[str, Judged]]) -> dict[str, Judged]:
         shared = [name for name in first.measures if all(name in each for each in measured)]
         means[row] = Judged({n: np.mean([each[n][:drawn] for each in measured], axis=0) for n in shared})
     return means
+
+
+def products(found: Candidates) -> dict[str, Float[ndarray, " n"]]:
+    """Each score as a factor, and the product of each two; of a collapse 0. NaN where a score is missing."""
+    factors = {
+        name: np.clip(turned(found.scores[name]), 0, 1)
+        for name, turned in _FACTORS.items()
+        if name in found.scores
+    }
+    taken = {name: factor for name, factor in factors.items() if not np.isnan(factor).all()}
+    pairs = itertools.combinations(taken, 2)
+    both = {f"{SCORES[a]} × {SCORES[b]}": taken[a] * taken[b] for a, b in pairs}
+    return {SCORES[name]: factor for name, factor in taken.items()} | both
+
+
+def settled(found: Candidates) -> tuple[str, Judged]:
+    """The product whose two regrets, of runs and of steps, are least together; the first of equals."""
+    judged = {name: judge_score(found, s) for name, s in products(found).items()}
+
+    def regret(name: str) -> float:
+        measures = judged[name].measures
+        return float(measures["regret_runs"][0] + measures["regret_steps"][0])
+
+    best = min((name for name, one in judged.items() if one.measures), key=regret)
+    return best, judged[best]
+
+
+def settled_table(halves: Sequence[tuple[str, Candidates]], source: str) -> Table:
+    """What each half's runs settle on, judged by the runs of the other; beside it the combination there."""
+    rows, numbers = [], []
+    for (settled_on, one), (judged_on, other) in itertools.permutations(halves, 2):
+        name, there = settled(one)
+        here = {name: judge_score(other, products(other)[name])} if name in products(other) else {}
+        for row, judged in {**here, SCORES[COMBINED]: judge_score(other, other.scores[COMBINED])}.items():
+            of = settled_on if row == name else MISSING
+            cells = [_text(judged.measures.get(key), decimals) for key, (_, decimals) in _MEASURES.items()]
+            rows.append((row, of, judged_on, *cells, judged.chooses, interval_text(judged.mAP)))
+            values: dict[str, object] = {"score": row, "settled_on": of, "judged_on": judged_on}
+            for key in _MEASURES:
+                values |= _columns(key, judged.measures.get(key))
+                values[f"{key}_there"] = float(there.measures[key][0]) if row == name else math.nan
+            numbers.append(values | {"chooses": judged.chooses, "mAP": judged.mAP})
+    return Table(
+        name="selection-settled",
+        title="A score settled by the runs of one half, judged by those of the other",
+        columns=("score", "settled on", "judged on", *(heading for heading, _ in _MEASURES.values()),
+                 "chooses", "mAP"),
+        rows=tuple(rows),
+        caption=(
+            f"{source} Settled is which of {len(products(halves[0][1]))} scores: each alone, and the product "
+            "of each two, is to be used: the one whose regrets of runs and of steps are least together. "
+            "The combination is not settled here, but the program's."
+        ),
+        numbers=pd.DataFrame(numbers),
+        left=3,
+    )  # fmt: skip
 
 
 def selection_table(name: str, title: str, judged: Mapping[str, Judged], source: str) -> Table:

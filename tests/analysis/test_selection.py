@@ -76,8 +76,15 @@ def test_both_halves_together_have_a_table_each_and_their_mean(make):
     groups = load([study.folder for study in made]).groups
     assert halves(groups) and not halves(groups[:1])
     tables, _ = selection(groups)
-    one, other, mean = (table.numbers.set_index("score") for table in tables)
-    assert tables[2].name == "selection-mean" and len({table.name for table in tables}) == 3
+    one, other, mean = (table.numbers.set_index("score") for table in tables[:3])
+    assert [table.name for table in tables[2:]] == ["selection-mean", "selection-settled"]
+    assert len({table.name for table in tables}) == 4
+    assert {row[1:3] for row in tables[3].rows} == {
+        ("first_half", "second_half"),
+        ("second_half", "first_half"),
+        ("–", "first_half"),
+        ("–", "second_half"),
+    }
     assert "2 runs are of both halves, 1 of one alone" in tables[2].caption
     for name in ("regret_both", "rho_steps"):
         expected = (one.loc["self-retrieval", name] + other.loc["self-retrieval", name]) / 2

@@ -147,6 +147,23 @@ SELECTION: list[Mutant] = [
         ("random choice of all networks", "- m[last].mean(axis=0)", "- m.mean(axis=0)"),
         ("a one-sided interval", "[LEVEL / 2, 1 - LEVEL / 2]", "[LEVEL, 1 - LEVEL]"),
         ("the first half for both", "[:drawn] for each in measured]", "[:drawn] for each in measured[:1]]"),
+        ("settled by the half that judges", "name, there = settled(one)", "name, there = settled(other)"),
+        (
+            "judged by the half that settled",
+            "judge_score(other, products(other)[name])",
+            "judge_score(one, products(one)[name])",
+        ),
+        ("settled by the most regret", "best = min((name for name", "best = max((name for name"),
+        (
+            "settled by runs alone",
+            'measures["regret_runs"][0] + measures["regret_steps"][0])',
+            'measures["regret_runs"][0])',
+        ),
+        (
+            "a collapse is worth something",
+            "np.clip(turned(found.scores[name]), 0, 1)",
+            "np.nan_to_num(turned(found.scores[name]), neginf=1)",
+        ),
     ),
     *of(
         "selection",

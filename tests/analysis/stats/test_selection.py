@@ -19,7 +19,10 @@ from analysis.stats.selection import (
     judge_random,
     judge_score,
     mean_of,
+    products,
     selection_table,
+    settled,
+    settled_table,
     weighted_spearman,
 )
 
@@ -192,3 +195,51 @@ def test_the_mean_over_halves_is_of_what_both_have():
     assert mean_of([one, none])["combination"].measures == {}
     table = selection_table("selection-mean", "", means, "")
     assert "chooses" not in table.columns and table.rows[0][5] == "15.0"
+
+
+def test_what_one_half_settles_on_is_judged_by_the_other():
+    """In the first half self-retrieval times stability is the mAP, and either alone is fooled once."""
+    scores = {
+        "self_retrieval": [[0.5, 0.9], [0.4, 0.3]],
+        "stability": [[0.8, 0.2], [0.5, 0.9]],
+        "camera_excess": [[-0.2, -0.2], [-0.2, -0.2]],
+    }
+    product = [[0.4, 0.18], [0.2, 0.27]]
+    one = candidates([[100 * value for value in run] for run in product], **scores)
+    name, judged = settled(one)
+    assert name == "self-retrieval × stability" and judged.measures["regret_both"][0] == 0
+    # There self-retrieval would have been right; the combination, here a score of its own, is not either.
+    other = candidates([[40.0, 50.0], [20.0, 10.0]], **scores, **{COMBINED: [[0.1, 0.2], [0.9, 0.3]]})
+    assert settled(other)[0] == "self-retrieval"
+    one.scores[COMBINED] = other.scores[COMBINED]
+    table = settled_table([("first_half", one), ("second_half", other)], "of both.")
+    assert [row[:3] for row in table.rows] == [
+        ("self-retrieval × stability", "first_half", "second_half"),
+        ("combination", "–", "second_half"),
+        ("self-retrieval", "second_half", "first_half"),
+        ("combination", "–", "first_half"),
+    ]
+    regrets = table.numbers.set_index(["score", "judged_on"])["regret_both"]
+    assert regrets["self-retrieval × stability", "second_half"] == pytest.approx(10)
+    assert regrets["self-retrieval", "first_half"] == pytest.approx(40 - 18)
+    assert regrets["combination", "second_half"] == pytest.approx(30)
+    there = table.numbers.set_index("settled_on")["regret_both_there"]
+    assert there["first_half"] == there["second_half"] == 0
+    assert "which of 6 scores" in table.caption  # three, and three pairs
+
+
+def test_factors_are_from_0_to_1_and_of_a_collapse_0():
+    lost = -np.inf
+    found = candidates(
+        [[20.0, 10.0, 0.0]],
+        camera_excess=[[-0.2, 0.1, lost]],
+        silhouette=[[-0.5, 1.0, lost]],
+        stability=[[-0.1, 0.5, lost]],
+        size_balance=[[np.nan] * 3],
+    )
+    made = products(found)
+    assert made["camera excess"] == pytest.approx([0.8, 1.0, 0.0])
+    assert made["silhouette"] == pytest.approx([0.25, 1.0, 0.0])
+    assert made["stability"] == pytest.approx([0.0, 0.5, 0.0])
+    assert made["stability × silhouette"] == pytest.approx([0.0, 0.5, 0.0])
+    assert not any("balance" in name for name in made)
