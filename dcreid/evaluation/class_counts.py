@@ -10,7 +10,7 @@ silhouette  how much nearer tracklets are to their own class than to the next on
             it; highest with too many classes, since two tracklets of one visit are very near
 
 The proposal is the geometric mean of the two choices. Within the interval between them nothing here decides.
-Of the 110 people of mars-mini's training split the untrained MobileNetV2 gave 136 (36 to 515); of 55 people
+Of the 110 people of a small cut of MARS the untrained MobileNetV2 gave 136 (36 to 515); of 55 people
 in one half of it, eight networks of a search gave 58 to 107, median 82 (stability 12 to 34, silhouette 198 to
 337). Cut there, the ARI was within 0.025 of the best cut's each time. On Euclidean distances the mean was
 8 to 217 on that half: hence `DISTANCES`. One set of people says little of others.

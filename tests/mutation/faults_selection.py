@@ -41,9 +41,9 @@ SELECTION: list[Mutant] = [
             "for a, b in list(zip(one, other, strict=True))[-1:]]))",
         ),
         (
-            "all tracklets whatever their number",
+            "halves of the last tracklets, cameras of the first",
             "halves = halves[:, :MOST_TRACKLETS]",
-            "halves = halves[:, :len(halves[0])]",
+            "halves = halves[:, -MOST_TRACKLETS:]",
         ),
         (
             "information that is not adjusted",
@@ -71,7 +71,7 @@ SELECTION: list[Mutant] = [
     *of(
         "scores",
         "dcreid/network/tracklets.py",
-        "tests/dcreid/network/test_tracklets.py tests/dcreid/test_algorithm.py",
+        "tests/dcreid/network/test_tracklets.py",
         ("the middle in both halves", "sixths[:, 3:].sum(dim=1)]", "sixths[:, 2:].sum(dim=1)]"),
         ("two thirds for the first", "sixths[:, :2].sum(dim=1), sixths", "sixths[:, :4].sum(dim=1), sixths"),
         (
@@ -79,17 +79,22 @@ SELECTION: list[Mutant] = [
             "torch.where(single, pooled, halves)",
             "torch.where(single & False, pooled, halves)",
         ),
+        ("a frame where it begins", "(2 * place + 1) * _SIXTHS", "(2 * place) * _SIXTHS"),
+    ),
+    *of(
+        "scores",
+        "dcreid/network/tracklets.py",
+        "tests/dcreid/test_algorithm.py::test_scores_of_a_step_are_those_of_its_features_and_its_classes",
         (
             "halves in the order on disk",
             "self.halves[:, rows], self.ends[:, rows])",
             "self.halves, self.ends[:, rows])",
         ),
-        ("a frame where it begins", "(2 * place + 1) * _SIXTHS", "(2 * place) * _SIXTHS"),
     ),
     *of(
         "scores",
         "dcreid/algorithm.py",
-        "tests/dcreid/test_algorithm.py",
+        "tests/dcreid/test_algorithm.py::test_scores_of_a_step_are_those_of_its_features_and_its_classes",
         (
             "silhouette of the classes before",
             "silhouette(v.float(), self.labels)",

@@ -131,6 +131,8 @@ def test_exclusivity_by_hand() -> None:
     assert exclusivity(np.zeros(5, dtype=int), cameras, times) == 1.0
     assert exclusivity(np.arange(5), cameras, times) is None
     assert exclusivity(np.array([0, 0]), cameras[[0, 2]], times[[0, 2]]) is None
+    for pair in ([3, 4], [4, 3]):  # both there in one frame
+        assert exclusivity(np.array([0, 0]), cameras[pair], times[pair]) == 1.0
 
 
 # --- stability and joins
