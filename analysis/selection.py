@@ -1,6 +1,6 @@
 """How well scores without labels choose among the runs and merge steps of labelled studies.
 
-python analysis/selection.py STUDY [STUDY…] [--out DIR]
+python analysis/selection.py STUDY [STUDY…] [--drawn] [--out DIR]
 
 For each score in the results, and for the combination that --objective unlabelled maximises: its rank
 correlation with mAP, and its regret, which is how far below the best mAP its choice lies, beside random
@@ -44,21 +44,24 @@ from dcreid.paths import write_whole
 RESAMPLES = 1000
 
 
-def selection(groups: Sequence[Group]) -> tuple[list[Table], list[Candidates]]:
+def selection(groups: Sequence[Group], *, drawn_only: bool = False) -> tuple[list[Table], list[Candidates]]:
     """A table for each group, two of development halves together; and the groups' candidates."""
+    kind, among = ("selection-drawn", " among drawn configurations") if drawn_only else ("selection", "")
+    title = f"Choosing without labels{among}, "
     rng = np.random.default_rng(0)
-    found = [candidates(group, rng, RESAMPLES) for group in groups]
+    found = [candidates(group, rng, RESAMPLES, drawn_only=drawn_only) for group in groups]
     judged = [judge(each) for each in found]
     tables = [
-        selection_table(file_name(group, groups, "selection"), f"Choosing without labels, {group.name}", each,
-                        _source(group, of))
+        selection_table(file_name(group, groups, kind), title + group.name, each, _source(group, of))
         for group, each, of in zip(groups, judged, found, strict=True)
     ]  # fmt: skip
     if halves(groups):
-        title = f"Choosing without labels, mean over the halves of {groups[0].studies[0].data['name']}"
-        tables.append(selection_table("selection-mean", title, mean_of(judged), _differing(found)))
+        title += f"mean over the halves of {groups[0].studies[0].data['name']}"
+        tables.append(selection_table(f"{kind}-mean", title, mean_of(judged), _differing(found)))
         named = [group.base.data.split for group in groups]
-        tables.append(settled_table(list(zip(named, found, strict=True)), _differing(found)))
+        tables.append(
+            settled_table(f"{kind}-settled", list(zip(named, found, strict=True)), _differing(found))
+        )
     return tables, found
 
 
@@ -94,12 +97,17 @@ def _differing(found: Sequence[Candidates]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """0 = written, 2 = a study that cannot be read or has nothing to judge scores by."""
     made = command.parser("analysis/selection.py", __doc__)
+    made.add_argument(
+        "--drawn",
+        action="store_true",
+        help="only runs that a search drew: neither presets nor the paper's settings",
+    )
     return command.run("analysis/selection.py", made, _write, argv)
 
 
 def _write(given: argparse.Namespace) -> None:
     groups = load(given.studies).groups
-    tables, found = selection(groups)
+    tables, found = selection(groups, drawn_only=given.drawn)
     folder = command.out_folder(given)
     for table in tables:
         show(markdown(table))
@@ -108,7 +116,7 @@ def _write(given: argparse.Namespace) -> None:
     for group, of in zip(groups, found, strict=True):
         with styled():
             for kind, draw in (("scatter", scatter_figure), ("steps", steps_figure)):
-                name = file_name(group, groups, f"selection-{kind}")
+                name = file_name(group, groups, f"selection{'-drawn' * given.drawn}-{kind}")
                 figure = draw(of, group.name)
                 if isinstance(figure, str):
                     say(f"{name}: {figure}")

@@ -58,15 +58,21 @@ class Candidates:
         return f"trial {self.runs[self.run[candidate]].trial.number}, step {self.step[candidate]}"
 
 
-def candidates(group: Group, rng: np.random.Generator, resamples: int) -> Candidates:
+def candidates(
+    group: Group, rng: np.random.Generator, resamples: int, *, drawn_only: bool = False
+) -> Candidates:
     """The candidates of a group, pruned runs' too; resampled where every run has kept its queries.
 
-    Raises ResultsError where scores cannot be judged: no labels, or runs without scores.
+    drawn_only: of the runs that a search drew. Raises ResultsError where scores cannot be judged: no labels,
+    no run that was drawn, or runs without scores.
     """
     found = [run for run in runs(group, pruned=True) if not run.config.trains_with_identities]
     named = ", ".join(str(study.folder) for study in group.studies)
     if not found:
         raise ResultsError(f"{named}: no mAP to judge scores by; give a study of labelled data")
+    found = [run for run in found if run.trial.origin == "search" or not drawn_only]
+    if not found:
+        raise ResultsError(f"{named}: no run was drawn by a search; leave out --drawn")
     curves = [
         {run.last_step: DIVERGED_VALUE} if run.diverged else run.trial.objective_curve("last")
         for run in found

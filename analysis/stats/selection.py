@@ -175,23 +175,23 @@ def settled(found: Candidates) -> tuple[str, Judged]:
     return best, judged[best]
 
 
-def settled_table(halves: Sequence[tuple[str, Candidates]], source: str) -> Table:
+def settled_table(name: str, halves: Sequence[tuple[str, Candidates]], source: str) -> Table:
     """What each half's runs settle on, judged by the runs of the other; beside it the combination there."""
     rows, numbers = [], []
     for (settled_on, one), (judged_on, other) in itertools.permutations(halves, 2):
-        name, there = settled(one)
-        here = {name: judge_score(other, products(other)[name])} if name in products(other) else {}
+        best, there = settled(one)
+        here = {best: judge_score(other, products(other)[best])} if best in products(other) else {}
         for row, judged in {**here, SCORES[COMBINED]: judge_score(other, other.scores[COMBINED])}.items():
-            of = settled_on if row == name else MISSING
+            of = settled_on if row == best else MISSING
             cells = [_text(judged.measures.get(key), decimals) for key, (_, decimals) in _MEASURES.items()]
             rows.append((row, of, judged_on, *cells, judged.chooses, interval_text(judged.mAP)))
             values: dict[str, object] = {"score": row, "settled_on": of, "judged_on": judged_on}
             for key in _MEASURES:
                 values |= _columns(key, judged.measures.get(key))
-                values[f"{key}_there"] = float(there.measures[key][0]) if row == name else math.nan
+                values[f"{key}_there"] = float(there.measures[key][0]) if row == best else math.nan
             numbers.append(values | {"chooses": judged.chooses, "mAP": judged.mAP})
     return Table(
-        name="selection-settled",
+        name=name,
         title="A score settled by the runs of one half, judged by those of the other",
         columns=("score", "settled on", "judged on", *(heading for heading, _ in _MEASURES.values()),
                  "chooses", "mAP"),

@@ -91,6 +91,27 @@ def test_both_halves_together_have_a_table_each_and_their_mean(make):
         assert mean.loc["self-retrieval", name] == pytest.approx(expected)
 
 
+def test_of_drawn_runs_alone_others_are_neither_chosen_nor_the_best(make, capsys):
+    study = make("duke")
+    fill(study, VALUES)  # of a plan
+    assert main([str(study.folder), "--drawn"]) == 2
+    assert "no run was drawn by a search; leave out --drawn" in capsys.readouterr().err
+    for seed, best in ((7, 0.12), (8, 0.18)):
+        score = lambda config, step, best=best: 0.1 if step == 0 else best  # noqa: E731
+        drawn_scores = lambda config, step, best=best: {"self_retrieval": best, "stability": 0.5}  # noqa: E731
+        study.trial(study.base.replace(seed=seed), score, origin="search", scores=drawn_scores)
+    study.trial(study.base.replace(seed=9), lambda config, step: 0.2, origin="recommended",
+                scores=lambda config, step: {"self_retrieval": 0.2, "stability": 0.5})  # fmt: skip
+    assert main([str(study.folder), "--drawn"]) == 0
+    out = capsys.readouterr().out
+    assert "among drawn configurations" in out and "2 complete; " in out
+    table = pd.read_csv(study.folder / "analysis" / "selection-drawn.csv").set_index("score")
+    assert table.loc["combination", ["chooses", "mAP"]].tolist() == ["trial 4, step 1", 18.0]
+    assert table.loc["random choice", "regret_runs"] == pytest.approx(3)
+    assert not (study.folder / "analysis" / "selection.csv").exists()
+    assert (study.folder / "analysis" / "selection-drawn-scatter.png").exists()
+
+
 def test_other_studies_together_have_no_mean(make):
     one = make("mars", "one", base=settings_of("mars").replace(**{"data.split": "first_half"}))
     changes = {"data.split": "second_half", "data.frames": 4}

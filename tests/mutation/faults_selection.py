@@ -123,6 +123,7 @@ SELECTION: list[Mutant] = [
             "DIVERGED_VALUE if name == COMBINED else -np.inf",
             "DIVERGED_VALUE if name == COMBINED else np.nan",
         ),
+        ("presets are drawn", 'run.trial.origin == "search" or', 'run.trial.origin != "plan" or'),
         (
             "the bound is a candidate",
             "if not run.config.trains_with_identities]",
@@ -152,11 +153,11 @@ SELECTION: list[Mutant] = [
         ("random choice of all networks", "- m[last].mean(axis=0)", "- m.mean(axis=0)"),
         ("a one-sided interval", "[LEVEL / 2, 1 - LEVEL / 2]", "[LEVEL, 1 - LEVEL]"),
         ("the first half for both", "[:drawn] for each in measured]", "[:drawn] for each in measured[:1]]"),
-        ("settled by the half that judges", "name, there = settled(one)", "name, there = settled(other)"),
+        ("settled by the half that judges", "best, there = settled(one)", "best, there = settled(other)"),
         (
             "judged by the half that settled",
-            "judge_score(other, products(other)[name])",
-            "judge_score(one, products(one)[name])",
+            "judge_score(other, products(other)[best])",
+            "judge_score(one, products(one)[best])",
         ),
         ("settled by the most regret", "best = min((name for name", "best = max((name for name"),
         (

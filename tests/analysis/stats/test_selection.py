@@ -212,7 +212,7 @@ def test_what_one_half_settles_on_is_judged_by_the_other():
     other = candidates([[40.0, 50.0], [20.0, 10.0]], **scores, **{COMBINED: [[0.1, 0.2], [0.9, 0.3]]})
     assert settled(other)[0] == "self-retrieval"
     one.scores[COMBINED] = other.scores[COMBINED]
-    table = settled_table([("first_half", one), ("second_half", other)], "of both.")
+    table = settled_table("settled", [("first_half", one), ("second_half", other)], "of both.")
     assert [row[:3] for row in table.rows] == [
         ("self-retrieval × stability", "first_half", "second_half"),
         ("combination", "–", "second_half"),
