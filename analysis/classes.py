@@ -29,7 +29,7 @@ from analysis import command
 from analysis.data.results import load
 from analysis.figures.style import LINES, panels, save, styled
 from analysis.people.network import Rebuilt, rebuild
-from dcreid.commandline import say
+from dcreid.commandline import say, show
 from dcreid.evaluation.class_counts import FEWEST, ClassCounts, count_classes
 from dcreid.network.tracklets import l2_normalize
 from dcreid.paths import write_whole
@@ -58,8 +58,8 @@ def in_words(counts: ClassCounts) -> list[str]:
     (fewest, most), proposed = counts.interval, counts.proposed
     lines = [
         f"proposed number of classes: {proposed} (study/run.py --classes {proposed})",
-        f"it lies between {fewest} and {most}, which stability and silhouette choose: within this interval "
-        "nothing here decides",
+        f"between {fewest} and {most} nothing here decides: one is the fewest classes that both halves of the "
+        "frames agree on, the other what the silhouette chooses",
     ]
     if {fewest, most} & {int(counts.classes[0]), int(counts.classes[-1])}:
         lines.append("one of them is the first or last number that was tried: these features do not tell")
@@ -102,8 +102,9 @@ def _write(given: argparse.Namespace) -> None:
     counts, folder = counts_of(rebuilt), command.out_folder(given)
     table = table_of(counts)
     write_whole(folder / "class-counts.csv", table.round(4).to_csv(index=False).encode())
-    say(table.round(3).to_string(index=False))
-    say("\n".join(in_words(counts)))
+    show(table.round(3).to_string(index=False))
+    for line in in_words(counts):
+        say(line)
     with styled():
         paths = save(counts_figure(counts), folder, "class-counts")
     say(" ".join(map(str, [folder / "class-counts.csv", *paths])))

@@ -4,16 +4,15 @@ Single tracklets are merged by average linkage on the distances of `DISTANCES`, 
 merges by, and cut at candidate numbers of classes: by the features of all frames, and by those of either half
 of them. Two measures of each cut err on different sides, so neither chooses alone:
 
-stability   how alike the cuts from both halves are (`agreement`); highest with too few classes, since what
-            parts large groups is seen by both halves
+stability   how alike the cuts from both halves are (`agreement`): about level from few classes on, since what
+            parts large groups is seen by both halves, and falling where classes part what a half cannot.
+            Those within `_LEVEL` of the highest are stable
 silhouette  how much nearer tracklets are to their own class than to the next one, in the distances that made
-            it; highest with too many classes, since two tracklets of one visit are very near
+            it; highest with too many classes, as a rule, since two tracklets of one visit are very near
 
-The proposal is the geometric mean of the two choices. Within the interval between them nothing here decides.
-Of the 110 people of a small cut of MARS the untrained MobileNetV2 gave 136 (36 to 515); of 55 people
-in one half of it, eight networks of a search gave 58 to 107, median 82 (stability 12 to 34, silhouette 198 to
-337). Cut there, the ARI was within 0.025 of the best cut's each time. On Euclidean distances the mean was
-8 to 217 on that half: hence `DISTANCES`. One set of people says little of others.
+Proposed is what the silhouette chooses, if it is stable; else the geometric mean of that and the fewest
+stable classes. Between these two nothing here decides. docs/selection.md says what it came to where people
+were known. On Euclidean distances both were often the first or last candidate: hence `DISTANCES`.
 
 Shapes: n tracklets, d width of the features, k candidates, c classes.
 """
@@ -24,7 +23,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
@@ -35,9 +34,10 @@ from dcreid.clustering.distances import merge_distances
 from dcreid.config import MergeConfig
 from dcreid.evaluation.unlabelled import agreement, exclusivity
 
-# Those of the recommended preset: on Euclidean ones stability often chose the first or last candidate.
+# Those of the recommended preset.
 DISTANCES = MergeConfig(distance="jaccard", k1=10, k2=3, camera_normalise=True)
 _CANDIDATES = 24
+_LEVEL = 0.03  # of the highest stability
 _SHARES = 0.012, 0.7  # of n, that the fewest and the most candidate classes are
 FEWEST = 8  # tracklets that a proposal can be made of
 
@@ -53,20 +53,20 @@ class ClassCounts:
 
     @property
     def interval(self) -> tuple[int, int]:
-        """The numbers of classes that stability and silhouette choose, the smaller first.
-
-        Of equals stability chooses the most classes, and silhouette the fewest.
-        """
-        stable, near = (
-            self.classes[::-1][self.stability[::-1].argmax()],
-            self.classes[self.silhouette.argmax()],
-        )
-        return int(min(stable, near)), int(max(stable, near))
+        """The fewest stable classes and what the silhouette chooses, the smaller first."""
+        both = int(self.classes[self._stable.argmax()]), int(self.classes[self.silhouette.argmax()])
+        return min(both), max(both)
 
     @property
     def proposed(self) -> int:
-        """The geometric mean of the two."""
-        return round(math.sqrt(math.prod(self.interval)))
+        """One of the interval."""
+        best = self.silhouette.argmax()
+        return int(self.classes[best]) if self._stable[best] else round(math.sqrt(math.prod(self.interval)))
+
+    @property
+    def _stable(self) -> Bool[ndarray, " k"]:
+        stable: Bool[ndarray, " k"] = self.stability >= (1 - _LEVEL) * self.stability.max()
+        return stable
 
 
 def count_classes(

@@ -38,6 +38,7 @@ from study.record.storage import Storage
 from study.search.build import open_optuna_study
 from study.search.database import DatabaseAwayError, check_database
 from study.show.console import Display
+from study.show.next_command import classes_commands
 from study.show.summary import summary
 from study.show.terminal import Terminal
 from study.show.view import of_session
@@ -190,6 +191,7 @@ def _write_classes(session: Session, console: Console) -> None:
     if chosen is not None and chosen.selected_step is not None:
         file = write_classes(session.plan, chosen, chosen.selected_step, session.data)
         console.print(f"classes of trial {chosen.number} by tracklet: {file}", soft_wrap=True)
+        console.print(classes_commands(session.plan), soft_wrap=True)
 
 
 def _check_places(plan: StudyPlan) -> None:

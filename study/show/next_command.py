@@ -28,6 +28,12 @@ def retry_command(plan: StudyPlan) -> str:
     return f"{_resume(plan)} --retry-failed"
 
 
+def classes_commands(plan: StudyPlan) -> str:
+    """What to type to see the chosen classes, and to be told how many there should be."""
+    study = shlex.quote(str(plan.folder))
+    return f"pictures of them: python analysis/ranks.py {study}; how many: python analysis/classes.py {study}"
+
+
 def _resume(plan: StudyPlan) -> str:
     default = Path("studies").resolve()
     name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))

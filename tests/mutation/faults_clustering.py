@@ -417,8 +417,14 @@ CLUSTERING: list[Mutant] = [
             "round(math.sqrt(math.prod(self.interval)))",
             "max(self.interval)",
         ),
-        ("the fewest of equally stable", "self.stability[::-1].argmax()", "-1 - self.stability.argmax()"),
-        ("the worst silhouette", "self.silhouette.argmax()", "self.silhouette.argmin()"),
+        ("the most stable, not the fewest", "[self._stable.argmax()]", "[self.stability.argmax()]"),
+        ("twice the level", "(1 - _LEVEL) *", "(1 - 2 * _LEVEL) *"),
+        (
+            "a stable silhouette decides nothing",
+            "int(self.classes[best]) if self._stable[best]",
+            "int(self.classes[best]) if self._stable.all()",
+        ),
+        ("the worst silhouette", "best = self.silhouette.argmax()", "best = self.silhouette.argmin()"),
         (
             "cameras are never normalised",
             "camera_normalised(v, cameras)\n        distances",

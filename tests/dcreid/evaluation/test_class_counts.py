@@ -32,7 +32,7 @@ def test_groups_that_lie_apart_are_counted() -> None:
     v, halves = planted(0.1)
     for cameras in (None, torch.zeros(len(v), dtype=torch.int64)):
         counts = count_classes(v, halves, cameras)
-        assert counts.interval == (GROUPS, GROUPS) and counts.proposed == GROUPS
+        assert counts.interval[1] == GROUPS == counts.proposed
         assert counts.stability.max() == pytest.approx(1.0)
 
 
@@ -87,15 +87,21 @@ def test_exclusivity_stands_beside_where_there_is_time(euclidean: None) -> None:
     assert count_classes(v, halves, None, times).exclusivity is None
 
 
-def test_the_proposal_is_the_geometric_mean_of_two_choices() -> None:
+def test_the_proposal_is_the_silhouettes_where_that_is_stable_and_else_a_geometric_mean() -> None:
     classes = np.array([2, 8, 32, 50])
-    one, other = np.array([0.1, 0.9, 0.3, 0.2]), np.array([0.1, 0.2, 0.3, 0.2])
-    for stable, shape in ((one, other), (other, one)):
-        counts = ClassCounts(classes, stable, shape, None)
-        assert counts.interval == (8, 32) and counts.proposed == 16
-    alike = np.array([0.5, 0.9, 0.9, 0.2])
-    assert ClassCounts(classes, alike, one, None).interval == (8, 32)
-    assert ClassCounts(classes, other, alike, None).interval == (8, 32)
+
+    def found(stability: list[float], silhouette: list[float]) -> tuple[tuple[int, int], int]:
+        counts = ClassCounts(classes, np.array(stability), np.array(silhouette), None)
+        return counts.interval, counts.proposed
+
+    second, third = [0.1, 0.9, 0.3, 0.2], [0.1, 0.2, 0.3, 0.2]
+    assert found(second, third) == ((8, 32), 16)
+    assert found(third, second) == ((8, 32), 16)
+    last = [0.1, 0.2, 0.3, 0.9]
+    assert found([0.5, 0.88, 0.9, 0.2], last) == ((8, 50), 20)  # 0.88 is within 3 % of 0.9
+    assert found([0.5, 0.87, 0.9, 0.2], last) == ((32, 50), 40)
+    assert found([0.5, 0.9, 0.89, 0.88], last) == ((8, 50), 50)  # 50 is stable, too
+    assert found(last, [0.5, 0.9, 0.9, 0.2]) == ((8, 50), 20)  # the fewest of equals
 
 
 def test_few_tracklets_speak_for_nothing() -> None:

@@ -71,7 +71,10 @@ def test_classes_of_people_that_nobody_named(
     ]
     assert run(parser().parse_args(argv), argv) == 0
     path = tmp_path / "study" / "classes.csv"
-    assert str(path) in capsys.readouterr().out
+    out, folder = capsys.readouterr().out, tmp_path / "study"
+    assert str(path) in out
+    for command in (f"python analysis/ranks.py {folder}", f"python analysis/classes.py {folder}"):
+        assert command in "".join(out.splitlines())
 
     ledger = Ledger(tmp_path / "study" / "ledger.jsonl", read_only=True)
     scored = [trial for trial in ledger.trials.values() if trial.state == "complete"]
