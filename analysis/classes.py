@@ -58,8 +58,8 @@ def in_words(counts: ClassCounts) -> list[str]:
     (fewest, most), proposed = counts.interval, counts.proposed
     lines = [
         f"proposed number of classes: {proposed} (study/run.py --classes {proposed})",
-        f"between {fewest} and {most} nothing here decides: one is the fewest classes that both halves of the "
-        "frames agree on, the other what the silhouette chooses",
+        f"between {fewest} and {most} nothing here decides: one is the fewest classes that both halves of "
+        "the frames agree on, the other what the silhouette chooses",
     ]
     if {fewest, most} & {int(counts.classes[0]), int(counts.classes[-1])}:
         lines.append("one of them is the first or last number that was tried: these features do not tell")

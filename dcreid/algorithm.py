@@ -43,6 +43,7 @@ from dcreid.evaluation.unlabelled import (
     confidence,
     exclusivity,
     join_reliability,
+    same_camera,
     self_retrieval,
     silhouette,
     size_balance,
@@ -371,15 +372,16 @@ class Algorithm:
                 for half in stage.halves
             )
             reliable = join_reliability(old.numpy(), one, other)
-        times, order = self.data.train.times, self.order
-        v = self.untrained_v
+        times, order, v = self.data.train.times, self.order, self.untrained_v
+        labels, cameras = self.labels.numpy(), None if self.cameras is None else self.cameras.numpy()
         return ClassScores(
             join_reliability=reliable,
             size_balance=size_balance(sizes),
             silhouette=None if v is None else silhouette(v.float(), self.labels),
             exclusivity=None
-            if times is None or self.cameras is None
-            else exclusivity(self.labels.numpy(), self.cameras.numpy(), times[order]),
+            if times is None or cameras is None
+            else exclusivity(labels, cameras, times[order]),
+            same_camera=None if cameras is None else same_camera(labels, cameras),
         )
 
     def _merged(self, v: Float[Tensor, "n d"]) -> tuple[Int[Tensor, " n"], Joins]:

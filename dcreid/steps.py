@@ -56,5 +56,6 @@ class MergeStep:
     size_balance: float | None = None
     silhouette: float | None = None
     exclusivity: float | None = None
+    same_camera: float | None = None
     unlabelled: float | None = None  # `combined` from these
     seconds_scores: float = 0.0

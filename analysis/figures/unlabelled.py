@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from analysis.data.runs import Run
 from analysis.figures.style import LINES, panels, whole_numbers
-from analysis.stats.unlabelled import HEADINGS, same_camera_share, scores_known
+from analysis.stats.unlabelled import HEADINGS, scores_known
+from dcreid.evaluation.unlabelled import same_camera
 
 
 def scores_figure(found: Sequence[Run]) -> Figure:
@@ -61,8 +62,8 @@ def cameras_figure(
 ) -> Figure:
     """Of the pairs in one class, the share that one camera saw, by merge step; labels: after each of them."""
     figure, (ax,) = panels(1)
-    shares = [100 * same_camera_share(of, cameras) for of in labels]
-    chance = 100 * same_camera_share(np.zeros_like(cameras), cameras)
+    shares = [100 * (same_camera(of, cameras) or 0.0) for of in labels]
+    chance = 100 * (same_camera(np.zeros_like(cameras), cameras) or 0.0)
     ax.plot(range(1, len(shares) + 1), shares, color=LINES[0].color, marker="o", label="pairs in one class")
     ax.axhline(chance, color="0.4", linestyle=":", label="all pairs")
     ax.axvline(selected, color="0.6", linestyle="--", linewidth=1, label="this step")

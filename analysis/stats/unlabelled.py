@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Int
-from numpy import ndarray
 
 from analysis.data.candidates import COMBINED, SCORES
 from analysis.data.changes import changed_in_base
 from analysis.data.results import Group
 from analysis.data.runs import Run
 from analysis.page.typeset import Table
-from analysis.stats.joins import joins_of
 from study.record.intervals import MISSING, interval_text
 
 HEADINGS = {**SCORES, COMBINED: "score"}
@@ -65,45 +61,26 @@ def scores_table(found: Sequence[Run], group: Group) -> Table:
 
 
 def classes_table(run: Run, group: Group) -> Table:
-    """Number and sizes of the classes of a run by merge step, and how many joins stayed within one camera."""
-    joins, rows, numbers = joins_of(run), [], []
-    within: dict[Any, float] = {}
-    if joins is not None:
-        within = (100 * joins.groupby("step")["one_camera"].mean()).to_dict()
+    """Number and sizes of the classes of a run by merge step, and how far they follow cameras."""
+    rows, numbers = [], []
     for step, row in sorted(run.trial.steps.items()):
         if step == 0:
             continue
         sizes = [_count(row, key) for key in ("classes_after", "class_size_max", "class_size_median")]
         mark = " (selected)" if step == run.selected_step else ""
-        rows.append(
-            (f"{step}{mark}", *sizes, interval_text(within.get(step, np.nan)), _percent(row.get(COMBINED)))
-        )
-        keys = ("step", "classes_after", "class_size_max", "class_size_median", COMBINED)
-        numbers.append({key: row.get(key) for key in keys} | {"joins_within_one_camera": within.get(step)})
+        rows.append((f"{step}{mark}", *sizes, _percent(row.get("same_camera")), _percent(row.get(COMBINED))))
+        keys = ("step", "classes_after", "class_size_max", "class_size_median", "same_camera", COMBINED)
+        numbers.append({key: row.get(key) for key in keys})
     return Table(
         name="classes",
         title=f"The classes of trial {run.trial.number} by merge step, {group.name}",
-        columns=("step", "classes", "largest", "median size", "joins within one camera", "score"),
+        columns=("step", "classes", "largest", "median size", "same camera", "score"),
         rows=tuple(rows),
         caption=(
-            "Tracklets; joins and score in percent. A person who is seen by several cameras is joined across "
-            "them: where nearly all joins stay within one camera, classes follow cameras rather than people. "
-            "No joins are recorded of classes that are made anew at every step."
+            "Tracklets; percent. Same camera: of all pairs in one class those that one camera saw. A person "
+            "whom several cameras saw is in pairs across them: near 100, classes follow cameras, not people."
         ),
         numbers=pd.DataFrame(numbers),
-    )
-
-
-def same_camera_share(labels: Int[ndarray, " n"], cameras: Int[ndarray, " n"]) -> float:
-    """Of all pairs of tracklets in one class the share that one camera saw; NaN without any pair."""
-
-    def pairs(names: Int[ndarray, " n"]) -> int:
-        counts = np.unique(names, return_counts=True)[1]
-        return int((counts * (counts - 1)).sum())
-
-    together = pairs(labels)
-    return (
-        pairs(labels.astype(np.int64) * (int(cameras.max()) + 1) + cameras) / together if together else np.nan
     )
 
 

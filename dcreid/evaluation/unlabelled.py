@@ -51,6 +51,7 @@ class ClassScores:
     size_balance: float | None = None
     silhouette: float | None = None
     exclusivity: float | None = None
+    same_camera: float | None = None
 
 
 def combined(scores: Mapping[str, Any]) -> float | None:
@@ -153,6 +154,20 @@ def exclusivity(
     if not together or not overlaps:
         return None
     return (wrong / together) / (overlaps / (n * (n - 1) / 2))
+
+
+def same_camera(labels: Int[ndarray, " n"], cameras: Int[ndarray, " n"]) -> float | None:
+    """Of all pairs of tracklets in one class the share that one camera saw, in [0, 1]; None without any pair.
+
+    Near 1 classes follow cameras rather than people. What is right depends on how often one camera sees a
+    person again: this describes classes, and chooses nothing.
+    """
+    by_camera = labels.astype(np.int64) * (int(cameras.max()) + 1) + cameras
+    together, within = (
+        int((counts * (counts - 1)).sum())
+        for counts in (np.unique(names, return_counts=True)[1] for names in (labels, by_camera))
+    )
+    return within / together if together else None
 
 
 def stability(halves: Float[Tensor, "2 n d"], cameras: Int[Tensor, " n"] | None) -> float | None:

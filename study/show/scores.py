@@ -21,7 +21,7 @@ OF_SELECTED = {
     "classes_after": "classes",
     "class_size_max": "largest\nclass",
     "self_retrieval": SCORES["self_retrieval"],
-    "camera_excess": SCORES["camera_excess"],
+    "same_camera": "same\ncamera",
 }
 SELECTED_MEANS = "selected: at the merge step with the highest score without labels"
 

@@ -150,7 +150,10 @@ def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Co
             console.print(NORMALISED_MEANS)
     elif any(trial.selected for trial in trials):
         console.print(f"untrained network: {scores_in_words(trials[0].steps.get(0, {}))}", soft_wrap=True)
-        console.print("scores in percent; camera excess: the lower the better")
+        console.print(
+            "percent; same camera: of the pairs in one class; camera excess: the lower the better",
+            soft_wrap=True,
+        )
     elif any(trial.last_step > 0 for trial in trials):
         console.print(
             "no score could be taken and no trial is chosen; a score needs eight tracklets, and two of one "

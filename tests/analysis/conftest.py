@@ -187,7 +187,8 @@ def height_scores(height: float) -> Scores:
 
     def scores(config: Config, step: int) -> dict[str, Any]:
         value = height - 0.1 * abs(step - 2)
-        return {"unlabelled": value, "self_retrieval": value + 0.05, "camera_excess": 0.3 - value / 10}
+        return {"unlabelled": value, "self_retrieval": value + 0.05, "camera_excess": 0.3 - value / 10,
+                "same_camera": 0.2 + value / 10}  # fmt: skip
 
     return scores
 

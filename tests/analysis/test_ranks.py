@@ -17,10 +17,10 @@ from analysis.people.network import Rebuilt, choose, rebuild
 from analysis.people.pictures import _BORDERS
 from analysis.people.rank_lists import rank_lists
 from analysis.ranks import _where, main, members, most_mixed, pictures, principal_plane
-from analysis.stats.unlabelled import same_camera_share
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
+from dcreid.evaluation.unlabelled import same_camera
 from dcreid.presets import settings_of
 from study.record.ledger import TrialRecord
 from study.record.storage import Storage
@@ -122,7 +122,7 @@ def test_without_labels_neighbours_and_classes_are_shown(known: bool, tmp_path: 
     if known:
         (line, *_) = made["classes-cameras"].axes[0].lines
         labels, cameras = algorithm.labels.numpy(), algorithm.cameras.numpy()
-        assert line.get_ydata()[-1] == pytest.approx(100 * same_camera_share(labels, cameras))
+        assert line.get_ydata()[-1] == pytest.approx(100 * same_camera(labels, cameras))
     plt.close("all")
 
 

@@ -20,6 +20,7 @@ from dcreid.evaluation.unlabelled import (
     camera_excess,
     exclusivity,
     join_reliability,
+    same_camera,
     self_retrieval,
     silhouette,
     size_balance,
@@ -247,6 +248,7 @@ def test_scores_of_a_step_are_those_of_its_features_and_its_classes(
             "size_balance": size_balance(np.bincount(labels)),
             "silhouette": silhouette(untrained, labels),
             "exclusivity": exclusivity(labels.numpy(), cameras.numpy(), times[order]),
+            "same_camera": same_camera(labels.numpy(), cameras.numpy()),
         }
         expected["unlabelled"] = expected["self_retrieval"] * expected["stability"]
         found = {name: getattr(step, name) for name in expected}

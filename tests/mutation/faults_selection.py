@@ -66,6 +66,16 @@ SELECTION: list[Mutant] = [
             "worth.where(sizes[own] > 0, 0.0)",
         ),
         ("worse than chance counts against", "retrieved * max(0.0, stable)", "retrieved * stable"),
+        (
+            "every tracklet is a pair",
+            "int((counts * (counts - 1)).sum())\n        for",
+            "int((counts * counts).sum())\n        for",
+        ),
+        (
+            "classes of one camera run together",
+            "(int(cameras.max()) + 1) + cameras",
+            "int(cameras.max()) + cameras",
+        ),
         ("stability alone", "float(retrieved * max(0.0, stable))", "float(max(0.0, stable))"),
     ),
     *of(
@@ -105,7 +115,11 @@ SELECTION: list[Mutant] = [
             "for half in stage.halves\n",
             "for half in stage.halves[:1].repeat(2, 1, 1)\n",
         ),
-        ("times in the order on disk", "self.cameras.numpy(), times[order])", "self.cameras.numpy(), times)"),
+        (
+            "times in the order on disk",
+            "exclusivity(labels, cameras, times[order])",
+            "exclusivity(labels, cameras, times)",
+        ),
     ),
     *of(
         "selection",
@@ -201,12 +215,6 @@ SELECTION: list[Mutant] = [
             "scores of a network that is lost",
             "row = {} if run.diverged else run.trial.selected",
             "row = run.trial.selected",
-        ),
-        ("every tracklet is a pair", "(counts * (counts - 1)).sum()", "(counts * counts).sum()"),
-        (
-            "classes of one camera run together",
-            "(int(cameras.max()) + 1) + cameras",
-            "int(cameras.max()) + cameras",
         ),
     ),
     *of(

@@ -20,7 +20,7 @@ AREAS = (
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
     *("owners", "data folders", "halves", "left out", "given values", "rivals"),
     *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
-    *("selection", "classes by tracklet", "studies without labels", "number of classes"),
+    *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
 )
 
 

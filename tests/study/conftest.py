@@ -58,6 +58,7 @@ def row_of(config: dict[str, Any], step: int, total: int, value: float | None = 
         "camera_excess": 1 - without_labels,
         "classes_after": 16 - 3 * step,
         "class_size_max": 1 + step,
+        "same_camera": without_labels / 4,
         "total_steps": total,
     }
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from made_joins import joins_of_step
 
 from analysis.data.results import load
 from analysis.data.runs import by_score, unlabelled
-from analysis.stats.unlabelled import classes_table, same_camera_share, scores_table
-from study.record.storage import Storage
-from study.record.trial_tables import save_joins
+from analysis.stats.unlabelled import classes_table, scores_table
 
 
 def group_of(study):
@@ -54,22 +50,10 @@ def test_scores_stand_at_the_selected_step_below_the_untrained_networks(nobody_l
 
 
 def test_classes_of_a_run_by_step(nobody_labelled):
-    save_joins(Storage(str(nobody_labelled.folder / "trials" / "0002")), [joins_of_step()], {})
     group = group_of(nobody_labelled)
     run = by_score(group)[0]
     table = classes_table(run, group)
     assert [row[0] for row in table.rows] == ["1", "2 (selected)", "3"]
-    assert table.rows[1][1:4] == ("60", "10", "2") and table.rows[1][5] == "60.0"
-    within = 100 * float(joins_of_step().one_camera.double().mean())
-    assert 0 < within < 100 and table.rows[0][4] == f"{within:.1f}" and table.rows[1][4] == "–"
+    assert table.rows[1][1:] == ("60", "10", "2", "26.0", "60.0")
+    assert table.numbers["same_camera"].tolist() == pytest.approx([0.25, 0.26, 0.25])
     assert "trial 2" in table.title
-
-
-def test_the_share_of_pairs_that_one_camera_saw_is_that_of_a_loop():
-    rng = np.random.default_rng(3)
-    labels, cameras = rng.integers(0, 6, 40), rng.integers(0, 3, 40)
-    pairs = [(i, j) for i in range(40) for j in range(i) if labels[i] == labels[j]]
-    same = sum(cameras[i] == cameras[j] for i, j in pairs)
-    assert same_camera_share(labels, cameras) == pytest.approx(same / len(pairs))
-    assert same_camera_share(cameras, cameras) == 1.0  # classes that are cameras
-    assert np.isnan(same_camera_share(np.arange(40), cameras))

@@ -20,6 +20,7 @@ from dcreid.evaluation.unlabelled import (
     confidence,
     exclusivity,
     join_reliability,
+    same_camera,
     self_retrieval,
     silhouette,
     size_balance,
@@ -133,6 +134,16 @@ def test_exclusivity_by_hand() -> None:
     assert exclusivity(np.array([0, 0]), cameras[[0, 2]], times[[0, 2]]) is None
     for pair in ([3, 4], [4, 3]):  # both there in one frame
         assert exclusivity(np.array([0, 0]), cameras[pair], times[pair]) == 1.0
+
+
+def test_the_share_of_pairs_that_one_camera_saw_is_that_of_a_loop() -> None:
+    rng = np.random.default_rng(3)
+    labels, cameras = rng.integers(0, 6, 40), rng.integers(0, 3, 40)
+    pairs = [(i, j) for i in range(40) for j in range(i) if labels[i] == labels[j]]
+    same = sum(cameras[i] == cameras[j] for i, j in pairs)
+    assert same_camera(labels, cameras) == pytest.approx(same / len(pairs))
+    assert same_camera(cameras, cameras) == 1.0  # classes that are cameras
+    assert same_camera(np.arange(40), cameras) is None
 
 
 # --- stability and joins

@@ -69,7 +69,7 @@ def test_the_summary_ranks_by_the_selected_score_and_speaks_of_nothing_else(blin
         step, score = selected_of(trial)
         row = trial.steps[step]
         cells = [percent(score), "at", step, 16 - 3 * step, 1 + step, percent(score)]
-        assert rows[trial.number][1:8] == [*map(str, cells), percent(row["camera_excess"])]
+        assert rows[trial.number][1:8] == [*map(str, cells), percent(row["same_camera"])]
 
 
 def test_it_ends_with_the_chosen_trial_and_what_to_do_next(blind):
@@ -97,11 +97,12 @@ def test_what_was_taken_over_has_no_weights_here(blind):
 
 
 def test_scores_that_the_data_do_not_have_are_no_columns(blind):
-    assert "excess" in summary_of(blind).split("untrained")[0]
+    ranking = summary_of(blind).split("untrained")[0]
+    assert "excess" not in ranking and "same" in ranking
     for trial in blind.ledger.trials.values():
         for row in trial.steps.values():
-            row["camera_excess"] = None
-    assert "excess" not in summary_of(blind).split("untrained")[0]
+            row["same_camera"] = row["camera_excess"] = None
+    assert "same" not in summary_of(blind).split("untrained")[0]
     assert "–" not in summary_of(blind)
 
 
