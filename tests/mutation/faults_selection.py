@@ -116,7 +116,7 @@ SELECTION: list[Mutant] = [
             "for half in stage.halves[:1].repeat(2, 1, 1)\n",
         ),
         (
-            "times in the order on disk",
+            "times of the tracklets on disk",
             "exclusivity(labels, cameras, times[order])",
             "exclusivity(labels, cameras, times)",
         ),
