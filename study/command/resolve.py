@@ -127,7 +127,8 @@ def _decided(given: argparse.Namespace) -> argparse.Namespace:
             decided |= {"preset": "recommended", "space": "full"}
             _check_recommended(settings_of(dataset), chosen)
     values = vars(given)
-    return argparse.Namespace(**values | {name: values[name] or decided[name] for name in decided})
+    left_out = {name: value for name, value in decided.items() if values[name] is None}  # "" is refused later
+    return argparse.Namespace(**values | left_out)
 
 
 def _check_recommended(settings: Config, chosen: Mapping[str, Any]) -> None:

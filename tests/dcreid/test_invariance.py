@@ -68,7 +68,9 @@ def test_the_order_of_tracklets_and_the_names_of_identities_do_not_matter_to_a_f
     for ours, theirs in zip(one.history, other.history, strict=True):
         for name, value in dataclasses.asdict(ours).items():
             if name not in (*CLOCKS, "labels_before", "labels_after") and value is not None:
-                assert getattr(theirs, name) == pytest.approx(value, rel=1e-6, nan_ok=True), name
+                # The silhouette's features are kept in half precision: the last bit decides how they round.
+                within = {"abs": 1e-4} if name == "silhouette" else {"rel": 1e-6}
+                assert getattr(theirs, name) == pytest.approx(value, nan_ok=True, **within), name
     for ours, theirs in zip(one.labels_history, other.labels_history, strict=True):
         position = np.argsort(one.order)  # tracklet of `data` -> row
         there = np.argsort(other.order)[np.argsort(order)]

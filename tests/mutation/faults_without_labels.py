@@ -31,8 +31,8 @@ WITHOUT_LABELS: list[Mutant] = [
         ),
         (
             "the data decide against what is given",
-            "{name: values[name] or decided[name] for name in decided}",
-            "{name: decided[name] or values[name] for name in decided}",
+            "for name, value in decided.items() if values[name] is None}",
+            "for name, value in decided.items() if name in values}",
         ),
     ),
     *of(
