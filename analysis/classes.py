@@ -11,6 +11,7 @@ table and a picture. Nothing here looks at an identity.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ from dcreid.evaluation.class_counts import FEWEST, ClassCounts, count_classes
 from dcreid.network.tracklets import l2_normalize
 from dcreid.paths import write_whole
 from study.record.classes import write_classes
+from study.record.ledger import TrialRecord
 
 
 def counts_of(rebuilt: Rebuilt) -> ClassCounts:
@@ -68,6 +70,13 @@ def in_words(counts: ClassCounts) -> list[str]:
             "they are far apart: take it for an order of magnitude, and what you know of the place first"
         )
     return lines
+
+
+def nearest_step(trial: TrialRecord, wanted: int) -> tuple[int, int]:
+    """The merge step whose number of classes is nearest by ratio, and that number; the first of equals."""
+    counts = {step: int(row["classes_after"]) for step, row in sorted(trial.steps.items()) if step > 0}
+    step = min(counts, key=lambda step: abs(math.log(counts[step] / wanted)))
+    return step, counts[step]
 
 
 def counts_figure(counts: ClassCounts) -> Figure:
@@ -105,6 +114,8 @@ def _write(given: argparse.Namespace) -> None:
     show(table.round(3).to_string(index=False))
     for line in in_words(counts):
         say(line)
+    step, classes = nearest_step(rebuilt.trial, counts.proposed)
+    say(f"nearest to it in classes.csv: step_{step:03d}, with {classes} classes")
     with styled():
         paths = save(counts_figure(counts), folder, "class-counts")
     say(" ".join(map(str, [folder / "class-counts.csv", *paths])))

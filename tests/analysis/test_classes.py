@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.classes import in_words, main, table_of
+from analysis.classes import in_words, main, nearest_step, table_of
+from analysis.data.results import load
 from dcreid.algorithm import Algorithm
 from dcreid.data import load_dataset
 from dcreid.evaluation.class_counts import ClassCounts, count_classes
@@ -56,6 +57,16 @@ def test_a_study_that_is_there_gets_its_classes_and_a_proposal(
     assert (made.folder / "analysis" / "class-counts.png").is_file()
     out = capsys.readouterr().out
     assert f"--classes {expected.proposed})" in out and "classes of trial 0 at merge step 2" in out
+    assert "nearest to it in classes.csv: step_00" in out
+
+
+def test_the_nearest_step_is_nearest_by_ratio(make) -> None:
+    made = make("duke")
+    number = made.trial(made.base, scores=lambda config, step: {"classes_after": [400, 200, 80, 20][step]})
+    trial = load([made.folder]).studies[0].trials[number]
+    assert nearest_step(trial, 400) == (1, 200)  # the untrained network has no classes
+    assert nearest_step(trial, 20) == (3, 20)
+    assert nearest_step(trial, 42) == (2, 80)  # 20 is nearer by difference, and 2.1 times as few
 
 
 def test_a_proposal_says_how_little_it_knows() -> None:

@@ -410,6 +410,17 @@ CLUSTERING: list[Mutant] = [
     ),
     *of(
         "number of classes",
+        "analysis/classes.py",
+        "tests/analysis/test_classes.py",
+        (
+            "the nearest number by difference",
+            "abs(math.log(counts[step] / wanted))",
+            "abs(counts[step] - wanted)",
+        ),
+        ("the untrained network has classes", "if step > 0}", "if step >= 0}"),
+    ),
+    *of(
+        "number of classes",
         "dcreid/evaluation/class_counts.py",
         "tests/dcreid/evaluation/test_class_counts.py",
         (
