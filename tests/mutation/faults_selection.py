@@ -137,7 +137,6 @@ SELECTION: list[Mutant] = [
             "DIVERGED_VALUE if name == COMBINED else -np.inf",
             "DIVERGED_VALUE if name == COMBINED else np.nan",
         ),
-        ("presets are drawn", 'run.trial.origin == "search" or', 'run.trial.origin != "plan" or'),
         (
             "the bound is a candidate",
             "if not run.config.trains_with_identities]",
@@ -145,6 +144,12 @@ SELECTION: list[Mutant] = [
         ),
         ("resamples of queries over the number measured", "/ (queries @ times)", "/ queries.sum()"),
         ("half of the queries are enough", "curve().keys() <= set(", "curve().keys() & set("),
+    ),
+    *of(
+        "selection",
+        "analysis/data/candidates.py",
+        "tests/analysis/test_selection.py",
+        ("presets are drawn", 'run.trial.origin == "search" or', 'run.trial.origin != "plan" or'),
     ),
     *of(
         "selection",
