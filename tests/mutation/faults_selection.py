@@ -143,7 +143,7 @@ SELECTION: list[Mutant] = [
             "if run.config.seed >= 0]",
         ),
         ("resamples of queries over the number measured", "/ (queries @ times)", "/ queries.sum()"),
-        ("half of the queries are enough", "curve().keys() <= set(", "curve().keys() & set("),
+        ("a run without its queries is lost", "if not tables or len(tables) < len(kept):", "if not tables:"),
     ),
     *of(
         "selection",
