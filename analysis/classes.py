@@ -73,9 +73,13 @@ def in_words(counts: ClassCounts) -> list[str]:
 
 
 def nearest_step(trial: TrialRecord, wanted: int) -> tuple[int, int]:
-    """The merge step whose number of classes is nearest by ratio, and that number; the first of equals."""
+    """The merge step whose number of classes is nearest by ratio, and that number.
+
+    Of equals the selected one, else the latest.
+    """
     counts = {step: int(row["classes_after"]) for step, row in sorted(trial.steps.items()) if step > 0}
-    step = min(counts, key=lambda step: abs(math.log(counts[step] / wanted)))
+    off = {step: abs(math.log(count / wanted)) for step, count in counts.items()}
+    step = min(off, key=lambda step: (off[step], step != trial.selected_step, -step))
     return step, counts[step]
 
 

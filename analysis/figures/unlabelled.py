@@ -62,7 +62,7 @@ def cameras_figure(
 ) -> Figure:
     """Of the pairs in one class, the share that one camera saw, by merge step; labels: after each of them."""
     figure, (ax,) = panels(1)
-    shares = [100 * (same_camera(of, cameras) or 0.0) for of in labels]
+    shares = 100 * np.array([same_camera(of, cameras) for of in labels], dtype=float)  # None: no point
     chance = 100 * (same_camera(np.zeros_like(cameras), cameras) or 0.0)
     ax.plot(range(1, len(shares) + 1), shares, color=LINES[0].color, marker="o", label="pairs in one class")
     ax.axhline(chance, color="0.4", linestyle=":", label="all pairs")

@@ -101,8 +101,7 @@ def _chosen_checkpoint(study: Study, trial: TrialRecord) -> tuple[int, dict[str,
 
     Raises ResultsError.
     """
-    curve, storage = trial.curve(), study.storage(trial.number)
-    best, selected = max(curve, key=lambda step: (curve[step], -step), default=None), trial.selected_step
+    storage, best, selected = study.storage(trial.number), trial.highest_step("mAP"), trial.selected_step
     order = sorted(checkpoint_steps(storage), key=lambda step: (step != selected, step != best, -step))
     for step in order:
         state = load_state(storage, f"step-{step:03d}.pt", study.stamp(trial), storage.pass_over)

@@ -69,6 +69,19 @@ def test_the_nearest_step_is_nearest_by_ratio(make) -> None:
     assert nearest_step(trial, 42) == (2, 80)  # 20 is nearer by difference, and 2.1 times as few
 
 
+def test_of_steps_with_as_many_classes_the_selected_one_is_named_else_the_latest(make) -> None:
+    made = make("duke")
+
+    def scores(config, step):
+        return {"classes_after": 50, "unlabelled": [0.1, 0.3, 0.5, 0.4][step]}
+
+    scored = made.trial(made.base, scores=scores)
+    plain = made.trial(made.base, scores=lambda config, step: {"classes_after": 50})
+    trials = load([made.folder]).studies[0].trials
+    assert nearest_step(trials[scored], 50) == (2, 50)
+    assert nearest_step(trials[plain], 60) == (3, 50)
+
+
 def test_a_proposal_says_how_little_it_knows() -> None:
     classes, low = np.array([5, 8, 18, 80]), np.array([0.1, 0.9, 0.3, 0.2])
     high, edge = np.array([0.1, 0.2, 0.3, 0.2]), np.array([0.1, 0.2, 0.3, 0.4])

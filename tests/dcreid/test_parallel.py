@@ -9,19 +9,10 @@ import pytest
 import rank_runs
 import torch
 from rank_runs import VARIANTS, algorithm, on_ranks
+from tiny_runs import CLOCKS
 from torch import Tensor
 
 from dcreid.parallel import ONE_PROCESS, Ranks
-
-_CLOCKS = (
-    "seconds_train",
-    "seconds_features",
-    "seconds_merge",
-    "seconds_evaluate",
-    "seconds_scores",
-    "frames_per_second",
-)
-
 
 # --- shares, messages
 
@@ -67,7 +58,7 @@ def check_same(ours: dict[str, Any], whole: dict[str, Any], start: dict[str, Ten
     assert len(ours["history"]) == len(whole["history"])
     for made, expected in zip(ours["history"], whole["history"], strict=True):
         for name, value in expected.items():
-            if name not in _CLOCKS:
+            if name not in CLOCKS:
                 number = isinstance(value, int | float)
                 assert made[name] == (pytest.approx(value, rel=1e-5) if number else value), name
     for merged, expected in zip(ours["labels_history"], whole["labels_history"], strict=True):
@@ -112,7 +103,7 @@ def check_equal(one: Any, other: Any) -> None:
 
 
 def without_clocks(state: dict[str, Any]) -> dict[str, Any]:
-    history = [{name: step[name] for name in step if name not in _CLOCKS} for step in state["history"]]
+    history = [{name: step[name] for name in step if name not in CLOCKS} for step in state["history"]]
     return {name: value for name, value in state.items() if "seconds" not in name} | {"history": history}
 
 

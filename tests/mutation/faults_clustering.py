@@ -414,9 +414,10 @@ CLUSTERING: list[Mutant] = [
         "tests/analysis/test_classes.py",
         (
             "the nearest number by difference",
-            "abs(math.log(counts[step] / wanted))",
-            "abs(counts[step] - wanted)",
+            "abs(math.log(count / wanted))",
+            "abs(count - wanted)",
         ),
+        ("the latest of equals, selected or not", "step != trial.selected_step, -step)", "-step)"),
         ("the untrained network has classes", "if step > 0}", "if step >= 0}"),
     ),
     *of(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import CLOCKS
 
 from dcreid.config import Config
 from dcreid.presets import small
@@ -18,14 +19,6 @@ from study.worker.rows import trial_rows
 from study.worker.shared_stages import SharedStages
 
 _BASE = small().replace(**{"merge.merge_rate": 0.2})
-_CLOCKS = (
-    "seconds_train",
-    "seconds_features",
-    "seconds_merge",
-    "seconds_evaluate",
-    "seconds_scores",
-    "frames_per_second",
-)
 
 
 class StandIn:
@@ -69,7 +62,7 @@ def rows_of(job: Job, name: str, shared: int = 2, **changes: Any) -> list[dict[s
 
 
 def results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    left_out = (*_CLOCKS, "saved_seconds")
+    left_out = (*CLOCKS, "saved_seconds")
     return [{name: value for name, value in row.items() if name not in left_out} for row in rows]
 
 
