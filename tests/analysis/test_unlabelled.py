@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from analysis.curves import figures
 from analysis.data.results import load
+from analysis.figures.unlabelled import cameras_figure
 from analysis.report import main as report
 from analysis.tables import main as tables
 
@@ -73,3 +75,9 @@ def test_a_page_before_any_trial_is_complete(make):
     study.trial(study.base, None, state="running", steps=1, scores=lambda config, step: {"unlabelled": 0.5})
     assert report([str(study.folder)]) == 0
     assert "nothing yet: no trial is complete" in (study.folder / "analysis" / "report.html").read_text()
+
+
+def test_a_partition_without_any_pair_is_no_point():
+    cameras = np.array([1, 1, 2])
+    figure = cameras_figure([np.arange(3), np.zeros(3, dtype=int)], cameras, 2)
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([np.nan, 100 / 3], nan_ok=True)
