@@ -16,8 +16,8 @@ from torch.nn import functional
 
 _CROP_ASPECTS = (2.0, 3.0)  # height to width, as in BUC's and DBC's code
 _TRIES = 10
-_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
-_STD = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as torchvision's weights expect
+STD = (0.229, 0.224, 0.225)
 
 
 def augment(
@@ -135,4 +135,4 @@ def normalise(
 def _mean_and_scale(device: torch.device) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
     """Cached per device: making a tensor of Python numbers on a GPU waits for all of its work."""
     with torch.inference_mode(False):
-        return torch.tensor(_MEAN, device=device) * 255, 1 / (torch.tensor(_STD, device=device) * 255)
+        return torch.tensor(MEAN, device=device) * 255, 1 / (torch.tensor(STD, device=device) * 255)

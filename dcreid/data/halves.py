@@ -8,18 +8,14 @@ What does well both ways is chosen before anything has been measured on the test
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dcreid.data.tracklets import (
     DISTRACTOR,
     JUNK,
     DataError,
-    FrameSource,
     Ints,
-    JpegFrames,
     Split,
     TrackletDataset,
     first_per_identity_and_camera,
@@ -72,41 +68,6 @@ def on_half(data: TrackletDataset, half: str) -> TrackletDataset:
 
 def _part(split: Split, identities: Ints, people: Ints, name: str) -> Split:
     """The tracklets of some people, in their order, as a split of its own."""
-    chosen = np.isin(identities, people)
-    offsets = np.concatenate([[0], np.cumsum(split.lengths[chosen])]).astype(np.int64)
-    frames = np.flatnonzero(np.repeat(chosen, split.lengths))
-    return dataclasses.replace(
-        split,
-        name=name,
-        frames=_frames(split.frames, frames, offsets[:-1]),
-        offsets=offsets,
-        cameras=split.cameras[chosen],
-        identities=identities[chosen],
-        names=[split.names[row] for row in np.flatnonzero(chosen).tolist()],
-        times=None if split.times is None else split.times[chosen],
+    return dataclasses.replace(split, identities=identities).of_rows(
+        np.flatnonzero(np.isin(identities, people)), name
     )
-
-
-def _frames(source: FrameSource, frames: Ints, tracklet_starts: Ints) -> FrameSource:
-    if isinstance(source, JpegFrames):
-        return JpegFrames(source.root, [source.paths[frame] for frame in frames.tolist()], tracklet_starts)
-    return _ChosenFrames(source, frames)
-
-
-class _ChosenFrames:
-    """Some frames of a source that draws them: frame i is its frame `frames[i]`."""
-
-    def __init__(self, source: FrameSource, frames: Ints):
-        self.source, self.frames = source, frames
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def name(self, frame: int) -> str:
-        return self.source.name(int(self.frames[frame]))
-
-    def fingerprint(self) -> str:
-        return hashlib.sha256(self.source.fingerprint().encode() + self.frames.tobytes()).hexdigest()
-
-    def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        return self.source.read(self.frames[frames], height, width)

@@ -45,7 +45,7 @@ def read_jpegs(paths: Sequence[Path], height: int, width: int) -> tuple[NDArray[
     def read(rows: range) -> None:
         for row in rows:
             try:
-                frame = _resize(_decode(paths[row]), height, width)
+                frame = resize(_decode(paths[row]), height, width)
             except FrameError:
                 continue
             pixels[row], readable[row] = frame.permute(1, 2, 0).numpy(), True
@@ -152,7 +152,7 @@ def _decode_with(decoder: object, data: NDArray[np.uint8], kind: str) -> torch.T
     return frame
 
 
-def _resize(frame: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def resize(frame: torch.Tensor, height: int, width: int) -> torch.Tensor:
     if frame.shape[1:] == (height, width):
         return frame
     return interpolate(frame[None], size=(height, width), mode="bilinear", antialias=True)[0]

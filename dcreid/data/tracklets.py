@@ -82,6 +82,22 @@ class Split:
         """(n,) frames per tracklet."""
         return np.diff(self.offsets)
 
+    def of_rows(self, rows: Ints, name: str) -> Split:
+        """Some tracklets, in this order, as a split of its own; its cameras are known or made up as here."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        frames = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return dataclasses.replace(
+            self,
+            name=name,
+            frames=_chosen(self.frames, frames, offsets[:-1]),
+            offsets=offsets,
+            cameras=self.cameras[rows],
+            identities=None if self.identities is None else self.identities[rows],
+            names=[self.names[row] for row in rows.tolist()],
+            times=None if self.times is None else self.times[rows],
+        )
+
 
 @dataclass(frozen=True)
 class TrackletDataset:
@@ -175,3 +191,28 @@ class JpegFrames:
         from dcreid.data.jpeg import read_jpegs
 
         return read_jpegs([self.path(frame) for frame in frames.tolist()], height, width)
+
+
+def _chosen(source: FrameSource, frames: Ints, tracklet_starts: Ints) -> FrameSource:
+    if isinstance(source, JpegFrames):
+        return JpegFrames(source.root, [source.paths[frame] for frame in frames.tolist()], tracklet_starts)
+    return _ChosenFrames(source, frames)
+
+
+class _ChosenFrames:
+    """Some frames of a source that draws them: frame i is its frame `frames[i]`."""
+
+    def __init__(self, source: FrameSource, frames: Ints):
+        self.source, self.frames = source, frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def name(self, frame: int) -> str:
+        return self.source.name(int(self.frames[frame]))
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.source.fingerprint().encode() + self.frames.tobytes()).hexdigest()
+
+    def read(self, frames: Ints, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        return self.source.read(self.frames[frames], height, width)

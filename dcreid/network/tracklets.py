@@ -133,6 +133,12 @@ class TrackletNetwork:
         with seeded, autocast(self.device, self._precision):
             return self._call_backbone(pixels).float()
 
+    def eval_features(self, frames: UInt8[Tensor, "k h w 3"]) -> Float[Tensor, "k d"]:
+        """`frame_features` as those of tracklets are made of them: the mean of a frame's and, if the network
+        was made so, its mirror image's. To be called in evaluation mode."""
+        features = self.frame_features(frames)
+        return (features + self.frame_features(frames.flip(2))) / 2 if self._mirrored else features
+
     def batch_features(
         self, frames: UInt8[Tensor, "s f h w 3"], b: int, rng: np.random.Generator | None = None
     ) -> Float[Tensor, "b d"]:
@@ -185,9 +191,7 @@ class TrackletNetwork:
         share = self.ranks.share(len(rows))
         start = share.start
         for frames in frame_runs(store, rows[share], batch, self.device):
-            features = self.frame_features(frames)
-            if self._mirrored:
-                features = (features + self.frame_features(frames.flip(2))) / 2
+            features = self.eval_features(frames)
             span = slice(start, start + len(frames))
             sums.index_add_(0, owner[span], features)
             if with_sixths:

@@ -387,7 +387,7 @@ METHOD: list[Mutant] = [
             "np.clip(np.arange(w) + right[:, None], 0, w - 1)",
             "(np.arange(w) + right[:, None]) % w",
         ),
-        ("means of BGR", "_MEAN = (0.485, 0.456, 0.406)", "_MEAN = (0.406, 0.456, 0.485)"),
+        ("means of BGR", "MEAN = (0.485, 0.456, 0.406)", "MEAN = (0.406, 0.456, 0.485)"),
     ),
     *of(
         "store",

@@ -70,17 +70,22 @@ def load_folder(root: Path) -> TrackletDataset:
     if parts:
         require(root, ("train/",))
     train, problems = _with_frames(root, walk_any_depth(root, "train" if parts else ""))
-    cameras = np.array([_camera(tracklet) for tracklet in train], dtype=np.int64)
-    known = cameras != _NONE
-    split = as_split("train", root, train, np.where(known, cameras, _UNKNOWN_CAMERA), identities=None)
-    times = times_in_names(train, cameras, _time) if known.all() else None
-    split = dataclasses.replace(split, unknown_cameras=int((~known).sum()), times=times)
+    split = unlabelled_split("train", root, train)
     if not has_test_split(root):
         nothing = np.zeros(0, dtype=np.int64)
         return TrackletDataset(name, split, None, nothing, nothing, "no test split", tuple(problems))
     test, query, gallery, more = _read_test(root)
     protocol = name_protocol(f"{name} gallery", query, gallery)
     return TrackletDataset(name, split, test, query, gallery, protocol, (*problems, *more))
+
+
+def unlabelled_split(name: str, root: Path, tracklets: Sequence[TrackletFolder]) -> Split:
+    """Tracklets without identities, with the cameras and times that their names tell."""
+    cameras = np.array([_camera(tracklet) for tracklet in tracklets], dtype=np.int64)
+    known = cameras != _NONE
+    split = as_split(name, root, tracklets, np.where(known, cameras, _UNKNOWN_CAMERA), identities=None)
+    times = times_in_names(tracklets, cameras, _time) if known.all() else None
+    return dataclasses.replace(split, unknown_cameras=int((~known).sum()), times=times)
 
 
 def _read_test(root: Path) -> tuple[Split, Ints, Ints, list[str]]:

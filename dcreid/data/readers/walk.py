@@ -240,6 +240,11 @@ def scan(folder: Path) -> tuple[list[str], list[str]]:
     return files, folders
 
 
+def frames_in(folder: Path) -> tuple[str, ...]:
+    """Names of the frames that lie in a folder itself, in natural order."""
+    return _frames_among(scan(folder)[0])
+
+
 def _any_depth(top: Path, name: str, above: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Path below `top` and frames of every folder that holds some, or nothing at all.
 
