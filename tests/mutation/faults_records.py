@@ -158,8 +158,8 @@ RECORDS: list[Mutant] = [
         ),
         (
             "tables are written by one that was cut off",
-            "            checkpoints.check_newest()\n",
-            "            _ = checkpoints.check_newest\n",
+            "        checkpoints.check_newest()\n",
+            "        _ = checkpoints.check_newest\n",
         ),
     ),
     *of(
@@ -319,7 +319,7 @@ RECORDS: list[Mutant] = [
     ),
     *of(
         "queries",
-        "study/worker/rows.py",
+        "study/worker/algorithm_rows.py",
         "tests/study/worker/test_trainable.py",
         (
             "the untrained network's queries are lost by a cut",

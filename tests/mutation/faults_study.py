@@ -496,12 +496,12 @@ STUDY: list[Mutant] = [
             "key=lambda step: (values[step], -step)",
             "key=lambda step: (values[step], step)",
         ),
-        (
-            "steps are reported twice",
-            "if step.step > recorded:",
-            "if step.step >= recorded:",
-            "tests/study/worker/test_trainable.py",
-        ),
+    ),
+    *of(
+        "ledger",
+        "study/worker/algorithm_rows.py",
+        "tests/study/worker/test_trainable.py",
+        ("steps are reported twice", "if step.step > recorded:", "if step.step >= recorded:"),
     ),
     *of(
         "budgets",
