@@ -23,6 +23,7 @@ from mutation.faults_analysis import ANALYSIS
 from mutation.faults_bound import BOUND
 from mutation.faults_cameras import CAMERAS
 from mutation.faults_clustering import CLUSTERING
+from mutation.faults_exports import EXPORTS
 from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
 from mutation.faults_network import NETWORK
@@ -49,6 +50,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SELECTION,
     *BOUND,
     *WITHOUT_LABELS,
+    *EXPORTS,
 )
 
 

@@ -34,6 +34,7 @@ SMALL = {
     ),
     "lighter": (),
     "halves": ("--seeds", "1"),
+    "search": (),
     "trials": ("--trials", "40", "--tpe-trials", "40"),
 }
 FOUND = {
@@ -49,6 +50,7 @@ FOUND = {
     "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
     "lighter": {"settings"},
     "halves": {"worth"},
+    "search": {"rival"},
     "trials": {"tune", "driver", "real"},
 }
 

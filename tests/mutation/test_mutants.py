@@ -21,6 +21,7 @@ AREAS = (
     *("owners", "data folders", "halves", "left out", "given values", "rivals"),
     *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
+    "exact search",
 )
 
 
