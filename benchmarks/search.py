@@ -7,7 +7,7 @@
 The gallery is a memory-mapped .npy file of 4 × rows × width bytes, written to a temporary folder first
 (TMPDIR), of drawn rows of length 1. All take turns on the same queries and must find the same rows, but for
 ties in float32. FAISS holds a copy of the gallery, and making it is not counted. NumPy takes a tenth of the
-queries, and its seconds are scaled up: the full matrix and its indices have some 20 bytes × queries × gallery.
+queries, and its seconds are scaled up: its matrices and indices have 20 bytes × queries × gallery.
 "peak" is all that the process holds while it searches, mapped pages included. FAISS is left out where
 faiss-cpu is not installed, and with --device cuda.
 """

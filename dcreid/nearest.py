@@ -84,7 +84,7 @@ def _check(queries: Tensor, gallery: Tensor | NDArray[np.floating], k: int) -> N
 
 def _norms(rows: Float[Tensor, "n d"], what: str) -> Float[Tensor, " n"]:
     """|x|² of every row. Raises ValueError where that is not finite."""
-    norms = torch.linalg.vector_norm(rows, dim=1).square_()
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1).square()
     if not bool(norms.isfinite().all()):
         raise ValueError(f"the {what} hold NaN, infinity or numbers too large for float32")
     return norms
@@ -97,12 +97,17 @@ def _candidates(
 
     known: the square of the k-th smallest distance so far. slack: 2 e, see above.
     """
-    limit = known + slack
-    query, row = torch.nonzero(squares <= limit[:, None], as_tuple=True)
+    query, row = _at_most(known + slack, squares)
     if len(query) > _MANY * k * len(squares) and squares.shape[1] > k:
         own = squares.topk(k, largest=False, sorted=False).values.amax(dim=1)
-        limit = torch.minimum(limit, own + slack)
-        query, row = torch.nonzero(squares <= limit[:, None], as_tuple=True)
+        query, row = _at_most(torch.minimum(known, own) + slack, squares)
+    return query, row
+
+
+def _at_most(
+    limit: Float[Tensor, " q"], squares: Float[Tensor, "q b"]
+) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"]]:
+    query, row = torch.nonzero(squares <= limit[:, None], as_tuple=True)
     return query, row
 
 
@@ -116,7 +121,7 @@ def _exact(
     at_once = max(1, _DIFFERENCES // queries.shape[1])
     found = [
         torch.linalg.vector_norm(queries[some].double() - block[others].double(), dim=1).float()
-        for some, others in zip(query.split(at_once), row.split(at_once), strict=True)
+        for some, others in zip(torch.split(query, at_once), torch.split(row, at_once), strict=True)
     ]
     return torch.cat(found)
 

@@ -45,7 +45,7 @@ def check(queries: NDArray[np.float32], gallery: NDArray[np.float32], k: int) ->
     expected, expected_rows = reference(queries, gallery, k)
     assert distances.dtype == torch.float32 and rows.dtype == torch.int64
     assert rows.tolist() == expected_rows.tolist()
-    assert np.allclose(distances.numpy(), expected, rtol=1e-6, atol=0)
+    assert distances.tolist() == expected.tolist()  # to the last digit of float32
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -72,10 +72,10 @@ def test_ties_are_kept_apart_in_blocks_of_their_usual_size():
 
 
 def test_what_products_of_float32_cannot_tell_apart():
-    # Rows 2e-4 and less from the query: |x|² + |y|² − 2 x·y has nothing but rounding there.
+    # Rows 4e-4 and less from the query: |x|² + |y|² − 2 x·y has nothing but rounding there.
     query = drawn(5, 1, 64)
-    steps = np.arange(1, 41)[:, None] * 5e-6
-    gallery = (query + steps[np.random.default_rng(6).permutation(40)] * drawn(7, 1, 64)).astype(np.float32)
+    steps = np.random.default_rng(6).permutation(np.arange(1, 401))[:, None] * 1e-6
+    gallery = (query + steps * drawn(7, 1, 64)).astype(np.float32)
     check(query, gallery, 10)
     assert nearest(query, np.concatenate([gallery, query]), 1)[0].item() == 0.0
 

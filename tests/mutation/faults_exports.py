@@ -12,11 +12,6 @@ EXPORTS: list[Mutant] = [
         ("rows counted within their block", "query, found, row + start)", "query, found, row)"),
         ("the rounding of products decides", "4 * (block.shape[1] + 2) * _UNIT *", "0 * _UNIT *"),
         (
-            "a tie with the k-th is left out",
-            "torch.nonzero(squares <= limit[:, None]",
-            "torch.nonzero(squares < limit[:, None]",
-        ),
-        (
             "differences in float32",
             "queries[some].double() - block[others].double()",
             "queries[some] - block[others]",
