@@ -9,8 +9,12 @@ from bad_input import (
     cases_files,
     cases_ledger,
     cases_options,
+    cases_video,
 )
 from bad_input.case import Case
 
-_FILES = (cases_options, cases_files, cases_ledger, cases_data, cases_analysis, cases_environments)
+_FILES = (
+    *(cases_options, cases_files, cases_ledger, cases_data, cases_analysis, cases_environments),
+    cases_video,
+)
 CASES: tuple[Case, ...] = tuple(case for file in _FILES for case in file.CASES)

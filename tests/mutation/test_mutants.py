@@ -22,6 +22,7 @@ AREAS = (
     *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     "exact search",
+    "tracklets from video",
 )
 
 
