@@ -1,1 +1,23 @@
 """How to try it: Algorithm 1 as a Ray Tune study that Optuna searches (`python study/run.py --help`)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.tuner import FIXED_FIELDS, load_checkpoint, trainable
+
+__all__ = ["FIXED_FIELDS", "load_checkpoint", "trainable"]
+
+# By module, which is imported when one of its names is asked for: PyTorch and Ray take seconds.
+_PUBLIC = {
+    "study.tuner": ("FIXED_FIELDS", "load_checkpoint", "trainable"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _PUBLIC.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,6 +32,7 @@ from mutation.faults_records import RECORDS
 from mutation.faults_search import SEARCH
 from mutation.faults_selection import SELECTION
 from mutation.faults_study import STUDY
+from mutation.faults_trainable import TRAINABLE
 from mutation.faults_video import VIDEO
 from mutation.faults_without_labels import WITHOUT_LABELS
 from mutation.forked import import_heavy
@@ -50,6 +51,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *SEARCH,
     *SELECTION,
     *BOUND,
+    *TRAINABLE,
     *WITHOUT_LABELS,
     *EXPORTS,
     *VIDEO,

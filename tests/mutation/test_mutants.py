@@ -23,6 +23,7 @@ AREAS = (
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     "exact search",
     "tracklets from video",
+    "public trainable",
 )
 
 
