@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcreid.checked import ConfigError, allowed, number, shown, type_hints
@@ -17,8 +16,7 @@ from dcreid.errors import InputError
 from dcreid.video.rules import Rules
 
 if TYPE_CHECKING:
-    from dcreid.video.cut import Outcome
-    from dcreid.video.tracks import Tracks
+    from dcreid.video.cut import Outcome, Source
 
 EXAMPLE = "python -m dcreid tracklets VIDEO --tracks FILE --out DIR        # a tracker's boxes, cut out"
 _DESCRIPTION = """\
@@ -27,6 +25,7 @@ Cuts a tracker's boxes out of videos: DIR/train/c1/0007/c1_f0000123.jpg is camer
   python -m dcreid tracklets door.mp4 yard.mp4 --tracks door.txt yard.txt --out DIR
   python -m dcreid tracklets MOT17-02/img1 --tracks MOT17-02/gt/gt.txt --min-confidence 1 --out DIR
   python -m dcreid tracklets hall.mp4 --tracks hall.txt --camera 3 --out DIR    # one more camera
+  python -m dcreid tracklets door-2.mp4 --tracks door-2.txt --camera 1 --start 90001 --out DIR    # later
 
 FILE is text as in MOT Challenge (ByteTrack, BoxMOT and others write it), a line a box, frames from 1:
   frame,id,left,top,width,height,confidence,...
@@ -51,9 +50,17 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="the data set; other cameras in it are kept"
     )
     parser.add_argument(
-        "--camera", nargs="+", type=_camera, metavar="N", help="the number of each VIDEO's camera [1 2 ...]"
+        "--camera", nargs="+", type=_from(0), metavar="N", help="the number of each VIDEO's camera [1 2 ...]"
     )
-    parser.add_argument("--force", action="store_true", help="cut cameras anew that are in DIR already")
+    parser.add_argument(
+        "--start",
+        nargs="+",
+        type=_from(1),
+        metavar="N",
+        help="where a camera has several videos: the number of each VIDEO's first frame in all that the "
+        "camera recorded [1]",
+    )
+    parser.add_argument("--force", action="store_true", help="cut videos anew that are in DIR already")
     for field in dataclasses.fields(Rules):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -68,7 +75,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 def work(options: argparse.Namespace) -> None:
     """Checks everything that is given, then cuts one camera after another."""
     from dcreid.paths import user_path
-    from dcreid.video.cut import check_place, cut_camera
+    from dcreid.video.cut import Source, check_place, cut_video
     from dcreid.video.frames import opened
     from dcreid.video.tracks import read_tracks
 
@@ -76,41 +83,44 @@ def work(options: argparse.Namespace) -> None:
     out = user_path("--out", options.out)
     videos = [user_path("VIDEO", video) for video in options.videos]
     files = [user_path("--tracks", file) for file in options.tracks]
-    cameras = _cameras(options, len(videos))
-    check_place(out, cameras, options.force)
+    cameras, starts = _numbers(options, len(videos))
     for video in videos:
         with opened(video):
             pass
     all_tracks = [read_tracks(file) for file in files]
-    for video, tracks, camera in zip(videos, all_tracks, cameras, strict=True):
-        outcome = cut_camera(video, tracks, out, camera, rules, _progress(camera, tracks))
-        show(_told(camera, video, tracks, outcome))
+    sources = [Source(*each) for each in zip(videos, all_tracks, cameras, starts, strict=True)]
+    check_place(out, sources, options.force)
+    for source in sources:
+        outcome = cut_video(source, out, rules, _progress(source))
+        show(_told(source, outcome))
     place = shlex.quote(str(out))
     say(f"private   {place} shows people: keep it as private as the videos")
-    show(
-        f"next      python -m dcreid.data inspect {place}\n"
-        f"          python study/run.py --dataset folder --data-root {place}"
-    )
+    say(f"next      python -m dcreid.data inspect {place}")
+    say(f"          python study/run.py --dataset folder --data-root {place}")
 
 
-def _cameras(options: argparse.Namespace, videos: int) -> list[int]:
-    """A number for each video."""
-    if len(options.tracks) != videos:
+def _numbers(options: argparse.Namespace, videos: int) -> tuple[list[int], list[int]]:
+    """Camera and first frame of each video."""
+    cameras = options.camera or list(range(1, videos + 1))
+    starts = options.start or [1] * videos
+    for option, given in (("--tracks", options.tracks), ("--camera", cameras), ("--start", starts)):
+        if len(given) != videos:
+            raise InputError(f"{option}: {len(given)} for {videos} VIDEO(s); give one for each, in order")
+    if len(set(zip(cameras, starts, strict=True))) < videos:
         raise InputError(
-            f"--tracks: {len(options.tracks)} file(s) for {videos} VIDEO(s); give one for each, in order"
+            "--camera: a number stands there twice; where a camera has several videos, --start says where "
+            "each begins"
         )
-    cameras: list[int] = options.camera or list(range(1, videos + 1))
-    if len(cameras) != videos:
-        raise InputError(f"--camera: {len(cameras)} number(s) for {videos} VIDEO(s); give one for each")
-    if len(set(cameras)) < videos:
-        raise InputError("--camera: a number stands there twice; every VIDEO is a camera of its own")
-    return cameras
+    return cameras, starts
 
 
-def _camera(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
+def _from(low: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text) >= low):
+            raise argparse.ArgumentTypeError(f"{shown(text)}: must be a whole number from {low} on")
+        return int(text)
+
+    return whole
 
 
 def _rule(field: dataclasses.Field[Any], text: str) -> int | float:
@@ -125,25 +135,26 @@ def _rule(field: dataclasses.Field[Any], text: str) -> int | float:
     return value
 
 
-def _progress(camera: int, tracks: Tracks) -> Callable[[int], object] | None:
+def _progress(source: Source) -> Callable[[int], object] | None:
     if not sys.stderr.isatty():
         return None
-    last = int(tracks.frames[-1])
+    name, last = visible(source.video.name), int(source.tracks.frames[-1])
 
     def tell(frame: int) -> None:
         if frame % 100 == 0:
-            print(f"camera {camera}: frame {frame:,} of {last:,}", end="\r", file=sys.stderr)
+            print(f"{name}: frame {frame:,} of {last:,}", end="\r", file=sys.stderr)
 
     return tell
 
 
-def _told(camera: int, video: Path, tracks: Tracks, outcome: Outcome) -> str:
-    """What became of a camera's boxes."""
+def _told(source: Source, outcome: Outcome) -> str:
+    """What became of the boxes in a video."""
     from dcreid.video.cut import MISSING
+    from dcreid.video.frames import left_out_numbers
 
-    ids = len(set(tracks.ids.tolist()))
+    tracks = source.tracks
     lines = [
-        f"{video}: {len(tracks):,} boxes of {ids:,} tracks",
+        f"{source.video}: {len(tracks):,} boxes of {len(set(tracks.ids.tolist())):,} tracks",
         f"{outcome.tracklets:,} tracklets of {outcome.frames:,} frames written",
         *(f"left out: {count:,} boxes {why}" for why, count in outcome.left_out.most_common()),
     ]
@@ -151,5 +162,6 @@ def _told(camera: int, video: Path, tracks: Tracks, outcome: Outcome) -> str:
         lines.append(f"the video breaks off after frame {outcome.seen:,} ({outcome.broken_off})")
     elif outcome.left_out[MISSING]:
         lines.append(f"the video ends with frame {outcome.seen:,}, the tracks with {tracks.frames[-1]:,}")
-    head = f"camera {camera}"
+    lines += filter(None, [left_out_numbers(source.video)])
+    head = f"camera {source.camera}"
     return "\n".join(f"{head if not k else '':<10}{visible(line)}" for k, line in enumerate(lines))

@@ -1,16 +1,18 @@
 """Tracklets from the boxes of one camera, as the reader of `folder` wants them.
 
-    <out>/train/c2/0007/c2_f0046985.jpg     camera 2, track 7, frame 46,985 of the video
+    <out>/train/c2/0007/c2_f0046985.jpg             camera 2, track 7, frame 46,985 of its video
+    <out>/train/c2_f0090001/0007/c2_f0136985.jpg    the same of a later video, whose frames go on from 90,001
 
-A camera's folder appears when all of its tracklets are in it, or not at all. One frame is held at a time.
+A video's folder appears when all of its tracklets are in it, or not at all. One frame is held at a time.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,7 @@ from PIL import Image
 
 from dcreid.data.readers.layout import guess_layout
 from dcreid.data.tracklets import DataError
+from dcreid.disk import located
 from dcreid.video.frames import BrokenOff, Frame, Picture, opened
 from dcreid.video.rules import Rules
 from dcreid.video.tracks import Tracks, tracklets_of
@@ -48,59 +51,64 @@ class Outcome:
     broken_off: str = ""  # why the video could not be decoded any further
 
 
-def camera_folder(out: Path, camera: int) -> Path:
-    """Where a camera's tracklets are."""
-    return out / "train" / f"c{camera}"
+@dataclass(frozen=True)
+class Source:
+    """A video, the boxes in it, its camera's number, and that of its first frame on the camera's clock."""
+
+    video: Path
+    tracks: Tracks
+    camera: int
+    start: int = 1
+
+    def folder(self, out: Path) -> Path:
+        """Where its tracklets are to be."""
+        first = "" if self.start == 1 else f"_f{self.start:07d}"
+        return out / "train" / f"c{self.camera}{first}"
 
 
-def check_place(out: Path, cameras: list[int], replace: bool) -> None:
-    """Raises DataError where `out` is another data set's, or has one of the cameras and is to keep it."""
+def check_place(out: Path, sources: Sequence[Source], replace: bool) -> None:
+    """Raises DataError where `out` is another data set's, or has one of these and is to keep it."""
     if not os.path.lexists(out):
         return
     if not out.is_dir():
         raise DataError(f"--out {out}: not a folder; name one, new or made by this command")
     if (found := guess_layout(out)) != "folder":
         raise DataError(f"--out {out}: holds {found}; name a new folder, or one made by this command")
-    there = [camera for camera in cameras if os.path.lexists(camera_folder(out, camera))]
+    there = [source.folder(out) for source in sources if os.path.lexists(source.folder(out))]
     if there and not replace:
         raise DataError(
-            f"{camera_folder(out, there[0])} is there already; --camera N gives this camera another number, "
-            "--force cuts it anew"
+            f"{there[0]} is there already; --camera N makes it another camera, --start N a later video of "
+            "the same, --force cuts it anew"
         )
 
 
-def cut_camera(
-    video: Path,
-    tracks: Tracks,
-    out: Path,
-    camera: int,
-    rules: Rules,
-    progress: Callable[[int], object] | None = None,
+def cut_video(
+    source: Source, out: Path, rules: Rules, progress: Callable[[int], object] | None = None
 ) -> Outcome:
-    """Cuts the boxes out of a video, or folder of frames, and puts their tracklets in the camera's folder.
+    """Cuts the boxes out of a video, or folder of frames, and puts their tracklets in its folder.
 
-    A camera that is there is replaced, once the new tracklets are complete. progress: called with the
+    A folder that is there is replaced, once the new tracklets are complete. progress: called with the
     number of every frame that is cut from. Raises DataError where nothing is left, and OSError.
     """
-    place = camera_folder(out, camera)
+    place = source.folder(out)
     with _made(place.with_name(f".{place.name}.partial")) as partial:
-        with opened(video) as frames:
-            outcome = _cut(frames, tracks, rules, partial, f"c{camera}", progress)
+        with opened(source.video) as frames:
+            outcome = _cut(frames, source, rules, partial, progress)
         if not outcome.tracklets:
             told = "; ".join(f"{count:,} {why}" for why, count in outcome.left_out.most_common())
-            raise DataError(f"{video}: no tracklet is left of {len(tracks):,} boxes: {told}")
+            raise DataError(f"{source.video}: no tracklet is left of {len(source.tracks):,} boxes: {told}")
         _exchange(partial, place)
     return outcome
 
 
 def _cut(
     frames: Iterator[Frame],
-    tracks: Tracks,
+    source: Source,
     rules: Rules,
     folder: Path,
-    prefix: str,
     progress: Callable[[int], object] | None,
 ) -> Outcome:
+    tracks = source.tracks
     tracklet, names = tracklets_of(tracks, rules.max_gap)
     usable = np.zeros(len(names), dtype=np.int64)  # boxes of each tracklet that no other rule leaves out
     outcome, left_out, rows_of = Outcome(), Counter[str](), _rows_by_frame(tracks.frames)
@@ -119,7 +127,8 @@ def _cut(
                 if (usable[of] - 1) % rules.every:
                     left_out[BETWEEN] += 1
                     continue
-                _write(found, folder / names[of], f"{prefix}_f{number:07d}.jpg")
+                time = source.start + number - 1
+                _write(found, folder / names[of] / f"c{source.camera}_f{time:07d}.jpg")
             if rows and progress is not None:
                 progress(number)
             if not rows_of:
@@ -164,10 +173,15 @@ def _piece(
     return picture[top:bottom, left:right]
 
 
-def _write(picture: Picture, folder: Path, name: str) -> None:
-    folder.mkdir(exist_ok=True)
+def _write(picture: Picture, path: Path) -> None:
+    stream = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(picture))
-    image.save(folder / name, "JPEG", quality=_QUALITY, subsampling="4:4:4")
+    image.save(stream, "JPEG", quality=_QUALITY, subsampling="4:4:4")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(stream.getvalue())
+    except OSError as error:
+        raise located(error, path, len(stream.getvalue())) from None
 
 
 @contextmanager

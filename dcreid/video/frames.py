@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image, ImageOps
 
-from dcreid.data.readers.walk import IMAGE_SUFFIXES, in_order, scan
+from dcreid.data.readers.walk import IMAGE_SUFFIXES, in_order, is_number, scan
 from dcreid.data.tracklets import DataError
 
 if TYPE_CHECKING:
@@ -52,13 +52,28 @@ def opened(video: Path) -> Iterator[Iterator[Frame]]:
         yield _decoded(container)
 
 
+def left_out_numbers(video: Path) -> str:
+    """What to say where the frames of a folder are numbered, but not one after another; else empty."""
+    stems = [Path(name).stem for name in _names(video)] if video.is_dir() else []
+    if not all(map(is_number, stems)):
+        return ""
+    for frame, stem in enumerate(stems, start=1):
+        if int(stem) != int(stems[0]) + frame - 1:
+            return f"frames are counted in order, whatever their names say: number {frame} is {stem}"
+    return ""
+
+
 def _pictures(folder: Path) -> Iterator[Frame]:
-    names = in_order(name for name in scan(folder)[0] if name.lower().endswith(IMAGE_SUFFIXES))
+    names = _names(folder)
     if not names:
         inner = folder / "img1"
         mend = f"give {inner}" if inner.is_dir() else "give a video, or a folder of frames"
         raise DataError(f"{folder}: no frames ({', '.join(IMAGE_SUFFIXES)}) in this folder; {mend}")
     return (partial(_read, folder / name) for name in names)
+
+
+def _names(folder: Path) -> list[str]:
+    return in_order(name for name in scan(folder)[0] if name.lower().endswith(IMAGE_SUFFIXES))
 
 
 def _read(path: Path) -> Picture | None:

@@ -78,6 +78,8 @@ VIDEO: list[Mutant] = [
             "    if there and replace:",
             "tests/dcreid/commands/test_tracklets.py",
         ),
+        ("frames of later videos count from 1", "time = source.start + number - 1", "time = number"),
+        ("frames of later videos count one too many", "source.start + number - 1", "source.start + number"),
         ("empty folders stay", "for above in new:", "for above in new[:0]:"),
     ),
     *of(
@@ -85,6 +87,10 @@ VIDEO: list[Mutant] = [
         "dcreid/commands/tracklets.py",
         "tests/dcreid/commands/test_tracklets.py",
         ("all cameras are the first", "list(range(1, videos + 1))", "list(range(1, 2)) * videos"),
-        ("a number for two cameras", "if len(set(cameras)) < videos:", "if len(cameras) < videos:"),
+        (
+            "a number for two cameras",
+            "if len(set(zip(cameras, starts, strict=True))) < videos:",
+            "if len(cameras) < videos:",
+        ),
     ),
 ]

@@ -103,6 +103,24 @@ def test_cameras_are_added_and_none_is_overwritten_unasked(
     assert files(out)[: len(before)] != before
 
 
+def test_two_videos_of_a_camera_have_one_clock(cameras: list[Camera], tmp_path: Path):
+    out = tmp_path / "d"
+    assert main(arguments(cameras, out, "--camera", "1", "1", "--start", "1", "61")) == 0
+    train = load_dataset(DataConfig(dataset="folder"), out).train
+    assert len(train) == 16 and train.cameras.tolist() == [1] * 16 and train.times is not None
+    later = np.array(["_f0000061/" in name for name in train.names])
+    assert train.times[~later].max() <= 60 and train.times[later].min() > 60 and later.sum() == 8
+
+
+def test_names_of_frames_that_leave_numbers_out_are_told(
+    cameras: list[Camera], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_frames(tmp_path / "img1", cameras[0].pictures)
+    (tmp_path / "img1/000060.png").rename(tmp_path / "img1/000070.png")
+    assert main(arguments(cameras[:1], tmp_path / "d", videos=(tmp_path / "img1",))) == 0
+    assert "in order, whatever their names say: number 60 is 000070" in capsys.readouterr().out
+
+
 def test_what_was_left_out_is_told(cameras: list[Camera], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     short = shutil.copy(cameras[0].tracks, tmp_path / "t.txt")
     with open(short, "a") as file:
@@ -125,10 +143,12 @@ def test_what_was_left_out_is_told(cameras: list[Camera], tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--camera", "1"], "--camera: 1 number(s) for 2 VIDEO(s)"),
+        (["--camera", "1"], "--camera: 1 for 2 VIDEO(s); give one for each, in order"),
         (["--camera", "3", "3"], "--camera: a number stands there twice"),
         (["--camera", "-1", "2"], "--camera"),
-        (["--tracks", "x.txt"], "--tracks: 1 file(s) for 2 VIDEO(s); give one for each, in order"),
+        (["--tracks", "x.txt"], "--tracks: 1 for 2 VIDEO(s)"),
+        (["--start", "1", "1", "9"], "--start: 3 for 2 VIDEO(s)"),
+        (["--start", "0", "1"], "argument --start: '0': must be a whole number from 1 on"),
         (["--every", "0"], "argument --every: '0': must be >= 1"),
         (["--inside", "1.5"], "argument --inside: '1.5': must be >= 0 and <= 1"),
         (["--max-gap", "1.5"], "argument --max-gap: '1.5' is not a whole number"),

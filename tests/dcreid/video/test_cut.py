@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,9 +25,9 @@ from dcreid.video.cut import (
     UNREADABLE,
     UNSURE,
     Outcome,
-    camera_folder,
+    Source,
     check_place,
-    cut_camera,
+    cut_video,
 )
 from dcreid.video.frames import BrokenOff
 from dcreid.video.rules import Rules
@@ -56,7 +57,7 @@ def cut(folder: Path, found: Tracks, rules: Rules = ALL, frames: int = 8) -> tup
     """Cuts from the pictures, as camera 2; what became of it, and the files."""
     if not (folder / "img1").exists():
         write_frames(folder / "img1", PICTURES[:frames])
-    outcome = cut_camera(folder / "img1", found, folder / "d", 2, rules)
+    outcome = cut_video(Source(folder / "img1", found, 2), folder / "d", rules)
     root = folder / "d/train/c2"
     return outcome, sorted(str(path.relative_to(root)) for path in root.rglob("*.jpg"))
 
@@ -235,14 +236,33 @@ def test_a_camera_is_replaced_once_the_new_one_is_complete(tmp_path: Path, monke
 
 def test_where_tracklets_may_go(tmp_path: Path):
     out = tmp_path / "d"
-    check_place(out, [1, 2], replace=False)
-    camera_folder(out, 2).mkdir(parents=True)
-    check_place(out, [1, 3], replace=False)
-    check_place(out, [1, 2], replace=True)
+    one, two, later = (Source(tmp_path, BOX, *numbers) for numbers in ((1,), (2,), (2, 90_001)))
+    check_place(out, [one, two], replace=False)
+    two.folder(out).mkdir(parents=True)
+    check_place(out, [one, later], replace=False)
+    check_place(out, [one, two], replace=True)
     with pytest.raises(DataError, match=r"train/c2 is there already; --camera N .* --force cuts it anew"):
-        check_place(out, [1, 2], replace=False)
+        check_place(out, [one, two], replace=False)
     (tmp_path / "mars/bbox_train").mkdir(parents=True)
     (tmp_path / "file").write_text("")
     for name, said in (("mars", "holds mars"), ("file", "not a folder")):
         with pytest.raises(DataError, match=f"--out .*{name}: {said}"):
-            check_place(tmp_path / name, [1], replace=False)
+            check_place(tmp_path / name, [one], replace=False)
+
+
+def test_a_later_video_of_a_camera_goes_on_with_its_clock(tmp_path: Path):
+    write_frames(tmp_path / "img1", PICTURES)
+    for start in (1, 90_001):
+        cut_video(Source(tmp_path / "img1", BOX, 2, start), tmp_path / "d", ALL)
+    found = sorted(str(path.relative_to(tmp_path / "d/train")) for path in tmp_path.rglob("*.jpg"))
+    assert found == ["c2/0005/c2_f0000001.jpg", "c2_f0090001/0005/c2_f0090001.jpg"]
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device \(.* needed, .* free\)") as error:
+        cut(tmp_path, BOX)
+    assert str(error.value.filename).endswith("0005/c2_f0000001.jpg") and not (tmp_path / "d").exists()

@@ -13,7 +13,7 @@ from PIL import Image
 from walking import Camera, walking, write_frames, write_video
 
 from dcreid.data.tracklets import DataError
-from dcreid.video.frames import BrokenOff, Picture, opened
+from dcreid.video.frames import BrokenOff, Picture, left_out_numbers, opened
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,24 @@ def test_frames_of_a_folder_are_in_natural_order(camera: Camera, tmp_path: Path)
     for number in range(1, 13):
         Image.fromarray(camera.pictures[number]).save(tmp_path / f"f{number}.png", compress_level=1)
     same(frames(tmp_path), camera.pictures[1:13])
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("000001 000002 000003", ""),
+        ("0 1 2", ""),
+        ("7 8 9", ""),
+        ("000001 000003", "number 2 is 000003"),
+        ("0 1 2 5", "number 4 is 5"),
+        ("a1 a3", ""),
+    ],
+)
+def test_numbers_that_names_leave_out_are_told(tmp_path: Path, names: str, said: str):
+    for name in names.split():
+        (tmp_path / f"{name}.jpg").write_bytes(b"")
+    told = left_out_numbers(tmp_path)
+    assert told.endswith(said) and bool(told) == bool(said)
 
 
 @pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
