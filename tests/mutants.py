@@ -28,6 +28,7 @@ from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
 from mutation.faults_network import NETWORK
 from mutation.faults_presets import PRESETS
+from mutation.faults_python import PYTHON
 from mutation.faults_records import RECORDS
 from mutation.faults_search import SEARCH
 from mutation.faults_selection import SELECTION
@@ -48,6 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *INPUT,
     *CAMERAS,
     *PRESETS,
+    *PYTHON,
     *SEARCH,
     *SELECTION,
     *BOUND,

@@ -34,6 +34,12 @@ def check_networks(plan: StudyPlan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
+def check_network(config: Config, plan: StudyPlan) -> None:
+    """Raises BackboneError for the network of one more configuration, where it is another than trial 0's."""
+    if _network(config) != _network(plan.config):
+        backbone_of(config)
+
+
 def _network(config: Config) -> tuple[Any, ...]:
     values = config.flat()
     return tuple(values[name] for name in _FIELDS)

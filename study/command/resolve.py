@@ -97,15 +97,19 @@ def settings_left_out(given: argparse.Namespace) -> list[str]:
 def _chosen(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """The data set, and the other method options on the command line by field. Raises OptionError."""
     chosen = {name: getattr(given, name) for name in fields() if getattr(given, name, None) is not None}
-    weights = chosen.get("model.weights", "none")
-    if weights not in ("imagenet", "none"):
-        path = user_path("--weights", weights)
-        if not path.is_file():
-            raise OptionError(
-                f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)"
-            )
-        chosen["model.weights"] = str(path.resolve())
+    if "model.weights" in chosen:
+        chosen["model.weights"] = weights_found(chosen["model.weights"])
     return chosen.pop("data.dataset", "synthetic"), chosen
+
+
+def weights_found(weights: str) -> str:
+    """`imagenet`, `none`, or the absolute path of a file. Raises OptionError where there is none."""
+    if weights in ("imagenet", "none"):
+        return weights
+    path = user_path("--weights", weights)
+    if not path.is_file():
+        raise OptionError(f"--weights {weights}: no such file (imagenet, none, or the path of a state dict)")
+    return str(path.resolve())
 
 
 def _decided(given: argparse.Namespace) -> argparse.Namespace:
@@ -242,7 +246,12 @@ def _check_processes(plan: StudyPlan) -> None:
 
 
 def _check_activations(plan: StudyPlan) -> None:
-    if plan.checkpoint_activations and plan.config.train.compile:
+    check_activations(plan, plan.config)
+
+
+def check_activations(plan: StudyPlan, config: Config) -> None:
+    """Raises OptionError where a configuration does not go with --checkpoint-activations."""
+    if plan.checkpoint_activations and config.train.compile:
         raise OptionError("--checkpoint-activations does not go with --compile; leave one of them out")
 
 

@@ -14,9 +14,10 @@ from dcreid.config import Config
 from search_spaces.paper import PlanItem
 from study.plan import PAPERS, StudyPlan
 from study.record.intervals import Estimate, estimate
-from study.record.ledger import TrialRecord
+from study.record.ledger import ENQUEUED, TrialRecord
 
-SEARCHED = ("search", "given")  # origins of the trials among which a search chooses, trial 0 apart
+# Origins of the trials among which a search chooses, trial 0 apart.
+SEARCHED = ("search", "given", ENQUEUED)
 
 
 def confirmation(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[PlanItem]:
@@ -48,7 +49,7 @@ def _compared(plan: StudyPlan) -> list[tuple[Config, str]]:
 
 
 def best_drawn(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The best `plan.confirm` trials that the search drew or was given."""
+    """The best `plan.confirm` trials that the search drew or was given, at its start or later."""
     ended = [t for t in trials if t.origin in SEARCHED and t.state == "complete" and t.value is not None]
     ended.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
     distinct = {Config.from_dict(trial.config).digest(): trial for trial in reversed(ended)}

@@ -1,7 +1,9 @@
-"""What a study still has to run: trials to resume, runs that are given, and draws from the sampler.
+"""What a study still has to run: trials to resume, runs that are given or enqueued, draws from the sampler.
 
 A configuration that was computed before, on the same data by the same code, in this study or in one
 that --reuse names, is not run again: its results are taken over. --force computes all the same.
+What is enqueued runs in any case, first after trial 0. It is one of the samples of a search, so that one less
+is drawn; where there were enough, there is one more.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from typing import Any
 from optuna.trial import FixedTrial
 
 from dcreid.config import Config, ConfigError
+from search_spaces import paper
 from search_spaces.grid import grid_points
 from search_spaces.paper import PlanItem
-from study.decide.confirmation import confirmation, runs_to_confirm
+from study.decide.confirmation import SEARCHED, confirmation, runs_to_confirm
 from study.decide.sharing import Sharing
 from study.plan import StudyPlan
-from study.record.ledger import FINISHED, Ledger, TrialRecord
+from study.record.ledger import ENQUEUED, FINISHED, Ledger, TrialRecord
 from study.record.reuse import KnownResults, forced_since
 from study.search.optuna_study import OptunaStudy, distributions_of
 
@@ -43,7 +46,9 @@ class Queue:
         self.latest: deque[TrialRecord] = deque(maxlen=_IN_A_ROW)  # that ended in this session
         self.on_taken_over: Callable[[TrialRecord], None] = lambda trial: None
         self._since = forced_since(ledger) if plan.force else 0.0  # see `_is_of_round`
-        self._given = [(origin, item, item.config.to_dict()) for origin, item in plan.fixed_items()]
+        first, *others = plan.fixed_items()
+        runs = (first, *((ENQUEUED, self._enqueued(config)) for config in ledger.enqueued), *others)
+        self._given = [(origin, run, run.config.to_dict()) for origin, run in runs]
         self.resumable = [t.number for t in ledger.trials.values() if t.state == "running"]
         self._fixed = self._missing_given()
         self._points: list[dict[str, Any]] | None = None  # of a grid, the paper's own left out
@@ -66,7 +71,21 @@ class Queue:
         if self.space is None:
             return len(self._given)
         bases = sum(origin == self.plan.preset for origin, _, _ in self._given)  # its first seed is a sample
-        return self._samples() + bases - 1 + self._to_confirm
+        return self._wanted() + bases - 1 + self._to_confirm
+
+    def _wanted(self) -> int:
+        """Samples of a search: as many as asked for, or more where enqueued ones have come on top."""
+        if not self.ledger.enqueued:
+            return self._samples()
+        return max(self._samples(), len(self._begun()) + len(self.waiting))
+
+    @property
+    def waiting(self) -> list[PlanItem]:
+        """What is enqueued and has not begun, or has failed."""
+        if not self.ledger.enqueued:
+            return []
+        begun = [trial.config for trial in self._counted((*FINISHED, "running")) if trial.origin == ENQUEUED]
+        return [run for origin, run, config in self._given if origin == ENQUEUED and config not in begun]
 
     @property
     def _to_confirm(self) -> int:
@@ -90,6 +109,8 @@ class Queue:
         resumed, done = len(self.resumable), self.done()
         awaited = len([t for t in self._counted(("running",)) if t.number in self.resumable])
         text = f"{done} done, {resumed} resumed, {max(0, self.target - done - awaited)} new"
+        if self.waiting:
+            text += f", {len(self.waiting)} of them enqueued"
         return f"{text} ({self._to_confirm} in all to confirm the search)" if self.plan.confirm else text
 
     # --- what comes next
@@ -132,14 +153,17 @@ class Queue:
         return self._draw(running)
 
     def _enough_samples(self) -> bool:
-        """Whether no further sample is wanted, if those under way finish."""
-        begun = [t for t in self._counted((*FINISHED, "running")) if self._is_sample(t)]
-        return self.space is not None and len(begun) >= self._samples()
+        """Whether none is to be drawn, if those under way finish and the enqueued ones are run."""
+        return self.space is not None and len(self._begun()) + len(self.waiting) >= self._samples()
+
+    def _begun(self) -> list[TrialRecord]:
+        """Samples that are finished or under way."""
+        return [trial for trial in self._counted((*FINISHED, "running")) if self._is_sample(trial)]
 
     def _confirm(self) -> bool:
         """Once the search is complete, adds the runs that confirm it to those given; whether it just did."""
         finished = [t for t in self._counted(FINISHED) if self._is_sample(t)]
-        if self._confirming or not self.plan.confirm or len(finished) < self._samples():
+        if self._confirming or not self.plan.confirm or len(finished) < self._wanted():
             return False
         self._confirming = True
         items = confirmation(self.plan, self.ledger.trials.values())
@@ -163,7 +187,8 @@ class Queue:
     def _samples(self) -> int:
         if self._points is None:
             return self.plan.samples
-        return min(self.plan.samples, len(self._points) + 1 + len(self.plan.given))
+        given = len(self.plan.given) + len(self.ledger.enqueued)
+        return min(self.plan.samples, len(self._points) + 1 + given)
 
     def _draw(self, running: list[TrialRecord]) -> int | None:
         """A new configuration from the sampler; one that was computed before is not run again."""
@@ -190,6 +215,12 @@ class Queue:
         )
 
     # --- new trials
+
+    def _enqueued(self, stored: dict[str, Any]) -> PlanItem:
+        held, own = self.config.flat(), Config.from_dict(stored).flat()
+        return paper.item(
+            self.config, {name: value for name, value in own.items() if value != held[name]}, ()
+        )
 
     def _next_point(self, running: list[TrialRecord]) -> int | None:
         for i, point in enumerate(self._grid):
@@ -273,7 +304,7 @@ class Queue:
 
     def _counts_as_sample(self, origin: str, seed: int) -> bool:
         """Whether such a trial is one of the `samples`: of the base the first seed is."""
-        return origin in ("search", "given") or (origin == self.plan.preset and seed == self.config.seed)
+        return origin in SEARCHED or (origin == self.plan.preset and seed == self.config.seed)
 
     def _counted(self, states: tuple[str, ...]) -> list[TrialRecord]:
         """Trials in these states that count towards the target: all drawn, one for each given run."""

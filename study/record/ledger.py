@@ -2,8 +2,8 @@
 
 Optuna's study, the results table and what the console shows are made from it. Four events make a trial:
 `trial` (what it is), `start`, `step` (one row of results) and `end`; `retry` and `note` record
-crashes and warnings on the way, and `again` takes a trial up that had ended. `place` records that a
-node or GPU is set aside, or given back.
+crashes and warnings on the way, and `again` takes a trial up that had ended. `enqueue` is a configuration
+that somebody wants run next. `place` records that a node or GPU is set aside, or given back.
 
 Every line has a checksum and the number of its session. A line that a crash has cut, or a disk has
 damaged, is passed over, and so is one of a driver that went on after another had taken its place; all
@@ -44,6 +44,7 @@ FINISHED = ("complete", "pruned", "diverged")
 # What a training that diverged is worth, by any objective: there is no network left to rank anybody with.
 DIVERGED_VALUE = 0.0
 _OF_TRIALS = ("start", "step", "end", "retry", "note", "again")
+ENQUEUED = "enqueued"  # the origin of trials that `enqueue` has made
 _DEFINITION = ("number", "config", "digest", "origin", "params", "distributions")
 
 
@@ -54,7 +55,7 @@ class TrialRecord:
     number: int
     config: dict[str, Any]  # of dcreid.config.Config, nested
     digest: str  # of configuration, data and code
-    origin: str  # given, search, plan, confirm, or of trial 0 its preset
+    origin: str  # given, search, plan, confirm, enqueued, or of trial 0 its preset
     labels: tuple[str, ...]  # experiments of a plan it belongs to
     params: dict[str, Any]  # what the sampler drew
     distributions: dict[str, str]  # Optuna's JSON for each of them
@@ -186,6 +187,7 @@ class Ledger:
         self.path = path
         self.trials: dict[int, TrialRecord] = {}
         self.sessions: list[dict[str, Any]] = []
+        self.enqueued: list[dict[str, Any]] = []  # configurations to be run, run or not, each once
         self.set_aside: dict[str, str] = {}  # nodes and GPUs that get no trials in this session, and why
         self.damage: list[str] = []  # lines that are passed over: which, and why
         self._size = 0  # bytes that count as read
@@ -317,6 +319,9 @@ class Ledger:
             self._begin(entry)
         else:
             self._check_session(entry)
+        if event == "enqueue":
+            self._enqueue(completed(entry["config"]))
+            return  # it is no part of the session before it
         if event == "session_end" and self.sessions:
             self.sessions[-1] |= {
                 "ended": entry["time"],
@@ -325,10 +330,8 @@ class Ledger:
             }
         elif event == "trial":
             self._define(entry, entry["time"])
-        elif event == "place" and entry["problem"] is not None:
-            self.set_aside[entry["place"]] = entry["problem"]
         elif event == "place":
-            self.set_aside.pop(entry["place"], None)
+            self._set_aside(entry["place"], entry["problem"])
         elif event in _OF_TRIALS:
             self._numbers.add(entry["trial"])
             if entry["trial"] not in self.trials and "definition" in entry:  # its own line is damaged
@@ -367,6 +370,16 @@ class Ledger:
             created=created,
             reused=entry.get("reused"),
         )
+
+    def _set_aside(self, place: str, problem: str | None) -> None:
+        if problem is None:
+            self.set_aside.pop(place, None)
+        else:
+            self.set_aside[place] = problem
+
+    def _enqueue(self, config: dict[str, Any]) -> None:
+        if config not in self.enqueued:
+            self.enqueued.append(config)
 
     def _apply_to_trial(self, trial: TrialRecord, event: str, entry: dict[str, Any]) -> None:
         if event == "start":

@@ -85,10 +85,17 @@ def as_dict(status: Status) -> dict[str, Any]:
         "saved_seconds": view.saved[1],
         "trial_seconds_left": None if left is None else left[0],
         "running_now": 0 if left is None else left[1],
+        "enqueued": [_changes(status, item.config) for item in view.queue.waiting],
         "sessions": status.ledger.sessions,
         "trials": [_trial_dict(view, trial) for trial in view.trials],
         "next": status.next_command(),
     }
+
+
+def _changes(status: Status, config: Config) -> dict[str, Any]:
+    """The fields that a configuration has otherwise than trial 0."""
+    held = status.plan.config.flat()
+    return {name: value for name, value in config.flat().items() if value != held[name]}
 
 
 def _trial_dict(view: StudyView, trial: TrialRecord) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.paper import BOUND_NOTE
-from study.record.ledger import TrialRecord, row_seconds
+from study.record.ledger import ENQUEUED, TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
 from study.show.next_command import retry_command
 from study.show.scores import OF_SELECTED, SCORES, SELECTED_MEANS, cell, main_metric, measured_at_selected
@@ -32,6 +32,7 @@ from study.show.wording import (
 
 _COLOURS = {"failed": "red", "diverged": "yellow", "interrupted": "yellow", "running": "green"}
 _STATES = ("running", "waiting", "interrupted", "reused", "pruned", "diverged", "failed")  # in the heading
+_MARKS = {"search": "", ENQUEUED: "+"}  # beside a trial's number, by its origin; of all others *
 _CURVE = 20  # columns of a curve, half of it on narrow screens
 _WIDE = 110
 _LINES = 12  # of the picture of one trial
@@ -70,6 +71,8 @@ def _heading(status: Status) -> Iterator[str]:
     else:
         yield f"driver: none is running; the study is {'complete' if view.queue.complete else 'not complete'}"
     yield from status.ledger.problems()
+    for item in view.queue.waiting:
+        yield f"enqueued, to run next: {item.label}, seed {item.config.seed}"
 
 
 def _print_trials(view: StudyView, console: Console) -> None:
@@ -90,7 +93,7 @@ def _print_trials(view: StudyView, console: Console) -> None:
     for trial in view.trials:
         curve, state, epoch = trial.curve(metric), view.state(trial), view.epoch(trial)
         table.add_row(
-            f"{trial.number}{'' if trial.origin == 'search' else '*'}",
+            f"{trial.number}{_MARKS.get(trial.origin, '*')}",
             state,
             (position(trial) or "–") + (f" {epoch}" if epoch else ""),
             percent(last_value(trial, metric)),
@@ -104,8 +107,11 @@ def _print_trials(view: StudyView, console: Console) -> None:
             style=_COLOURS.get(state, ""),
         )
     console.print(table)
-    if any(trial.origin != "search" for trial in view.trials):
+    origins = {trial.origin for trial in view.trials}
+    if origins - _MARKS.keys():
         console.print("* given, not drawn")
+    if ENQUEUED in origins:
+        console.print("+ enqueued, not drawn")
     if values:
         steps = "last and best step" if best else "last step"
         console.print(

@@ -241,7 +241,7 @@ RECORDS: list[Mutant] = [
         "tests/study/command/test_given.py",
         (
             "what is given is no sample",
-            'return origin in ("search", "given") or',
+            "return origin in SEARCHED or",
             'return origin in ("search",) or',
         ),
         (
@@ -274,7 +274,11 @@ RECORDS: list[Mutant] = [
         "the paper's tables",
         "study/decide/confirmation.py",
         "tests/study/command/test_given.py",
-        ("given settings are not confirmed", 'SEARCHED = ("search", "given")', 'SEARCHED = ("search",)'),
+        (
+            "given settings are not confirmed",
+            'SEARCHED = ("search", "given", ENQUEUED)',
+            'SEARCHED = ("search", ENQUEUED)',
+        ),
     ),
     *of(
         "the paper's tables",

@@ -536,11 +536,15 @@ STUDY: list[Mutant] = [
         "budgets",
         "study/decide/queue.py",
         "tests/study/decide/test_session.py::test_a_study_ends_complete_and_optuna_knows_it",
-        ("a sample more than asked for", "len(begun) >= self._samples()", "len(begun) > self._samples()"),
+        (
+            "a sample more than asked for",
+            "+ len(self.waiting) >= self._samples()",
+            "+ len(self.waiting) > self._samples()",
+        ),
         (
             "running trials are no samples",
-            '(*FINISHED, "running")) if self._is_sample(t)',
-            "FINISHED) if self._is_sample(t)",
+            '(*FINISHED, "running")) if self._is_sample(trial)',
+            "FINISHED) if self._is_sample(trial)",
         ),
         (
             "other seeds of the paper are samples",

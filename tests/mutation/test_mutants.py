@@ -24,6 +24,7 @@ AREAS = (
     "exact search",
     "tracklets from video",
     "public trainable",
+    "studies from Python",
 )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import main
+from study.command.enqueue import changed, enqueue
 from study.failures import Failure
 from study.record.folder import describe, driver_of, locked, write_description
 from study.record.lines import sealed
@@ -251,3 +252,22 @@ def test_watching_draws_again_until_ctrl_c(halfway):
     watcher.send_signal(signal.SIGINT)
     _, err = watcher.communicate(timeout=60)
     assert watcher.returncode == 0 and not err.strip()
+
+
+def test_what_is_enqueued_is_shown_before_it_runs_and_by_its_origin_after(
+    halfway, play, data, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "160")
+    plan = halfway.plan
+    halfway.ledger.close()
+    wanted = {"merge.lambda1": 0.25, "seed": 3}
+    assert enqueue(plan, changed(plan.config, wanted), len(data.train)) is None
+    text = shown(capsys, str(plan.folder))
+    assert "enqueued, to run next: λ1 = 0.25, seed 3\n" in text and "+" not in text
+    assert json.loads(shown(capsys, str(plan.folder), "--json"))["enqueued"] == [wanted]
+    play(plan)
+    text = shown(capsys, str(plan.folder))
+    assert "to run next" not in text and "+ enqueued, not drawn\n" in text
+    assert [line.split()[0] for line in text.splitlines() if "0.25" in line] == ["4+"]
+    assert "trial 4 of study (enqueued): λ1 0.25" in shown(capsys, str(plan.folder), "--trial", "4")
+    assert json.loads(shown(capsys, str(plan.folder), "--json"))["enqueued"] == []
