@@ -13,11 +13,15 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from dcreid.commandline import Parser, run
-from dcreid.commands import embed, tracklets
+from dcreid.commands import embed, search, tracklets
 
 _PROGRAM = "python -m dcreid"
 # Each has EXAMPLE, a line of help; `add_to(commands)`, its options; and `work(options)`.
-_COMMANDS: tuple[ModuleType, ...] = (tracklets, embed)
+_COMMANDS: tuple[ModuleType, ...] = (
+    tracklets,
+    embed,
+    search,
+)
 
 
 def parser() -> argparse.ArgumentParser:

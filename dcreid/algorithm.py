@@ -279,6 +279,15 @@ class Algorithm:
             "stage_saved_seconds": 0.0 if stage is None else stage.saved_seconds,
         }
 
+    @staticmethod
+    def without_training(state: dict[str, Any]) -> dict[str, Any]:
+        """A state without what only further training needs, which is half of it and more.
+
+        Weights, labels, joins and reports are left: it can be loaded and looked at. It is not trained on,
+        for another memory would come to something else.
+        """
+        return state | {"memory": None, "proxies": None, "untrained_v": None}
+
     def fitting(self, state: dict[str, Any]) -> dict[str, Any]:
         """The state, if `load_state_dict` takes it. Raises ValueError otherwise."""
         _check_version(state)
@@ -343,6 +352,8 @@ class Algorithm:
 
     def _begin(self) -> None:
         """Fills the memory from the untrained network, and keeps what the scores need of that."""
+        if self.memory is None and self.steps_done:
+            raise RuntimeError(f"the state after merge step {self.steps_done} was kept without its memory")
         if self.memory is None:
             features = self._features()
             self._make_rows(features.pooled, self.labels)

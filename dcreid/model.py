@@ -34,6 +34,7 @@ from dcreid.data.augmentation import MEAN, STD
 from dcreid.data.jpeg import explain, read_jpegs, resize
 from dcreid.data.tracklets import DataError, Split
 from dcreid.errors import InputError
+from dcreid.nearest import nearest
 from dcreid.network.tracklets import TrackletNetwork, build_network, l2_normalize
 from dcreid.paths import write_whole
 
@@ -52,6 +53,7 @@ _INTENDED_USE = (
 )
 
 Images: TypeAlias = Sequence[str | Path] | Sequence[ndarray | Tensor] | ndarray | Tensor
+Given: TypeAlias = "Images | Split"
 Vectors: TypeAlias = "Float32[ndarray, 'n d']"
 
 
@@ -142,6 +144,8 @@ class Model:
     def load(cls, path: str | Path, device: str | torch.device = "cpu") -> Model:
         """From a file that `save` wrote. Raises ModelError, which names it; OSError."""
         path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"{path}: no such file; a study's models are in its folder, below models/")
         try:
             with safe_open(path, "pt", device="cpu") as file:
                 metadata = file.metadata() or {}
@@ -179,7 +183,7 @@ class Model:
 
     def embed(
         self,
-        given: Images | Split,
+        given: Given,
         cameras: Int[ndarray, " n"] | None = None,
         *,
         camera_normalise: bool | None = None,
@@ -189,10 +193,52 @@ class Model:
         given: RGB frames (n, h, w, 3) of any size, or several of different sizes; paths of JPEG or PNG
         files; or a split. cameras: who saw each row (None = as the split says). Where the card says so
         and cameras are known, mean and deviation of each camera are taken out, over the rows given here, so
-        embed together what is to be compared; camera_normalise overrides the card. Raises ModelError for
-        what are no images, DataError for files that cannot be read.
+        embed together what is to be compared (`embed_together`); camera_normalise overrides the card. Raises
+        ModelError for what are no images, DataError for files that cannot be read.
         """
-        return self._normalised(*self._features(given, cameras), camera_normalise)
+        return self.embed_together([given], [cameras], camera_normalise=camera_normalise)[0]
+
+    def embed_together(
+        self,
+        given: Sequence[Given],
+        cameras: Sequence[Int[ndarray, " _"] | None] | None = None,
+        *,
+        camera_normalise: bool | None = None,
+    ) -> list[Float32[ndarray, "_ d"]]:
+        """`embed` for several sets that are to be compared: normalised per camera over all of them."""
+        seen_by = [None] * len(given) if cameras is None else cameras
+        found = [self._features(one, by) for one, by in zip(given, seen_by, strict=True)]
+        v = torch.cat([features for features, _ in found])
+        known = [by for _, by in found if by is not None]
+        everyone = np.concatenate(known) if len(known) == len(found) else None
+        if camera_normalise and everyone is None:
+            raise ModelError("camera_normalise: needs the camera of every row: give cameras=")
+        if everyone is not None and self.normalises(True, camera_normalise):
+            v = camera_normalised(v, torch.from_numpy(everyone))
+        sizes = [len(features) for features, _ in found]
+        return [part.numpy() for part in torch.split(v, sizes)]
+
+    def search(
+        self,
+        queries: Given | Vectors,
+        gallery: Given | Vectors,
+        k: int = 10,
+        *,
+        camera_normalise: bool | None = None,
+    ) -> tuple[Float32[ndarray, "q k"], Int[ndarray, "q k"]]:
+        """The k nearest gallery rows of every query: distances (0 to 2, ascending), and which rows they are.
+
+        Vectors are taken as they are; what is embedded here is embedded together. Raises as `embed`, and
+        ModelError for a k below 1.
+        """
+        if k < 1:
+            raise ModelError(f"k = {k}: must be at least 1")
+        sides: list[Any] = [queries, gallery]
+        images = [side for side in sides if not _are_vectors(side)]
+        embedded = iter(self.embed_together(images, camera_normalise=camera_normalise) if images else ())
+        sides = [side if _are_vectors(side) else next(embedded) for side in sides]
+        distances, rows = nearest(sides[0], sides[1], k)
+        return distances.cpu().numpy(), rows.cpu().numpy()
 
     def tracklet(self, frames: Images) -> Float32[ndarray, " d"]:
         """The feature of one tracklet, of length 1, of its frames as `embed` takes them."""
@@ -204,7 +250,7 @@ class Model:
         return cameras_known and (self.card.camera_normalise if wanted is None else wanted)
 
     def _features(
-        self, given: Images | Split, cameras: Int[ndarray, " n"] | None
+        self, given: Given, cameras: Int[ndarray, " n"] | None
     ) -> tuple[Float[Tensor, "n d"], Int[ndarray, " n"] | None]:
         """Features of length 1, and the cameras where they are known."""
         if isinstance(given, Split):
@@ -214,16 +260,7 @@ class Model:
             v = l2_normalize(self._images(given))
         if cameras is not None and len(cameras) != len(v):
             raise ModelError(f"cameras: {len(cameras):,} for {len(v):,} rows; give one for each")
-        return v, cameras
-
-    def _normalised(
-        self, v: Float[Tensor, "n d"], cameras: Int[ndarray, " n"] | None, wanted: bool | None
-    ) -> Vectors:
-        if wanted and cameras is None:
-            raise ModelError("camera_normalise: needs the camera of every row: give cameras=")
-        if cameras is not None and self.normalises(True, wanted):
-            v = camera_normalised(v, torch.as_tensor(np.asarray(cameras)))
-        return v.numpy()
+        return v, None if cameras is None else np.asarray(cameras, dtype=np.int64)
 
     @torch.inference_mode()
     def _tracklets(self, split: Split) -> Float[Tensor, "n d"]:
@@ -280,6 +317,10 @@ class Model:
     @property
     def _size(self) -> tuple[int, int]:
         return self.config.data.height, self.config.data.width
+
+
+def _are_vectors(given: object) -> bool:
+    return isinstance(given, np.ndarray) and given.ndim == 2
 
 
 def device_named(name: str) -> torch.device:

@@ -1,8 +1,9 @@
-"""Looks at a study, while it runs and after.
+"""Looks at a study, while it runs and after, and takes models out of it.
 
 python -m study status STUDY                  # table, curves, failures, cost, what is left
 python -m study status STUDY --watch 10       # again every ten seconds
 python -m study dashboard STUDY               # optuna-dashboard in the browser
+python -m study export STUDY --out FILE.safetensors --trial N --step S   # a model of a trial and merge step
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dcreid.checked import ConfigError, bounds, number, shown
-from dcreid.commandline import Parser, run
+from dcreid.commandline import Parser, run, say
+from dcreid.paths import user_path
 from study.errors import StudyError
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The two commands and their options."""
+    """The commands and their options."""
     top = Parser(
         prog="python -m study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="status|dashboard")
+    commands = top.add_subparsers(dest="command", required=True, metavar="status|dashboard|export")
     status = commands.add_parser("status", help="what a study has done, is doing and has left")
     status.add_argument("--trial", type=_trial, metavar="N", help="one trial in full, with its curve")
     status.add_argument("--watch", type=_seconds, metavar="SECONDS", help="draw again every SECONDS")
@@ -39,7 +41,18 @@ def parser() -> argparse.ArgumentParser:
     dashboard.add_argument(
         "--port", type=_port, default=8080, metavar="N", help="port to listen on; 0 = a free one [8080]"
     )
-    for command in (status, dashboard):
+    export = commands.add_parser("export", help="a model of a trial and merge step, for other programs")
+    export.add_argument("--out", required=True, metavar="FILE", help="the file to write, .safetensors")
+    export.add_argument("--trial", type=_trial, metavar="N", help="[the one that the study would choose]")
+    step = export.add_mutually_exclusive_group()
+    step.add_argument(
+        "--which",
+        choices=("selected", "last", "best"),
+        default="selected",
+        help="its merge step: selected without labels, the last, or of the highest mAP [selected]",
+    )
+    step.add_argument("--step", type=_trial, metavar="S", help="its merge step, if that is kept")
+    for command in (status, dashboard, export):
         command.add_argument("study", metavar="STUDY", help="the study's name, or the path of its folder")
         command.add_argument(
             "--studies", default="studies", metavar="DIR", help="folder of all studies [studies]"
@@ -70,7 +83,7 @@ def _number(kind: type[int] | type[float], text: str, low: float, high: float) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 = shown, 1 = the disk or network refused, 2 = no such study or trial, or no optuna-dashboard."""
+    """0 = done, 1 = the disk or network refused, 2 = no such study, trial or step, or no optuna-dashboard."""
     return run("python -m study", lambda: _look(argv))
 
 
@@ -81,11 +94,25 @@ def _look(argv: Sequence[str] | None) -> int:
             from study.show.dashboard import serve  # its extra need not be installed
 
             serve(given.study, given.studies, given.host, given.port)
+        elif given.command == "export":
+            _export(given)
         else:
             _status(given)
     except KeyboardInterrupt:
         print(file=sys.stderr)
     return 0
+
+
+def _export(given: argparse.Namespace) -> None:
+    from study.models import export
+    from study.show.status import Status
+
+    out = user_path("--out", given.out)
+    if out.suffix != ".safetensors" or not out.parent.is_dir() or out.is_dir():
+        raise StudyError(f"--out {out}: must be a file .safetensors in a folder that is there")
+    model = export(Status.read(given.study, given.studies), given.trial, given.step, given.which, out)
+    say(f"{out}: {model.card.chosen}")
+    say(f"for other programs: python -m dcreid export {out} --for onnx|boxmot|ultralytics|pt --out FILE")
 
 
 def _status(given: argparse.Namespace) -> None:

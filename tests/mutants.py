@@ -26,6 +26,7 @@ from mutation.faults_clustering import CLUSTERING
 from mutation.faults_exports import EXPORTS
 from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
+from mutation.faults_models import MODELS
 from mutation.faults_network import NETWORK
 from mutation.faults_presets import PRESETS
 from mutation.faults_python import PYTHON
@@ -57,6 +58,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *WITHOUT_LABELS,
     *EXPORTS,
     *VIDEO,
+    *MODELS,
 )
 
 

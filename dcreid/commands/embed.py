@@ -50,8 +50,8 @@ def work(options: argparse.Namespace) -> None:
 
     out = user_path("--out", options.out)
     check_vectors_file(out)
-    split = read_tracklets(options.folder)
     model = Model.load(user_path("MODEL", options.model), device_named(options.device))
+    split = read_tracklets(options.folder, model.config.data.synthetic)
     vectors = model.embed(split, camera_normalise=options.camera_normalise)
     write_vectors(out, vectors, split)
     normalised = model.normalises(split.cameras_known, options.camera_normalise)

@@ -2,7 +2,7 @@
 
 A folder that holds frames is a tracklet, however deep it lies; one image is a tracklet of one frame. Cameras
 are read from names as in a user's own data set (`readers/folder.py`). `FOLDER:query` is a part of the data
-set in FOLDER, whatever its layout, with its identities.
+set in FOLDER, whatever its layout, with its identities; `synthetic:query` one of the embedded data set.
 """
 
 from __future__ import annotations
@@ -12,23 +12,31 @@ from pathlib import Path
 
 import numpy as np
 
-from dcreid.config import DataConfig
+from dcreid.config import DataConfig, SyntheticConfig
 from dcreid.data import load_dataset
 from dcreid.data.readers.folder import unlabelled_split
 from dcreid.data.readers.layout import check_layout, guess_layout
 from dcreid.data.readers.walk import IMAGE_SUFFIXES, TrackletFolder, frames_in, walk_any_depth
-from dcreid.data.tracklets import DataError, Split
+from dcreid.data.tracklets import DataError, Split, TrackletDataset
 from dcreid.paths import user_path
 
 _PARTS = ("train", "query", "gallery")
 
 
-def read_tracklets(given: str) -> Split:
-    """The tracklets, in natural order of their names. Raises DataError; ConfigError for what is no path."""
+def read_tracklets(given: str, synthetic: SyntheticConfig) -> Split:
+    """The tracklets, in natural order of their names. Raises DataError; ConfigError for what is no path.
+
+    synthetic: what `synthetic:query` and its like are of.
+    """
     path = user_path("folder of tracklets", given).absolute()
     root, _, part = given.rpartition(":")
     if part in _PARTS and root and not os.path.lexists(path):
-        return _part(user_path("folder of the data set", root), part)
+        if root == "synthetic":
+            return _part_of(load_dataset(DataConfig(synthetic=synthetic), None), root, part)
+        folder = user_path("folder of the data set", root)
+        layout = guess_layout(folder)
+        check_layout(folder, layout)
+        return _part_of(load_dataset(DataConfig(dataset=layout), folder), root, part)
     return unlabelled_split(given, *_found(path))
 
 
@@ -53,10 +61,7 @@ def _found(path: Path) -> tuple[Path, list[TrackletFolder]]:
     return path, found
 
 
-def _part(root: Path, part: str) -> Split:
-    layout = guess_layout(root)
-    check_layout(root, layout)
-    data = load_dataset(DataConfig(dataset=layout), root)
+def _part_of(data: TrackletDataset, root: str, part: str) -> Split:
     name = f"{data.name} {part}"
     if part == "train":
         return data.train.of_rows(np.arange(len(data.train)), name)

@@ -27,6 +27,7 @@ from study.command.networks import check_networks
 from study.command.resolve import command_line, options_in, overrides, resolve, settings_left_out
 from study.decide.session import Session
 from study.errors import OptionError, StudyError
+from study.models import ModelsWriter
 from study.on_ray.address import check_address
 from study.plan import StudyPlan
 from study.record.classes import write_classes
@@ -176,6 +177,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
             with contextlib.suppress(OSError, StudyError):  # a full disk, another driver: reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
             session.aside("the results table", write_results, plan.folder, ledger, plan.objective)
+            session.aside("the models", ModelsWriter(session).write)
             ledger.close()
         session.aside("the summary", summary, session, console)
         if plan.objective == "unlabelled":

@@ -20,6 +20,7 @@ from ray.tune.experiment import Trial
 from study.aside import DRIVER_LOG
 from study.decide.session import Session
 from study.errors import StudyError, first_line
+from study.models import ModelsWriter
 from study.on_ray.gpus import Probe
 from study.on_ray.hangs import Watchdog
 from study.on_ray.head import head_watched
@@ -179,11 +180,13 @@ def _callback(session: Session, display: Display, places: Places) -> SessionCall
 
     None of these can end the study.
     """
-    results, watchdog, aside = ResultsWriter(session), Watchdog(session), session.aside
+    results, models = ResultsWriter(session), ModelsWriter(session)
+    watchdog, aside = Watchdog(session), session.aside
 
     def each_turn(trials: list[Trial]) -> None:
         aside("the display", display.poll)
         aside("the results table", results.poll)
+        aside("the models", models.poll)
         aside("the search for workers that hang", watchdog.poll, trials)
         aside("the look at nodes and GPUs", places.poll)
 

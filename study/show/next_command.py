@@ -34,6 +34,18 @@ def classes_commands(plan: StudyPlan) -> str:
     return f"pictures of them: python analysis/ranks.py {study}; how many: python analysis/classes.py {study}"
 
 
+def models_of(plan: StudyPlan) -> list[str]:
+    """The models that the study keeps (`study/models.py`), and what to type to use one; empty without."""
+    kept = sorted((plan.folder / "models").glob("*.safetensors"), reverse=True)  # selected, last, best
+    if not kept:
+        return []
+    names = ", ".join(path.stem for path in kept)
+    return [
+        f"models: {kept[0].parent}/ (.safetensors): {names}",
+        f"to search with one: python -m dcreid search {shlex.quote(str(kept[0]))} QUERY GALLERY",
+    ]
+
+
 def _resume(plan: StudyPlan) -> str:
     default = Path("studies").resolve()
     name = plan.name if Path(plan.studies) == default else shlex.quote(str(plan.folder))

@@ -12,10 +12,10 @@ from rich.text import Text
 from search_spaces.paper import BOUND_NOTE
 from study.decide.confirmation import confirmed
 from study.decide.session import Session
-from study.plan import OBJECTIVES, StudyPlan, below
+from study.plan import OBJECTIVES, StudyPlan
 from study.record.intervals import MISSING, interval_text
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
-from study.show.next_command import confirm_command, next_command, retry_command
+from study.show.next_command import confirm_command, models_of, next_command, retry_command
 from study.show.scores import SELECTED_MEANS, by_score, cell, measured_at_selected, scores_in_words
 from study.show.view import StudyView, failures, is_base, is_papers, of_session
 from study.show.wording import (
@@ -33,7 +33,6 @@ from study.show.wording import (
     trial_numbers,
     whose,
 )
-from study.worker.checkpoints import checkpoint_name
 
 _BEST = 5
 _LAST = {"mAP": "mAP", "mAP_trapezoid": "trapez.", "rank1": "rank-1"}
@@ -51,7 +50,7 @@ def summary(session: Session, console: Console) -> None:
     _print_measures(session, view.trials, console)
     chosen = view.best()
     if chosen is not None and OBJECTIVES[plan.objective] == "unlabelled":
-        _print_chosen(chosen, plan, console)
+        _print_chosen(chosen, console)
     if plan.confirm:
         _print_confirmed(view.trials, plan, console)
     elif plan.space is not None and ranking:
@@ -65,6 +64,8 @@ def summary(session: Session, console: Console) -> None:
     for place, problem in session.ledger.set_aside.items():
         console.print(f"{place} was set aside: {problem}", style="yellow", soft_wrap=True)
     console.print(f"results: {plan.folder}/results.parquet, one row per trial and merge step", soft_wrap=True)
+    for line in models_of(plan):
+        console.print(line, soft_wrap=True)
     if view.any_failed:
         console.print(f"failed trials again, from their checkpoints: {retry_command(plan)}", soft_wrap=True)
     console.print(next_command(plan, view.queue.complete), soft_wrap=True)
@@ -118,18 +119,15 @@ def _scores(ranking: Sequence[TrialRecord]) -> Columns:
     return found | {heading: at_selected(name) for name, heading in of_selected.items()}
 
 
-def _print_chosen(trial: TrialRecord, plan: StudyPlan, console: Console) -> None:
+def _print_chosen(trial: TrialRecord, console: Console) -> None:
     """The trial and step to use, and what it has come to since the network was untrained."""
     row, step = trial.selected, trial.selected_step
-    assert step is not None
     lines = [
         f"chosen: trial {trial.number} at merge step {step}: {scores_in_words(row)}",
         f"its network before training: {scores_in_words(trial.steps.get(0, {}))}",
         f"its classes: {row.get('classes_after', MISSING)}, the largest of "
         f"{row.get('class_size_max', MISSING)} tracklets",
     ]
-    if trial.reused is None:
-        lines.append(f"its weights: {below(plan.trial_storage(trial.number), checkpoint_name(step))}")
     for line in lines:
         console.print(line, soft_wrap=True)
 

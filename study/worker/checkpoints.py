@@ -1,9 +1,10 @@
 """Checkpoints of a trial: one file per merge step, checked by SHA-256 when read.
 
-The newest two are kept, and those of the steps that are chosen: the best, and the one selected without
-labels. Each says of which study and configuration it is; one of others, or one that was cut or damaged, is
-set aside with a warning, and the one before it is taken. Checkpoints of older code say nothing, and are
-taken for what their place says.
+While a trial runs, the newest two are kept, and those of the steps that are chosen: the best, and the one
+selected without labels. Of a trial that has finished, the last and the chosen are left, without what only
+further training needs (`Algorithm.without_training`). Each says of which study and configuration it is; one
+of others, or one that was cut or damaged, is set aside with a warning, and the one before it is taken.
+Checkpoints of older code say nothing, and are taken for what their place says.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from dcreid.algorithm import Algorithm
 from study.record.storage import Storage
 
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -76,6 +78,11 @@ class Checkpoints:
             if old not in chosen:
                 self.storage.delete(checkpoint_name(old))
 
+    def finish(self, chosen: Collection[int]) -> None:
+        """Leaves what a finished trial keeps. Raises SupersededError, OSError."""
+        self.check_newest()
+        keep_finished(self.storage, self.stamp, chosen)
+
     def _newest(self, load: Callable[[dict[str, Any]], Kept]) -> Kept | None:
         for step in reversed(checkpoint_steps(self.storage)):
             name = checkpoint_name(step)
@@ -93,6 +100,22 @@ class Checkpoints:
             return int(json.loads(self.storage.read(_ATTEMPT) or b"{}").get("attempt", 0))
         except (ValueError, TypeError, AttributeError):
             return 0
+
+
+def keep_finished(storage: Storage, stamp: Mapping[str, Any], chosen: Collection[int]) -> None:
+    """Leaves of a finished trial's checkpoints the newest and the `chosen`, without what only training needs.
+
+    stamp: what each must say of itself. One that cannot be read stays as it is. Raises OSError.
+    """
+    steps = checkpoint_steps(storage)
+    for step in steps:
+        name = checkpoint_name(step)
+        if step != steps[-1] and step not in chosen:
+            storage.delete(name)
+            continue
+        state = load_state(storage, name, stamp, storage.pass_over)
+        if state is not None and state["memory"] is not None:
+            save_state(storage, name, Algorithm.without_training(state), stamp)
 
 
 def save_state(storage: Storage, name: str, state: dict[str, Any], stamp: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from dcreid.algorithm import MergeStep
+from dcreid.algorithm import Algorithm, MergeStep
 from dcreid.config import Config
 from dcreid.parallel import ONE_PROCESS, Ranks
 from study.job import Job
@@ -57,7 +57,7 @@ def trial_rows(
         ranks=ranks,
     )
     checkpoints = Checkpoints(storage, job.stamp)
-    state = ranks.on_rank_0(lambda: checkpoints.begin(algorithm.fitting))
+    state = ranks.on_rank_0(lambda: checkpoints.begin(lambda state: _fitting(algorithm, state, job.recorded)))
     if state is not None:
         algorithm.load_state_dict(state)
 
@@ -71,12 +71,26 @@ def trial_rows(
         save_joins(storage, algorithm.joins, job.stamp)
         save_classes(storage, algorithm, job.stamp)
         save_queries(storage, algorithm.queries, data, job.stamp)
-        checkpoints.save(step, algorithm.state_dict(), _chosen_steps(algorithm.history))
+        chosen = _chosen_steps(algorithm.history)
+        checkpoints.save(step, algorithm.state_dict(), chosen)
+        if algorithm.finished:
+            checkpoints.finish(chosen)
 
     shared = SharedStages(job.stages, job.shared_stages, algorithm)
     yield from algorithm_rows(
         algorithm, job.recorded, train=shared.train, keep=keep if ranks.rank == 0 else None
     )
+
+
+def _fitting(algorithm: Algorithm, state: dict[str, Any], recorded: int) -> dict[str, Any]:
+    """The state of a trial, if it can be taken up. Raises ValueError otherwise.
+
+    What a finished trial has kept is taken for the rows in it that the driver has lost, and not to train on.
+    """
+    done = len(algorithm.fitting(state)["history"])
+    if state["memory"] is None and 0 < done <= min(recorded, algorithm.total_steps - 1):
+        raise ValueError("it was kept without its memory")
+    return state
 
 
 def _chosen_steps(history: list[MergeStep]) -> set[int]:

@@ -85,9 +85,9 @@ INPUT: list[Mutant] = [
     ),
     *of(
         "times in names",
-        "dcreid/data/halves.py",
+        "dcreid/data/tracklets.py",
         "tests/dcreid/data/readers/test_times.py",
-        ("times of the whole split", "split.times[chosen],", "split.times[: chosen.sum()],"),
+        ("times of the whole split", "self.times[rows],", "self.times[: len(rows)],"),
     ),
     *of(
         "times in names",
@@ -210,6 +210,19 @@ INPUT: list[Mutant] = [
     ),
     *of(
         "halves",
+        "dcreid/data/tracklets.py",
+        "tests/dcreid/data/test_halves.py",
+        (
+            "frames of chosen tracklets begin where the first did",
+            "np.repeat(self.offsets[rows] - offsets[:-1], lengths)",
+            "np.repeat(self.offsets[rows] * 0, lengths)",
+        ),
+        ("cameras of the whole split", "cameras=self.cameras[rows],", "cameras=self.cameras[: len(rows)],"),
+        ("frames counted in the half", "self.source.read(self.frames[frames],", "self.source.read(frames,"),
+        ("drawn halves are the same data", "+ self.frames.tobytes())", ")"),
+    ),
+    *of(
+        "halves",
         "dcreid/data/halves.py",
         "tests/dcreid/data/test_halves.py",
         ("trained on the other half", "train = parts.pop(half)", "train = parts.popitem()[1]"),
@@ -219,18 +232,6 @@ INPUT: list[Mutant] = [
         ("somebody called 0 is a distractor", "people[0] == DISTRACTOR:", "people[0] == JUNK:"),
         ("three people are parted", "_FEWEST = 4", "_FEWEST = 3"),
         ("a query for each person", "(test.identities, test.cameras)", "(test.identities, 0 * test.cameras)"),
-        (
-            "the first tracklets' frames",
-            "np.flatnonzero(np.repeat(chosen, split.lengths))",
-            "np.arange(offsets[-1])",
-        ),
-        (
-            "cameras of the whole split",
-            "cameras=split.cameras[chosen],",
-            "cameras=split.cameras[: chosen.sum()],",
-        ),
-        ("frames counted in the half", "self.source.read(self.frames[frames],", "self.source.read(frames,"),
-        ("drawn halves are the same data", "+ self.frames.tobytes())", ")"),
         (
             "halves under the data set's name",
             "        name=name,\n        train",

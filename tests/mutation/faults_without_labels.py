@@ -124,11 +124,6 @@ WITHOUT_LABELS: list[Mutant] = [
             "scores_in_words(trial.steps.get(0, {}))",
             "scores_in_words(trial.steps[trial.last_step])",
         ),
-        (
-            "weights of the last step",
-            "checkpoint_name(step))}",
-            "checkpoint_name(trial.last_step))}",
-        ),
     ),
     *of(
         "studies without labels",

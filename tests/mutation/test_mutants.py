@@ -20,6 +20,7 @@ AREAS = (
     *("schema", "the paper's tables", "queries", "view", "aside", "terminal", "workers' output", "failures"),
     *("owners", "data folders", "halves", "left out", "given values", "rivals"),
     *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
+    *("models", "hits", "models that are kept"),
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     "exact search",
     "tracklets from video",

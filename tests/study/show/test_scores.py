@@ -77,21 +77,31 @@ def test_it_ends_with_the_chosen_trial_and_what_to_do_next(blind):
     best = max(blind.ledger.trials.values(), key=lambda trial: selected_of(trial)[1])
     step, score = selected_of(best)
     assert step < 5  # or the last step's weights would do
-    chosen, before, classes, weights, confirm, *_ = shown[shown.index("chosen:") :].splitlines()
+    chosen, before, classes, confirm, *_ = shown[shown.index("chosen:") :].splitlines()
     assert chosen == f"chosen: trial {best.number} at merge step {step}: {in_words(score)}"
     first = best.steps[0]["unlabelled"]
     assert before == f"its network before training: {in_words(first)}"
     others = blind.ledger.trials[0].steps[0]["unlabelled"]
     assert f"untrained network: {in_words(others)}\n" in shown
     assert classes == f"its classes: {16 - 3 * step}, the largest of {1 + step} tracklets"
-    assert weights == f"its weights: {blind.plan.trial_storage(best.number)}/step-{step:03d}.pt"
     assert "--confirm 3 --seeds 5" in confirm
 
 
-def test_what_was_taken_over_has_no_weights_here(blind):
+def test_models_that_are_there_are_named_with_what_to_do_with_them(blind):
+    assert "models: " not in summary_of(blind)
+    models = blind.plan.folder / "models"
+    models.mkdir(parents=True)
+    for name in ("selected.safetensors", "last.safetensors", "last.json"):
+        (models / name).touch()
+    lines = summary_of(blind).splitlines()
+    at = lines.index(f"models: {models}/ (.safetensors): selected, last")
+    search = f"python -m dcreid search {models}/selected.safetensors QUERY GALLERY"
+    assert lines[at + 1] == f"to search with one: {search}"
+
+
+def test_what_was_taken_over_says_so(blind):
     best = of_session(blind).best()
     best.reused = "study other, trial 5"
-    assert "its weights" not in summary_of(blind) and "its classes" in summary_of(blind)
     step, score = selected_of(best)
     assert taken_over(best).endswith(f": complete, score {percent(score)} at {step}")
 

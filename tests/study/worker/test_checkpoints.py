@@ -11,7 +11,14 @@ import pytest
 import torch
 
 from study.record.storage import Storage
-from study.worker.checkpoints import Checkpoints, SupersededError, checkpoint_steps, save_state
+from study.worker.checkpoints import (
+    Checkpoints,
+    SupersededError,
+    checkpoint_steps,
+    keep_finished,
+    load_state,
+    save_state,
+)
 
 STAMP = {"study": "ours", "configuration": "this"}
 
@@ -39,7 +46,8 @@ def newest(
 
 
 def state(step: int) -> dict:
-    return {"step": step, "weights": torch.full((3,), float(step)), "history": [{"mAP": None}]}
+    of_training = {name: torch.full((1000,), float(step)) for name in ("memory", "proxies", "untrained_v")}
+    return {"step": step, "weights": torch.full((3,), float(step)), "history": [{"mAP": None}], **of_training}
 
 
 def file(storage: Storage, step: int) -> Path:
@@ -153,3 +161,45 @@ def test_damaged_ones_of_later_steps_do_not_push_the_new_one_out(storage: Storag
     assert checkpoint_steps(storage) == [2, 3, 4, 5]
     found = newest(storage)
     assert found is not None and found["step"] == 3 and checkpoint_steps(storage) == [2, 3]
+
+
+# --- finished trials
+
+
+def test_a_finished_trial_keeps_the_last_and_the_chosen_without_what_only_training_needs(storage: Storage):
+    checkpoints = begun(storage)
+    checkpoints.save(4, state(4), {1})
+    whole = file(storage, 1).stat().st_size
+    checkpoints.finish({1})
+    assert checkpoint_steps(storage) == [1, 4]
+    for step in (1, 4):
+        found = load_state(storage, f"step-{step:03d}.pt", STAMP, storage.pass_over)
+        assert found is not None and found["memory"] is found["proxies"] is found["untrained_v"] is None
+        torch.testing.assert_close(found["weights"], torch.full((3,), float(step)))
+        assert found["history"] == [{"mAP": None}]
+    assert file(storage, 1).stat().st_size < whole / 2
+    written = file(storage, 1).stat().st_ino
+    begun(storage).finish({1})
+    assert file(storage, 1).stat().st_ino == written  # what is small already is left alone
+
+
+def test_a_finished_trials_damaged_checkpoint_stays_as_it_is(storage: Storage, caplog):
+    content = file(storage, 1).read_bytes()[:-9]
+    file(storage, 1).write_bytes(content)
+    keep_finished(storage, STAMP, {1})
+    assert file(storage, 1).read_bytes() == content and checkpoint_steps(storage) == [1, 3]
+    assert "step-001.pt is damaged and is left out" in caplog.text
+
+
+def test_checkpoints_of_another_trial_are_not_rewritten(storage: Storage):
+    before = file(storage, 3).read_bytes()
+    keep_finished(storage, STAMP | {"configuration": "that"}, {3})
+    assert file(storage, 3).read_bytes() == before
+
+
+def test_a_worker_that_was_taken_for_dead_finishes_nothing(storage: Storage):
+    cut_off = begun(storage)
+    begun(storage)
+    with pytest.raises(SupersededError):
+        cut_off.finish({1})
+    assert checkpoint_steps(storage) == [1, 2, 3]

@@ -30,7 +30,7 @@ from study.job import Job
 from study.record.storage import Storage
 from study.record.trial_tables import load_classes, load_joins, load_queries
 from study.worker import trainable
-from study.worker.checkpoints import SupersededError, checkpoint_steps
+from study.worker.checkpoints import SupersededError, checkpoint_steps, load_state
 from study.worker.heartbeat import Heartbeat
 from study.worker.rows import _chosen_steps, trial_rows
 from study.worker.trainable import run_trial
@@ -135,11 +135,30 @@ def test_the_checkpoints_kept_are_the_first_of_the_highest_map_and_of_the_highes
     assert _chosen_steps([SimpleNamespace(step=1, mAP=None, unlabelled=None)]) == set()
 
 
-def test_a_trial_leaves_the_newest_the_best_and_the_selected_checkpoint(job, tmp_path: Path):
-    rows = list(trial_rows(job))[1:]
-    chosen = {max(rows, key=lambda row: row[name])["step"] for name in ("mAP", "unlabelled")}
-    last = rows[-1]["step"]
-    assert set(checkpoint_steps(Storage(job.storage))) == {last - 1, last} | chosen
+def test_a_trial_keeps_the_newest_two_the_best_and_the_selected_checkpoint_until_it_has_finished(job):
+    rows, kept, chosen = [], [], set()
+    for row in trial_rows(job):
+        rows.append(row)
+        kept = checkpoint_steps(Storage(job.storage))
+        measured = rows[1:]
+        chosen = {
+            max(measured, key=lambda row: row[name])["step"] for name in ("mAP", "unlabelled") if measured
+        }
+        last = row["step"]
+        if 0 < last < row["total_steps"]:
+            assert set(kept) == {last} | ({last - 1} - {0}) | chosen
+    assert set(kept) == {last} | chosen
+    state = load_state(Storage(job.storage), f"step-{last:03d}.pt", job.stamp, print)
+    assert state is not None and state["memory"] is None and len(state["joins"]) == last
+
+
+def test_rows_that_were_lost_are_told_from_what_a_finished_trial_has_kept(job):
+    whole = results(trial_rows(job))
+    assert results(trial_rows(replace(job, **{"recorded": 2}))) == whole[3:]
+    # And where that is not enough, the trial is done again from its start, not from another memory.
+    last = whole[-1]["step"]
+    Storage(job.storage).delete(f"step-{last:03d}.pt")
+    assert results(trial_rows(replace(job, **{"recorded": last - 1}))) == whole[last:]
 
 
 def test_steps_that_the_driver_missed_are_told_from_the_checkpoint(job):
