@@ -95,8 +95,12 @@ def _container(video: Path) -> Iterator[InputContainer]:
             f"{video}: videos are decoded by PyAV, which is not installed: pip install -e '.[video]' "
             "(a folder of frames needs none)"
         ) from None
-    try:  # an absolute path is no URL, whatever it is called
-        container = av.open(str(video.absolute()), metadata_errors="replace")
+    name = str(video.absolute())  # which is no URL, whatever the video is called
+    try:
+        try:
+            container = av.open(name)
+        except UnicodeDecodeError:  # a title that is no UTF-8; PyAV 19 does without this option
+            container = av.open(name, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise DataError(
             f"{video}: not a video that FFmpeg can open ({_reason(error)}); was it copied whole?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from PIL import Image
 from walking import Camera, walking, write_frames
 
 from dcreid.__main__ import main
+from dcreid.commands.tracklets import _progress
 from dcreid.config import DataConfig
 from dcreid.data import load_dataset
 from dcreid.data.__main__ import main as look
+from dcreid.video.cut import Source
+from dcreid.video.tracks import Tracks
 
 RULES = ("--min-height", "30", "--min-width", "15", "--min-frames", "3")
 
@@ -138,6 +142,18 @@ def test_what_was_left_out_is_told(cameras: list[Camera], tmp_path: Path, capsys
         int(line.split("left out: ")[1].split()[0]) for line in said.splitlines() if "left out" in line
     ]
     assert sum(counted) + len(files(tmp_path / "d")) == len(cameras[0].boxes) + 2
+
+
+def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    found = Tracks(np.array([1, 2500]), np.array([1, 1]), np.ones((2, 4)), np.ones(2))
+    source = Source(Path("a\x1b.mp4"), found, 1)
+    assert _progress(source) is None  # not for a file or pipe
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    tell = _progress(source)
+    assert tell is not None
+    for frame in (1999, 2000, 2001):
+        tell(frame)
+    assert capsys.readouterr().err == "a\\x1b.mp4: frame 2,000 of 2,500\r"
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,14 @@ def test_a_later_video_of_a_camera_goes_on_with_its_clock(tmp_path: Path):
     assert found == ["c2/0005/c2_f0000001.jpg", "c2_f0090001/0005/c2_f0090001.jpg"]
 
 
+def test_frames_that_are_cut_from_are_counted_aloud(tmp_path: Path):
+    write_frames(tmp_path / "img1", PICTURES)
+    heard: list[int] = []
+    found = tracks((2, 5, 0, 0, 10, 20), (4, 5, 0, 0, 10, 20), (4, 6, 9, 0, 10, 20))
+    cut_video(Source(tmp_path / "img1", found, 1), tmp_path / "d", ALL, heard.append)
+    assert heard == [2, 4]
+
+
 def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -123,6 +123,19 @@ def test_a_video_that_breaks_off(camera: Camera, tmp_path: Path):
     same(found[:5], camera.pictures[:5], tolerance=6.0)
 
 
+def test_a_title_that_is_no_utf8_does_no_harm(camera: Camera, tmp_path: Path):
+    with av.open(str(tmp_path / "v.mkv"), "w") as container:
+        container.metadata["title"] = "café"
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = camera.pictures.shape[1:3]
+        stream.pix_fmt = "bgr0"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(camera.pictures[0], format="rgb24")))
+        container.mux(stream.encode())
+    content = (tmp_path / "v.mkv").read_bytes()
+    (tmp_path / "v.mkv").write_bytes(content.replace("café".encode(), b"caf\xe9!"))
+    same(frames(tmp_path / "v.mkv"), camera.pictures[:1])
+
+
 def test_what_is_no_video_is_named(tmp_path: Path):
     (tmp_path / "text.mp4").write_text("<html>404 Not Found</html>")
     with av.open(str(tmp_path / "sound.wav"), "w") as container:
