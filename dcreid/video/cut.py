@@ -95,8 +95,12 @@ def cut_video(
         with opened(source.video) as frames:
             outcome = _cut(frames, source, rules, partial, progress)
         if not outcome.tracklets:
-            told = "; ".join(f"{count:,} {why}" for why, count in outcome.left_out.most_common())
-            raise DataError(f"{source.video}: no tracklet is left of {len(source.tracks):,} boxes: {told}")
+            told = [f"{count:,} {why}" for why, count in outcome.left_out.most_common()]
+            if outcome.broken_off:
+                told.append(f"which breaks off after frame {outcome.seen:,} ({outcome.broken_off})")
+            raise DataError(
+                f"{source.video}: no tracklet is left of {len(source.tracks):,} boxes: {'; '.join(told)}"
+            )
         _exchange(partial, place)
     return outcome
 

@@ -142,6 +142,8 @@ def test_what_a_video_showed_before_it_broke_off_is_kept(tmp_path: Path, monkeyp
     outcome, names = cut(tmp_path, tracks(*((frame, 5, 0, 0, 10, 20) for frame in range(2, 8))))
     assert len(names) == 2
     assert outcome == Outcome(1, 2, Counter({MISSING: 4}), seen=3, broken_off="Invalid data")
+    with pytest.raises(DataError, match=r"1 in frames behind .*; which breaks off after frame 3 \(Invalid"):
+        cut(tmp_path, tracks((4, 5, 0, 0, 10, 20)))
 
 
 @pytest.mark.parametrize("seed", range(6))
