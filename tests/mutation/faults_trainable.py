@@ -19,8 +19,8 @@ TRAINABLE: list[Mutant] = [
         ),
         (
             "a restored trial begins again",
-            "state = None if checkpoint is None else",
-            "state = None if checkpoint is not None else",
+            "algorithm.load_state_dict(state)",
+            "algorithm.fitting(state)",
             f"{_TESTS}::test_a_trial_that_was_cut_goes_on_to_the_same_bits",
         ),
         (
@@ -55,7 +55,7 @@ TRAINABLE: list[Mutant] = [
             "the learning rate may not change",
             '"train.later_epochs", "train.lr", ',
             '"train.later_epochs", ',
-            f"{_TESTS}::test_changed_settings_act_from_the_next_stage_on",
+            f"{_TESTS}::test_all_that_is_not_fixed_may_be_another_where_a_checkpoint_goes_on",
         ),
         (
             "the merge rate may change",

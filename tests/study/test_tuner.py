@@ -77,6 +77,16 @@ def tuned(tmp_path: Path) -> Callable[..., TuneSession]:
     return make
 
 
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials end where they would read the data: what is to be refused before has been let through."""
+
+    def cut(*arguments: Any) -> Any:
+        raise Cut
+
+    monkeypatch.setattr(tuner, "load_same_data", cut)
+
+
 def told(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Reports without what is Tune's and the clocks."""
     return [
@@ -202,8 +212,7 @@ def test_all_that_is_not_fixed_may_be_another_where_a_checkpoint_goes_on(tuned, 
     assert [report["training_iteration"] for report in rest.reports] == [2, STEPS]
 
 
-def test_what_may_not_change_is_refused_by_name_before_anything_is_read(tuned, first: Any, monkeypatch):
-    monkeypatch.setattr(tuner, "load_same_data", None)
+def test_what_may_not_change_is_refused_by_name_before_anything_is_read(tuned, first: Any, unread):
     changes = {"merge.merge_rate": 0.3, "seed": 4, "train.lr": 0.02}
     with pytest.raises(ConfigError) as raised:
         tuned(changes, checkpoint=first)
@@ -248,8 +257,9 @@ def test_the_fixed_fields_are_these_and_those_that_name_the_data():
 
 
 @pytest.mark.parametrize("name", FIXED)
-def test_each_fixed_field_is_compared(tuned, name: str, tmp_path: Path):
-    torch.save({"config": CONFIG.to_dict()}, tmp_path / "state.pt")
+def test_each_fixed_field_is_compared(tuned, unread, name: str, tmp_path: Path):
+    stamp = {"data": dataset(CONFIG).fingerprint()}
+    torch.save({"config": CONFIG.to_dict(), "stamp": stamp}, tmp_path / "state.pt")
     with pytest.raises(ConfigError, match=rf"cannot be continued with another {name} \(was "):
         tuned({name: FIXED[name]}, checkpoint=tune.Checkpoint.from_directory(str(tmp_path)))
 
@@ -270,9 +280,8 @@ def test_each_fixed_field_is_compared(tuned, name: str, tmp_path: Path):
     ],
 )
 def test_settings_that_cannot_be_used_fail_the_trial_before_anything_is_read(
-    tuned, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], message: str
+    tuned, unread, settings: dict[str, Any], message: str
 ):
-    monkeypatch.setattr(tuner, "load_same_data", None)
     with pytest.raises(ConfigError, match=message):
         tuned(settings)
 
@@ -343,7 +352,7 @@ def test_data_that_are_others_where_the_trial_runs_are_refused(tuned, monkeypatc
         tuned()
 
 
-def test_a_checkpoint_of_other_data_is_refused(tuned, tmp_path: Path):
+def test_a_checkpoint_of_other_data_is_refused(tuned, unread, tmp_path: Path):
     torch.save({"config": CONFIG.to_dict(), "stamp": {"data": "others"}}, tmp_path / "state.pt")
     with pytest.raises(StudyError, match="a checkpoint of other data"):
         tuned(checkpoint=tune.Checkpoint.from_directory(str(tmp_path)))
