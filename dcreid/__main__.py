@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from dcreid.commandline import Parser, run
-from dcreid.commands import embed, search, tracklets
+from dcreid.commands import embed, export, search, tracklets
 
 _PROGRAM = "python -m dcreid"
 # Each has EXAMPLE, a line of help; `add_to(commands)`, its options; and `work(options)`.
@@ -21,6 +21,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     tracklets,
     embed,
     search,
+    export,
 )
 
 

@@ -107,7 +107,7 @@ def build_backbone(
     _check_name(name)
     imagenet = weights == "imagenet"
     network = with_imagenet_weights(name) if imagenet else torchvision.models.get_model(name)
-    classifier = _classifier_name(name, network)
+    classifier = classifier_name(name, network)
     if weights not in ("imagenet", "none"):
         load_weights(network, Path(weights), classifier)
     setattr(network, classifier, GlobalPool())
@@ -149,7 +149,7 @@ def _on_meta(name: str) -> nn.Module:
             network: nn.Module = torchvision.models.get_model(name, weights=None)
     except NotImplementedError:  # RegNets compute their widths with tensors
         network = torchvision.models.get_model(name, weights=None).to("meta")
-    setattr(network, _classifier_name(name, network), GlobalPool())
+    setattr(network, classifier_name(name, network), GlobalPool())
     return network
 
 
@@ -162,7 +162,8 @@ def _check_name(name: str) -> None:
         raise BackboneError(f"backbone {name!r}: not supported, it has no single classifier to cut off")
 
 
-def _classifier_name(name: str, network: nn.Module) -> str:
+def classifier_name(name: str, network: nn.Module) -> str:
+    """Where torchvision's network `name` has its classifier. Raises BackboneError where it has none."""
     for attribute in _CLASSIFIERS:
         if hasattr(network, attribute):
             return attribute
