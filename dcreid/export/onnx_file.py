@@ -55,7 +55,7 @@ def onnx_bytes(graph: nn.Module, height: int, width: int) -> bytes:
                 verbose=False,
             )
     except Exception as error:  # many kinds, with pages of text
-        raise InputError(f"PyTorch's exporter to ONNX cannot take this network ({_first(error)})") from error
+        raise InputError(f"PyTorch's exporter to ONNX cannot take this network ({_root(error)})") from error
     finally:
         quiet.setLevel(level)
     assert program is not None
@@ -63,7 +63,10 @@ def onnx_bytes(graph: nn.Module, height: int, width: int) -> bytes:
     return content
 
 
-def _first(error: Exception) -> str:
+def _root(error: BaseException) -> str:
+    """The first line of what began it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
 

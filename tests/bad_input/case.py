@@ -16,6 +16,7 @@ AREAS = (
     *("options", "names", "paths", "numbers", "urls", "spaces", "weights", "study.json", "ledger"),
     *("data folders", "images", ".mat", "sheet and inspect", "analysis", "environments"),
     "tracklets from video",
+    "exports",
 )
 LINES, LENGTH = 3, 500  # of a message
 # Beside line ends and tabs: they move the cursor, set titles and colours, or split a line.

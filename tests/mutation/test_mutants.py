@@ -22,7 +22,7 @@ AREAS = (
     *("cameras", "presets", "network", "augmentation", "jaccard", "the bound", "times in names"),
     *("models", "hits", "models that are kept"),
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
-    "exact search",
+    *("exact search", "exports"),
     "tracklets from video",
     "public trainable",
     "studies from Python",
