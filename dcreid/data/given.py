@@ -47,8 +47,10 @@ def _found(path: Path) -> tuple[Path, list[TrackletFolder]]:
             raise DataError(f"{path}: not an image ({', '.join(IMAGE_SUFFIXES)}), nor a folder of tracklets")
         return path.parent.parent, [TrackletFolder("", "", path.parent.name, (path.name,))]
     if not path.is_dir():
-        parts = ", ".join(f"{path}:{part}" for part in _PARTS)
-        raise DataError(f"{path}: no such folder or image (parts of a data set are given as {parts})")
+        raise DataError(
+            f"{path}: no such folder or image (parts of a data set are given as FOLDER:train, FOLDER:query and "
+            "FOLDER:gallery)"
+        )
     if frames := frames_in(path):
         return path.parent, [TrackletFolder("", "", path.name, frames)]
     there = _PARTS if guess_layout(path) == "mars" else [part for part in _PARTS if (path / part).is_dir()]
