@@ -48,7 +48,7 @@ def _found(path: Path) -> tuple[Path, list[TrackletFolder]]:
         return path.parent.parent, [TrackletFolder("", "", path.parent.name, (path.name,))]
     if not path.is_dir():
         raise DataError(
-            f"{path}: no such folder or image (parts of a data set are given as FOLDER:train, FOLDER:query and "
+            f"{path}: no such folder or image (parts of a data set are FOLDER:train, FOLDER:query and "
             "FOLDER:gallery)"
         )
     if frames := frames_in(path):
