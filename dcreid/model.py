@@ -329,7 +329,7 @@ def device_named(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # which `meta`, a device without numbers, does not have
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(f"--device {name}: not on this machine ({str(error).splitlines()[0]})") from None
     return device

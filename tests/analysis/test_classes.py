@@ -40,7 +40,9 @@ def test_a_study_that_is_there_gets_its_classes_and_a_proposal(
     made.write_description(**described, train_tracklets=len(data.train), queries=len(data.query), problems=[])
     algorithm, storage = Algorithm(TINY, data), Storage(str(made.folder / "trials" / "0000"))
     for step in algorithm:
-        save_state(storage, f"step-{step.step:03d}.pt", Algorithm.without_training(algorithm.state_dict()), {})
+        save_state(
+            storage, f"step-{step.step:03d}.pt", Algorithm.without_training(algorithm.state_dict()), {}
+        )
     save_classes(storage, algorithm, {})
     made.trial(TINY, lambda config, step: 0.1 * step, steps=2)
     assert main([str(made.folder)]) == 0

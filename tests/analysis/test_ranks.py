@@ -47,7 +47,9 @@ def study(make, tmp_path: Path):
     measured = {}
     for step in algorithm:
         measured[step.step] = step.mAP
-        save_state(trial_of(made), f"step-{step.step:03d}.pt", Algorithm.without_training(algorithm.state_dict()), {})
+        save_state(
+            trial_of(made), f"step-{step.step:03d}.pt", Algorithm.without_training(algorithm.state_dict()), {}
+        )
     made.trial(TINY, lambda config, step: measured.get(step, 0.0), steps=2)
     return made
 

@@ -17,6 +17,7 @@ AREAS = (
     *("data folders", "images", ".mat", "sheet and inspect", "analysis", "environments"),
     "tracklets from video",
     "exports",
+    "models in use",
 )
 LINES, LENGTH = 3, 500  # of a message
 # Beside line ends and tabs: they move the cursor, set titles and colours, or split a line.
