@@ -162,10 +162,10 @@ def _weights(model: Model, target: str, path: Path) -> _Draft:
 
     def run(pictures: UInt8[Tensor, "n h w 3"]) -> Float32[ndarray, "n d"]:
         features = run_torchvision(content, name, normalise(pictures, False))
-        if features.shape[1:] != (model.dim,):
+        if features.shape[1] != model.dim:
             raise ModelError(
                 f"--for {target}: model.backbone = {name!r}: torchvision's own forward pass pools otherwise "
-                f"({tuple(features.shape[1:])} a frame, not {model.dim}); {instead}"
+                f"({features.shape[1]:,} numbers a frame, not {model.dim:,}); {instead}"
             )
         return features.numpy()
 

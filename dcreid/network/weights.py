@@ -46,7 +46,9 @@ def load_weights(network: nn.Module, path: Path, classifier: str) -> None:
     given = _without(classifier, given)
     _check_match(path, given, wanted)
     _check_values(path, given, wanted)
-    network.load_state_dict(given, strict=False)
+    state = network.state_dict()  # with the versions that MNASNet asks for
+    state.update(given)
+    network.load_state_dict(state)
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -190,6 +190,16 @@ def test_bare_weights_go_to_torchvision_and_back(target: str, name: str, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, done.card.name])
 
 
+def test_weights_keep_the_versions_that_torchvision_asks_for(tmp_path: Path):
+    model = resnet(**{"model.backbone": "mnasnet0_5"})
+    done = export(model, "pt", tmp_path / "any.pt")
+    assert done.difference < 1e-5
+    back = build_backbone("mnasnet0_5", str(done.path), height=32, width=32).network.state_dict()
+    assert all(
+        torch.equal(value, back[name]) for name, value in model.network.backbone.network.state_dict().items()
+    )
+
+
 @pytest.mark.parametrize(
     ("target", "name", "offered"),
     [("pt", "any.pt", "--for onnx"), ("boxmot", "resnet18_dcreid.pt", "resnet18_dcreid.onnx")],
