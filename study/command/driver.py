@@ -153,8 +153,11 @@ def dry_run(prepared: Prepared, console: Console) -> None:
         console.print(note, soft_wrap=True)
 
 
-def drive(prepared: Prepared, console: Console) -> Outcome:
-    """Runs the session. Raises StudyError where the folder holds another study or another driver."""
+def drive(prepared: Prepared, console: Console, *, own_process: bool = True) -> Outcome:
+    """Runs the session. Raises StudyError where the folder holds another study or another driver.
+
+    own_process: as `run_session` has it.
+    """
     plan, data = prepared.plan, prepared.data
     with locked(plan.folder), _warnings_on(console):
         for note in (*check_same(plan.folder, plan, data), *prepared.notes):
@@ -172,7 +175,7 @@ def drive(prepared: Prepared, console: Console) -> Outcome:
                 # Here, so that Ray starts only where there is work.
                 from study.on_ray.loop import run_session
 
-                run_session(session, Display(session, console))
+                run_session(session, Display(session, console), own_process=own_process)
         finally:
             with contextlib.suppress(OSError, StudyError):  # a full disk, another driver: reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
@@ -231,7 +234,7 @@ def _print_start(
 
 @contextmanager
 def _warnings_on(console: Console) -> Iterator[None]:
-    """Warnings of ours appear above the table, not across it."""
+    """Warnings of ours appear above the table, not across it. How much Optuna says is its caller's again."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -241,8 +244,11 @@ def _warnings_on(console: Console) -> Iterator[None]:
                 self.handleError(record)
 
     log, handler = logging.getLogger("dcreid"), Handler(logging.WARNING)
+    optunas = logging.getLogger("optuna")
+    level = optunas.level
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
+        optunas.setLevel(level)

@@ -119,15 +119,22 @@ def _converter(name: str, hint: Any, field: dataclasses.Field[Any]) -> Callable[
             extent = allowed(field)
             raise argparse.ArgumentTypeError(f"{error}{f' {extent}' if extent else ''}") from None
         try:
-            Config().replace(**{name: value})
+            check_value(name, value)
         except ConfigError as error:
-            if "leak_audit" in str(error):  # allowed together with --leak-audit; checked when all is known
-                return value
             wanted = str(error).rpartition(": ")[2]
             raise argparse.ArgumentTypeError(f"{shown(text)}: {wanted}") from None
         return value
 
     return convert
+
+
+def check_value(name: str, value: Any) -> None:
+    """Raises ConfigError where a dotted field cannot have a value, whatever the others have."""
+    try:
+        Config().replace(**{name: value})
+    except ConfigError as error:
+        if "leak_audit" not in str(error):  # allowed together with --leak-audit; checked when all is known
+            raise
 
 
 def _escape(text: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from dcreid.commandline import Parser
 from study.command.method_options import add_method_options
 from study.command.study_options import add_study_options
+from study.errors import OptionError
 
 _ABOUT = """\
 Runs Algorithm 1 (unsupervised video person re-identification by bottom-up
@@ -30,9 +32,16 @@ given is held fixed; the rest of the space is searched. Defaults stand in
 brackets: those for MARS first."""
 
 
-def parser() -> argparse.ArgumentParser:
+class Raising(Parser):
+    """Raises OptionError for what is wrong, where a program has made the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(message.removeprefix("argument "))
+
+
+def parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:
     """All options, grouped; config options carry no default, so that what was given is known."""
-    top = Parser(
+    top = kind(
         prog="python study/run.py",
         usage="%(prog)s [OPTION ...]",
         description=_ABOUT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -43,6 +44,7 @@ _OBJECT_STORE = 128 << 20
 
 Trainable: TypeAlias = Callable[[dict[str, Any]], None]
 
+_LOGGERS = ("ray", "ray.tune", "ray.train")
 # Before Ray starts: its own console output, usage reports and colourful advice are not for our user.
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -55,17 +57,24 @@ _QUIET = {
 
 
 def run_session(
-    session: Session, display: Display, trainable: Trainable = run_trial, probe: Probe = problems_of
+    session: Session,
+    display: Display,
+    trainable: Trainable = run_trial,
+    probe: Probe = problems_of,
+    *,
+    own_process: bool = True,
 ) -> None:
     """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
 
     trainable: what a worker runs of a `Job`, given as a dictionary, reporting rows as `run_trial` does.
     probe: looks at GPUs of the machine that it runs on.
+    own_process: whether the process is the session's alone, which then works in the study's folder, while
+    what Ray prints goes to a file. Another's working directory and streams are left to it.
     """
-    folder = session.plan.folder
     started_here = not ray.is_initialized()
-    _quiet_ray()
-    with _inside(folder), _signals(session) as watch_signals, display, _ray_output(folder / DRIVER_LOG):
+    around = _alone(session.plan.folder) if own_process else contextlib.nullcontext()
+    with _as_it_was(), _signals(session) as watch_signals, display, around:
+        _quiet_ray()
         try:
             _connect(session.plan)
             watch_signals()  # Ray has put its own handler of SIGTERM in place
@@ -76,7 +85,7 @@ def run_session(
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
             raise StudyError(
-                f"Ray gave up: {first} (see {folder / DRIVER_LOG}); the same command goes on"
+                f"Ray gave up: {first} (see {session.plan.folder / DRIVER_LOG}); the same command goes on"
             ) from None
         finally:
             if started_here:
@@ -88,9 +97,37 @@ def _head() -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """What Ray needs of the process, and changes in it, does not outlast the session.
+
+    Of a Ray that was running before nothing is changed but how much it says.
+    """
+    environment, loggers = dict(os.environ), [logging.getLogger(name) for name in _LOGGERS]
+    before = [(log.level, list(log.handlers), log.propagate) for log in loggers]
+    faults = faulthandler.is_enabled()
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+        for log, (level, handlers, propagate) in zip(loggers, before, strict=True):
+            log.setLevel(level)
+            log.handlers, log.propagate = handlers, propagate
+        if not faults:
+            faulthandler.disable()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with _inside(folder), _ray_output(folder / DRIVER_LOG):
+        yield
+
+
 def _quiet_ray() -> None:
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    for name in ("ray", "ray.tune", "ray.train"):
+    for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -123,6 +160,7 @@ def _connect(plan: StudyPlan) -> None:
         return
     options: dict[str, Any] = {}
     if plan.address is None:
+        _check_folder(Path.cwd())
         options = {"object_store_memory": _OBJECT_STORE}
         # Workers inherit it: the code need not be installed, nor lie where we are.
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -148,6 +186,16 @@ def _connect(plan: StudyPlan) -> None:
             f"--address {plan.address}: the cluster wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
             "or ~/.ray/auth_token as on its head"
         ) from None
+
+
+def _check_folder(here: Path) -> None:
+    """Raises StudyError where workers would import another copy of this code: they look here first."""
+    for package in PACKAGES:
+        if here != REPOSITORY and (here / package / "__init__.py").is_file():
+            raise StudyError(
+                f"the working directory {here} holds another {package} than {REPOSITORY}, and Ray's workers "
+                "would import that; change to another directory"
+            )
 
 
 @contextmanager

@@ -172,12 +172,12 @@ def _short(value: Any, none: str) -> str:
     return none if value is None else str(value["name"] if isinstance(value, dict) else value)
 
 
-def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Writes study.json, keeping the commands of earlier sessions."""
+def write_description(folder: Path, description: dict[str, Any], *, session: bool = True) -> None:
+    """Writes study.json, keeping the commands of earlier sessions; session: whether one begins now."""
     path = folder / "study.json"
     old = json.loads(path.read_text()) if path.is_file() else {}
     began = old.get("created", time.time())
-    commands = [*old.get("commands", []), description["command"]]
+    commands = [*old.get("commands", []), *([description["command"]] if session else [])]
     code = old.get("code", description["code"])
     content = {**description, "created": began, "commands": commands, "code": code}
     Storage(str(folder)).write("study.json", json.dumps(content, indent=1).encode())

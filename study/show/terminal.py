@@ -18,7 +18,7 @@ class Terminal(Console):
     def __init__(self, file: TextIO | io.TextIOBase | None = None) -> None:
         """file: what stands for standard output."""
         stream = cast(IO[str], sys.stdout if file is None else file)
-        super().__init__(file=stream, highlight=False, markup=False, emoji=False)
+        super().__init__(file=stream, highlight=False, markup=False, emoji=False, force_jupyter=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Control characters are escaped; what the encoding lacks is spelled out before columns are laid."""

@@ -59,7 +59,7 @@ def test_classes_of_people_that_nobody_named(
             return trial_rows(job)
 
     root, people = hidden
-    monkeypatch.setattr("study.on_ray.loop.run_session", lambda session, display: Trials(session).run())
+    monkeypatch.setattr("study.on_ray.loop.run_session", lambda session, display, **_: Trials(session).run())
     argv = [
         *_OPTIONS,
         "--data-root",

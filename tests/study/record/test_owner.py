@@ -98,7 +98,7 @@ def test_a_driver_is_let_in_before_it_runs_anything(
 ):
     """Two studies of one name in two folders, whose --storage is the same."""
     ran = []
-    monkeypatch.setattr(loop, "run_session", lambda session, *_: ran.append(session.plan.studies))
+    monkeypatch.setattr(loop, "run_session", lambda session, *_, **__: ran.append(session.plan.studies))
     monkeypatch.chdir(tmp_path)
     options = (
         "--synthetic-train-identities",
