@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from dcreid.checked import shown
 from dcreid.config import Config
 from study.command.driver import Outcome, Prepared, drive, prepare
 from study.command.enqueue import changed, enqueue
 from study.command.keywords import SessionOptions, StudyOptions, plain_fields, session_words, study_words
 from study.command.parser import Raising, parser
-from study.errors import OptionError
+from study.errors import OptionError, StudyError
 from study.record.folder import check_same, describe, locked, write_description
 from study.record.results import results_table
 from study.show.status import Status
@@ -34,6 +35,8 @@ from study.show.trials import chosen_step, trials_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dcreid.model import Model
+
 _log = logging.getLogger("dcreid.study")
 
 
@@ -42,10 +45,10 @@ class Chosen:
     """The trial that a study has chosen so far, at the merge step that it is judged by."""
 
     trial: int
-    config: Config
     step: int
     value: float  # of the study's objective
-    scores: dict[str, Any]  # all that was measured at that step, as `Study.steps` has it; fractions
+    config: Config = field(repr=False)
+    scores: dict[str, Any] = field(repr=False)  # all that was measured at that step, as in `Study.steps`
 
 
 class Study:
@@ -126,8 +129,24 @@ class Study:
         if trial is None or step is None or trial.value is None:
             return None
         return Chosen(
-            trial.number, Config.from_dict(trial.config), step, trial.value, dict(trial.steps[step])
+            trial.number, step, trial.value, Config.from_dict(trial.config), dict(trial.steps[step])
         )
+
+    def model(self, which: str = "selected") -> Model:
+        """The network of the chosen trial at its `selected`, `last` or (where there are labels) `best` step.
+
+        Raises StudyError where the study has none (yet), ModelError for a damaged file.
+        """
+        from dcreid.model import Model  # here, so that a study is looked at without PyTorch
+
+        models = self.folder / "models"
+        kept = sorted(file.stem for file in models.glob("*.safetensors"))
+        if which not in kept:
+            raise StudyError(
+                f"model {shown(which)}: {models} holds {', '.join(kept) or 'none yet'}; a trial's are written "
+                "as soon as it has a merge step behind it"
+            )
+        return Model.load(models / f"{which}.safetensors")
 
     def enqueue(self, config: Config | Mapping[str, Any]) -> bool:
         """Has a configuration run next, before any is drawn; whether it is going to be.

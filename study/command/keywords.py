@@ -134,14 +134,14 @@ def _words(options: Mapping[str, Any], known: type[Any]) -> list[str]:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
+    if name in type_hints(StudyOptions):
+        return f"{name}: cannot change in a study that there is already; create another"
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"{name}: there is no such option; did you mean {near[0]}?"
-    of_the_method = [field for field in fields() if field.rpartition(".")[2] == name or field == name]
+    of_the_method = [field for field in fields() if name in (field, field.rpartition(".")[2])]
     if of_the_method:
         return f"{name}: a field of the method; give it as config={{'{of_the_method[0]}': …}}"
-    if name in type_hints(StudyOptions):
-        return f"{name}: cannot change in a study that there is already; create another"
     return f"{name}: there is no such option; they are {', '.join(known)}"
 
 

@@ -36,7 +36,7 @@ class Raising(Parser):
     """Raises OptionError for what is wrong, where a program has made the command line."""
 
     def error(self, message: str) -> NoReturn:
-        raise OptionError(message.removeprefix("argument "))
+        raise OptionError(message.removeprefix("argument ")) from None
 
 
 def parser(kind: type[Parser] = Parser) -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from mutation.run import Mutant, of
 
 _ENQUEUED = "tests/study/decide/test_enqueued.py"
 _ENQUEUE = "tests/study/command/test_enqueue.py"
+_API = "tests/study/test_api.py"
 
 PYTHON: list[Mutant] = [
     *of(
@@ -76,6 +77,90 @@ PYTHON: list[Mutant] = [
             "config.train.check_batches(tracklets)",
             "config.train.draws(tracklets)",
             _ENQUEUE,
+        ),
+    ),
+    *of(
+        "studies from Python",
+        "study/command/keywords.py",
+        f"{_API}::test_it_is_made_as_the_command_makes_it",
+        ("no is left out", 'else [f"--no-{option[2:]}"]', "else []"),
+        (
+            "numbers in words are numbers",
+            "if not has_type(value, hints[name]):",
+            "if not has_type(value, hints[name] | str):",
+            f"{_API}::test_what_cannot_be_run_is_refused_and_leaves_nothing",
+        ),
+        (
+            "NumPy's numbers are not Python's",
+            'type(value).__module__ == "numpy"',
+            'type(value).__module__ == "numpy.core"',
+            f"{_API}::test_numbers_may_be_numpys",
+        ),
+        (
+            "what a preset changes is no difference",
+            "there = laid_over(settings_of(config.data.dataset), preset, held).flat()",
+            "there = settings_of(config.data.dataset).replace(**held).flat()",
+            f"{_API}::test_a_whole_configuration_is_trial_0s_and_the_rest_is_searched",
+        ),
+        (
+            "the second of two seeds wins",
+            "if own in options and chosen.pop(field, options[own]) != options[own]:",
+            "if own in options and chosen.pop(field, options[own]) is None:",
+            f"{_API}::test_what_cannot_be_run_is_refused_and_leaves_nothing",
+        ),
+    ),
+    *of(
+        "studies from Python",
+        "study/show/trials.py",
+        f"{_API}::test_trials_are_a_tidy_table",
+        (
+            "fields in which trials differ are not told",
+            "(name in searched or any(own[name] != base[name] for own in others))",
+            "name in searched",
+        ),
+        ("the best step is the last", '"best": trial.highest_step("mAP")}', '"best": trial.last_step}'),
+        (
+            "trials are judged at the last step",
+            'if plan.objective == "unlabelled":',
+            'if plan.objective == "selected":',
+            f"{_API}::test_the_best_is_the_trial_with_the_highest_objective_at_its_step",
+        ),
+        (
+            "a trial cut off is running",
+            'view.state(trial) if trial.state == "running" else trial.state',
+            "trial.state",
+            f"{_API}::test_a_trial_cut_off_has_a_row_without_a_value",
+        ),
+    ),
+    *of(
+        "studies from Python",
+        "study/api.py",
+        f"{_API}::test_a_study_is_run_looked_at_and_gone_on_with",
+        ("a notebook's directory is changed", "own_process=False)", "own_process=True)"),
+        ("it is quiet for ever", "console.quiet = quiet", "console.quiet = True"),
+        (
+            "one that is there is said to run",
+            "return there is None",
+            "return True",
+            f"{_API}::test_what_is_enqueued_is_run_next_by_python_and_by_the_command",
+        ),
+    ),
+    *of(
+        "studies from Python",
+        "study/command/driver.py",
+        f"{_API}::test_the_callers_loggers_are_left_as_they_were",
+        ("Optuna stays silent", "optunas.setLevel(level)", "optunas.setLevel(optunas.level)"),
+    ),
+    *of(
+        "studies from Python",
+        "study/on_ray/loop.py",
+        "tests/study/on_ray/test_loop.py",
+        ("the environment stays Ray's", "del os.environ[name]", "os.environ.get(name)"),
+        ("Ray's loggers stay silent", "log.setLevel(level)", "log.setLevel(log.level)"),
+        (
+            "workers import another checkout",
+            'if here != REPOSITORY and (here / package / "__init__.py").is_file():',
+            'if here != REPOSITORY and (here / package / "__init__.py").is_dir():',
         ),
     ),
 ]

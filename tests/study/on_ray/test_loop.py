@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import os
 import signal
 import subprocess
@@ -11,8 +13,19 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from study.errors import OptionError
-from study.on_ray.loop import ResultsWriter, _callback, _check_cluster, _scheduler, _signals, _without_hangup
+from study.errors import OptionError, StudyError
+from study.on_ray.loop import (
+    ResultsWriter,
+    _as_it_was,
+    _callback,
+    _check_cluster,
+    _check_folder,
+    _quiet_ray,
+    _scheduler,
+    _signals,
+    _without_hangup,
+)
+from study.source import REPOSITORY
 
 
 def test_gpu_hours_where_trials_get_no_gpu_are_refused(plan_of, open_session, monkeypatch):
@@ -86,3 +99,32 @@ def test_what_ray_starts_here_does_not_hear_of_a_hangup():
         inside = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
     assert inside.stdout == "True\n"
     assert signal.SIGHUP not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_process_is_after_a_session_what_it_was(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    monkeypatch.delenv("TUNE_DISABLE_SIGINT_HANDLER", raising=False)
+    log, faults = logging.getLogger("ray.tune"), faulthandler.is_enabled()
+    before = dict(os.environ), log.level, list(log.handlers), log.propagate
+    handler = logging.NullHandler()
+    with _as_it_was():
+        _quiet_ray()
+        os.environ["PYTHONPATH"] = "theirs:mine"
+        log.addHandler(handler)
+        log.propagate = not log.propagate
+        faulthandler.enable()
+        assert os.environ["TUNE_DISABLE_SIGINT_HANDLER"] == "1" and log.level == logging.CRITICAL
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "1"  # a caller's own choice holds
+    assert (dict(os.environ), log.level, list(log.handlers), log.propagate) == before
+    assert faulthandler.is_enabled() == faults
+
+
+def test_another_copy_of_the_code_in_the_working_directory_is_refused(tmp_path):
+    _check_folder(tmp_path)
+    _check_folder(REPOSITORY)
+    (tmp_path / "search_spaces").mkdir()
+    _check_folder(tmp_path)  # not the package
+    (tmp_path / "search_spaces" / "__init__.py").touch()
+    with pytest.raises(StudyError, match=r"the working directory .* holds another search_spaces than .*"):
+        _check_folder(tmp_path)
