@@ -21,21 +21,21 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from dcreid.checked import shown
 from dcreid.config import Config
+from dcreid.model import Model
 from study.command.driver import Outcome, Prepared, drive, prepare
 from study.command.enqueue import changed, enqueue
 from study.command.keywords import SessionOptions, StudyOptions, plain_fields, session_words, study_words
 from study.command.parser import Raising, parser
 from study.errors import OptionError, StudyError
+from study.models import FOLDER, STEPS, step_of
 from study.record.folder import check_same, describe, locked, write_description
 from study.record.results import results_table
 from study.show.status import Status
 from study.show.terminal import Terminal
-from study.show.trials import chosen_step, trials_table
+from study.show.trials import trials_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from dcreid.model import Model
 
 _log = logging.getLogger("dcreid.study")
 
@@ -125,7 +125,8 @@ class Study:
         """The complete trial with the highest objective; None before there is one."""
         status = self._status()
         trial = status.view.best()
-        step = None if trial is None else chosen_step(trial, status.plan)
+        judged = "selected" if status.plan.objective == "unlabelled" else status.plan.objective
+        step = None if trial is None else step_of(trial, judged)
         if trial is None or step is None or trial.value is None:
             return None
         return Chosen(
@@ -137,14 +138,12 @@ class Study:
 
         Raises StudyError where the study has none (yet), ModelError for a damaged file.
         """
-        from dcreid.model import Model  # here, so that a study is looked at without PyTorch
-
-        models = self.folder / "models"
-        kept = sorted(file.stem for file in models.glob("*.safetensors"))
+        models = self.folder / FOLDER
+        kept = [name for name in STEPS if (models / f"{name}.safetensors").is_file()]
         if which not in kept:
             raise StudyError(
-                f"model {shown(which)}: {models} holds {', '.join(kept) or 'none yet'}; a trial's are written "
-                "as soon as it has a merge step behind it"
+                f"model {shown(which)}: {models} holds {', '.join(kept) or 'none yet'}; a study writes them "
+                "once a trial has a merge step behind it"
             )
         return Model.load(models / f"{which}.safetensors")
 

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from dcreid.config import Config
-from study.plan import StudyPlan
 from study.record.ledger import FINISHED, TrialRecord
 from study.show.view import StudyView
 
@@ -37,13 +36,6 @@ def fields_told(view: StudyView) -> list[str]:
         for name in base
         if name != "seed" and (name in searched or any(own[name] != base[name] for own in others))
     ]
-
-
-def chosen_step(trial: TrialRecord, plan: StudyPlan) -> int | None:
-    """The merge step that a trial is judged by: the last, the best or the selected one, by the objective."""
-    if plan.objective == "unlabelled":
-        return trial.selected_step
-    return trial.highest_step("mAP") if plan.objective == "best" else max(trial.curve(), default=None)
 
 
 def _row(view: StudyView, trial: TrialRecord, names: list[str]) -> dict[str, Any]:

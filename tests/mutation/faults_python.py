@@ -120,12 +120,6 @@ PYTHON: list[Mutant] = [
         ),
         ("the best step is the last", '"best": trial.highest_step("mAP")}', '"best": trial.last_step}'),
         (
-            "trials are judged at the last step",
-            'if plan.objective == "unlabelled":',
-            'if plan.objective == "selected":',
-            f"{_API}::test_the_best_is_the_trial_with_the_highest_objective_at_its_step",
-        ),
-        (
             "a trial cut off is running",
             'view.state(trial) if trial.state == "running" else trial.state',
             "trial.state",
@@ -137,6 +131,12 @@ PYTHON: list[Mutant] = [
         "study/api.py",
         f"{_API}::test_a_study_is_run_looked_at_and_gone_on_with",
         ("a notebook's directory is changed", "own_process=False)", "own_process=True)"),
+        (
+            "trials are judged at the last step",
+            'if status.plan.objective == "unlabelled" else status.plan.objective',
+            'if status.plan.objective == "unlabelled" else "last"',
+            f"{_API}::test_the_best_is_the_trial_with_the_highest_objective_at_its_step",
+        ),
         ("it is quiet for ever", "console.quiet = quiet", "console.quiet = True"),
         (
             "one that is there is said to run",
