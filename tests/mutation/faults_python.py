@@ -91,12 +91,6 @@ PYTHON: list[Mutant] = [
             f"{_API}::test_what_cannot_be_run_is_refused_and_leaves_nothing",
         ),
         (
-            "NumPy's numbers are not Python's",
-            'type(value).__module__ == "numpy"',
-            'type(value).__module__ == "numpy.core"',
-            f"{_API}::test_numbers_may_be_numpys",
-        ),
-        (
             "what a preset changes is no difference",
             "there = laid_over(settings_of(config.data.dataset), preset, held).flat()",
             "there = settings_of(config.data.dataset).replace(**held).flat()",
