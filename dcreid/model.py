@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,8 @@ from dcreid.data.augmentation import MEAN, STD
 from dcreid.data.jpeg import explain, read_jpegs, resize
 from dcreid.data.tracklets import DataError, Split
 from dcreid.errors import InputError
+from dcreid.evaluation.retrieval import RetrievalMetrics
+from dcreid.evaluation.unlabelled import ClassScores, NetworkScores
 from dcreid.nearest import nearest
 from dcreid.network.tracklets import TrackletNetwork, build_network, l2_normalize
 from dcreid.paths import write_whole
@@ -55,6 +58,16 @@ _INTENDED_USE = (
 Images: TypeAlias = Sequence[str | Path] | Sequence[ndarray | Tensor] | ndarray | Tensor
 Given: TypeAlias = "Images | Split"
 Vectors: TypeAlias = "Float32[ndarray, 'n d']"
+
+
+_MEASURES = (RetrievalMetrics, NetworkScores, ClassScores)
+_SCORES = ("unlabelled", *(entry.name for measures in _MEASURES for entry in dataclasses.fields(measures)))
+
+
+def measured(row: Mapping[str, Any]) -> dict[str, float]:
+    """What a row of results (`MergeStep`) says of a network, for its card; NaN is left out: JSON has none."""
+    found = ((name, row.get(name)) for name in _SCORES)
+    return {name: value for name, value in found if value is not None and math.isfinite(value)}
 
 
 class ModelError(InputError):

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from study.api import Chosen, Study
-    from study.tuner import FIXED_FIELDS, load_checkpoint, trainable
+    from study.tuner import FIXED_FIELDS, load_checkpoint, load_model, trainable
 
-__all__ = ["FIXED_FIELDS", "Chosen", "Study", "load_checkpoint", "trainable"]
+__all__ = ["FIXED_FIELDS", "Chosen", "Study", "load_checkpoint", "load_model", "trainable"]
 
 # By module, which is imported when one of its names is asked for: PyTorch and Ray take seconds.
 _PUBLIC = {
     "study.api": ("Chosen", "Study"),
-    "study.tuner": ("FIXED_FIELDS", "load_checkpoint", "trainable"),
+    "study.tuner": ("FIXED_FIELDS", "load_checkpoint", "load_model", "trainable"),
 }
 
 

@@ -9,17 +9,14 @@ people (`dcreid.model.Card`; the file holds it too).
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dcreid.config import Config
-from dcreid.evaluation.retrieval import RetrievalMetrics
-from dcreid.evaluation.unlabelled import ClassScores, NetworkScores
-from dcreid.model import Card, Model
+from dcreid.model import Card, Model, measured
 from study.decide.session import Session
 from study.errors import StudyError
 from study.plan import StudyPlan
@@ -39,8 +36,6 @@ STEPS = {
 }
 _BY_HAND = "named by hand"
 _TIME_SHARE = 0.05  # of the driver's time that may go into writing models
-_MEASURES = (RetrievalMetrics, NetworkScores, ClassScores)
-_SCORES = ("unlabelled", *(entry.name for measures in _MEASURES for entry in fields(measures)))
 
 
 def step_of(trial: TrialRecord, which: str) -> int | None:
@@ -85,8 +80,8 @@ class Origin:
             f"{self.data['protocol']}",
             fingerprint=self.data["fingerprint"],
             chosen=f"{chosen}{bound}",
-            scores=_scores(trial.steps.get(step, {})),
-            untrained=_scores(trial.steps.get(0, {})),
+            scores=measured(trial.steps.get(step, {})),
+            untrained=measured(trial.steps.get(0, {})),
             study=self.plan.name,
             trial=trial.number,
             step=step,
@@ -212,9 +207,3 @@ def _not_kept(trial: TrialRecord, step: int, storage: Storage) -> str:
     steps = checkpoint_steps(storage)
     kept = f"kept are those of {', '.join(map(str, steps))}" if steps else "it has kept none"
     return f"{storage.root}: no checkpoint of merge step {step} that can be read; {kept}"
-
-
-def _scores(row: Mapping[str, Any]) -> dict[str, float]:
-    """What a row of results has measured; NaN is left out, which JSON does not know."""
-    found = ((name, row.get(name)) for name in _SCORES)
-    return {name: value for name, value in found if value is not None and math.isfinite(value)}

@@ -3,14 +3,14 @@
     from ray import tune
     import study
 
-    function = study.trainable({"train.first_epochs": 10}, data_root="/data/MARS", cache="/scratch/frames")
+    function = study.trainable({"train.first_epochs": 10}, data_root="/data/MARS")
     tuner = tune.Tuner(
         tune.with_resources(function, {"cpu": 4, "gpu": 1}),
         param_space={"merge.lambda1": tune.loguniform(1e-3, 0.3)},
         tune_config=tune.TuneConfig(metric="mAP", mode="max", num_samples=20),
     )
     best = tuner.fit().get_best_result()
-    config, state = study.load_checkpoint(best.checkpoint)
+    model = study.load_model(best.checkpoint)      # dcreid.model.Model: to embed, search, save and export
 
 Every merge step is a report with `training_iteration` = step and a checkpoint. A study of our own
 (`study/run.py`) also shares stages, waits for storages and keeps a record; this is for those who have a
@@ -37,6 +37,7 @@ from dcreid.config import Config, completed, fields
 from dcreid.data import load_dataset
 from dcreid.data.readers.layout import guess_layout
 from dcreid.evaluation.unlabelled import combined
+from dcreid.model import Card, Model, measured
 from dcreid.paths import user_path
 from dcreid.presets import PRESETS, laid_over, settings_of
 from dcreid.training import DivergedError
@@ -84,28 +85,30 @@ def trainable(
     base: Config | Mapping[str, Any] | str = "paper",
     *,
     data_root: str | Path | None = None,
-    cache: str | Path | None = None,
+    cache: str | Path = ".cache",
 ) -> Callable[[dict[str, Any]], None]:
     """A function for `tune.Tuner`, whose `param_space` names fields: `{"merge.lambda1": tune.uniform(0, 1)}`.
 
     base: what all trials have in common. A configuration; or fields that differ from the settings that
     `study/run.py` starts from, by dotted name; or the name of a preset.
     data_root: folder of the data set; None = the embedded data. cache: folder for packed frames, on a disk of
-    each machine; needed where there is a `data_root`. All paths are the same on all machines of a cluster.
+    each machine, as `--cache` of `study/run.py`; not used for the embedded data. All paths are the same on
+    all machines of a cluster.
 
     A trial that Tune gives a GPU trains there, any other on as many threads as it has CPUs. Raises
     ConfigError, StudyError or DataError, before Tune starts, where these cannot be used; a value in Tune's
     own `config` that cannot be used fails its trial before anything is trained.
     """
     config = _base(base, data_root)
-    _check_places(config.data.dataset, data_root, cache)
+    _check_root(config.data.dataset, data_root)
     root = _absolute("data_root", data_root)
     config = _trial_config(config, {"model.weights": _weights(config.model.weights)})
     data = load_dataset(config.data, None if root is None else Path(root))
     config.train.check_batches(len(data.train))
     config.merge.check_classes(len(data.train))
     # Plain values alone: this is pickled into every trial.
-    values, fingerprint, packed = config.to_dict(), data.fingerprint(), _absolute("cache", cache)
+    values, fingerprint = config.to_dict(), data.fingerprint()
+    packed = None if root is None else _absolute("cache", cache)
 
     def dcreid(config: dict[str, Any]) -> None:
         _run(config, values, root, fingerprint, packed)
@@ -130,6 +133,24 @@ def load_checkpoint(checkpoint: tune.Checkpoint | str | Path) -> tuple[Config, d
         raise StudyError(f"{opened.path}: is no checkpoint of study.trainable ({why})") from None
 
 
+def load_model(checkpoint: tune.Checkpoint | str | Path) -> Model:
+    """The network in a checkpoint of `trainable`'s, with its card. Raises StudyError."""
+    config, state = load_checkpoint(checkpoint)
+    step, stamp = len(state["history"]), state[_STAMP]
+    row = state["history"][-1] if step else dict(state["untrained"] or {})
+    card = Card(
+        config=config,
+        code=stamp["code"],
+        data=stamp["name"],
+        fingerprint=stamp["data"],
+        chosen=f"merge step {step}, of a checkpoint from a Tuner",
+        scores=measured(row),
+        untrained=measured({**(state["untrained"] or {}), **state["untrained_scores"]}),
+        step=step,
+    )
+    return Model.of(state["backbone"], card)
+
+
 def _base(base: Config | Mapping[str, Any] | str, data_root: str | Path | None) -> Config:
     if isinstance(base, Config):
         return base
@@ -142,7 +163,7 @@ def _base(base: Config | Mapping[str, Any] | str, data_root: str | Path | None) 
     return settings.replace(**{name: value for name, value in base.items() if name != "data.dataset"})
 
 
-def _check_places(dataset: str, data_root: str | Path | None, cache: str | Path | None) -> None:
+def _check_root(dataset: str, data_root: str | Path | None) -> None:
     if dataset == "synthetic":
         if data_root is not None:
             raise StudyError(
@@ -150,8 +171,6 @@ def _check_places(dataset: str, data_root: str | Path | None, cache: str | Path 
             )
     elif data_root is None:
         raise StudyError(f"data_root: name the folder of the data set {dataset}")
-    elif cache is None:
-        raise StudyError("cache: name a folder, on a disk of each machine, for the frames that trials share")
 
 
 def _absolute(argument: str, path: str | Path | None) -> str | None:
@@ -201,7 +220,7 @@ def _run(
         _log.warning("%s", problem)
     if state is not None:
         algorithm.load_state_dict(state)
-    stamp = {"data": fingerprint, "code": code_version()}
+    stamp = {"data": fingerprint, "code": code_version(), "name": algorithm.data.name}
     try:
         for row in algorithm_rows(algorithm, algorithm.steps_done):
             # Schedulers and searchers want their metric in every report: what is not measured

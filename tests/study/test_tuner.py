@@ -26,7 +26,7 @@ from dcreid.data.tracklets import DataError
 from dcreid.presets import laid_over, small
 from study import tuner
 from study.errors import GPUError, NodeError, StudyError
-from study.tuner import FIXED_FIELDS, load_checkpoint, trainable
+from study.tuner import FIXED_FIELDS, load_checkpoint, load_model, trainable
 
 CONFIG = tiny(**{
     "data.synthetic.train_identities": 4,
@@ -401,6 +401,8 @@ def test_a_data_set_is_known_by_its_folder(tmp_path: Path, monkeypatch: pytest.M
     assert held["values"]["data"]["dataset"] == "mars" and held["values"]["train"]["alpha"] == 0.5
     assert held["root"] == str(tmp_path) and held["packed"] == str(tmp_path / "frames")
     assert held["fingerprint"] == data.fingerprint()
+    held = packed({"train.batch_size": 4, "model.weights": "none"}, data_root=".")
+    assert held["packed"] == str(tmp_path / ".cache") and packed(CONFIG)["packed"] is None
 
 
 def test_the_file_of_weights_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -418,7 +420,6 @@ def test_the_file_of_weights_is_found_from_any_folder(tmp_path: Path, monkeypatc
         ({"train.lr": 0}, {}, "TrainConfig.lr = 0: must be > 0"),
         ({"data.dataset": "cars"}, {}, "dataset = 'cars': must be one of"),
         ({"data.dataset": "mars"}, {}, "data_root: name the folder of the data set mars"),
-        ({"data.dataset": "mars"}, {"data_root": "."}, "cache: name a folder"),
         (CONFIG, {"data_root": "."}, "data_root .: the data set synthetic is drawn"),
         ("paper", {"data_root": "/no/such/folder", "cache": "."}, "/no/such/folder"),
         ({"model.weights": "no.pt"}, {}, "model.weights = no.pt: no such file"),
@@ -430,6 +431,17 @@ def test_the_file_of_weights_is_found_from_any_folder(tmp_path: Path, monkeypatc
 def test_what_cannot_be_used_is_refused_at_once(base: Any, arguments: dict[str, Any], message: str):
     with pytest.raises((StudyError, ConfigError, DataError), match=message):
         trainable(base, **arguments)
+
+
+def test_a_checkpoint_is_a_model(whole: Algorithm, tuned: Callable[..., TuneSession]):
+    session = tuned()
+    model = load_model(session.checkpoints[-1])
+    assert whole.data.test is not None
+    np.testing.assert_allclose(model.embed(whole.data.test), whole.test_features, atol=1e-5)
+    last, card = whole.history[-1], model.card
+    assert card.scores["mAP"] == last.mAP and card.scores["unlabelled"] == last.unlabelled
+    assert card.config == CONFIG and card.fingerprint == whole.data.fingerprint() and card.step == STEPS
+    assert card.untrained["mAP"] == whole.before_training.mAP and card.chosen.startswith("merge step 3,")
 
 
 def test_little_is_sent_to_every_trial_and_it_bears_our_name():
