@@ -12,6 +12,7 @@ k-th distance found before.
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -64,11 +65,11 @@ def nearest(
 
 
 def _block(rows: Tensor | NDArray[np.floating]) -> Tensor:
-    """float32; what cannot be written to, such as a memory-mapped file, is copied."""
+    """float32, without a copy where it is that already; nothing is ever written there."""
     if isinstance(rows, Tensor):
         return rows.detach().float()
-    rows = np.asarray(rows, dtype=np.float32)
-    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+    with warnings.catch_warnings(action="ignore"):  # that a memory-mapped file cannot be written to
+        return torch.from_numpy(np.asarray(rows, dtype=np.float32))
 
 
 def _check(queries: Tensor, gallery: Tensor | NDArray[np.floating], k: int) -> None:
