@@ -31,7 +31,7 @@ from study.on_ray.places import Places
 from study.plan import StudyPlan
 from study.record.results import write_results
 from study.show.console import Display
-from study.source import PACKAGES, REPOSITORY
+from study.source import PACKAGES, REPOSITORY, code_version
 from study.stdin import stopping_signals
 from study.worker.cuda import problems_of
 from study.worker.trainable import run_trial
@@ -157,6 +157,7 @@ def _ray_output(path: Path) -> Iterator[None]:
 
 def _connect(plan: StudyPlan) -> None:
     if ray.is_initialized():
+        _check_workers()
         return
     options: dict[str, Any] = {}
     if plan.address is None:
@@ -186,6 +187,19 @@ def _connect(plan: StudyPlan) -> None:
             f"--address {plan.address}: the cluster wants its token: RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN "
             "or ~/.ray/auth_token as on its head"
         ) from None
+
+
+def _check_workers() -> None:
+    """Raises StudyError where workers of a Ray that was running before have other code of ours, or none."""
+    try:
+        theirs = ray.get(ray.remote(lambda: code_version()).options(num_cpus=0).remote())
+    except ray.exceptions.RayError as error:
+        theirs = first_line(error, type(error).__name__)
+    if theirs != code_version():
+        raise StudyError(
+            f"workers of the Ray that is running cannot use the code in {REPOSITORY} (they have {theirs}): "
+            f"ray.shutdown() first, or ray.init(runtime_env={{'env_vars': {{'PYTHONPATH': '{REPOSITORY}'}}}})"
+        )
 
 
 def _check_folder(here: Path) -> None:

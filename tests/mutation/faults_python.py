@@ -150,11 +150,18 @@ PYTHON: list[Mutant] = [
         "study/on_ray/loop.py",
         "tests/study/on_ray/test_loop.py",
         ("the environment stays Ray's", "del os.environ[name]", "os.environ.get(name)"),
+        ("a Ray with other code is used", "if theirs != code_version():", "if not theirs:"),
         ("Ray's loggers stay silent", "log.setLevel(level)", "log.setLevel(log.level)"),
         (
             "workers import another checkout",
             'if here != REPOSITORY and (here / package / "__init__.py").is_file():',
             'if here != REPOSITORY and (here / package / "__init__.py").is_dir():',
         ),
+    ),
+    *of(
+        "studies from Python",
+        "study/show/terminal.py",
+        "tests/study/show/test_terminal.py::test_in_a_notebook_lines_are_text_like_all_else_that_is_printed",
+        ("every line is a picture in a notebook", "force_jupyter=False", "force_jupyter=None"),
     ),
 ]

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import ray
 
 from study.errors import OptionError, StudyError
 from study.on_ray.loop import (
@@ -20,12 +21,13 @@ from study.on_ray.loop import (
     _callback,
     _check_cluster,
     _check_folder,
+    _connect,
     _quiet_ray,
     _scheduler,
     _signals,
     _without_hangup,
 )
-from study.source import REPOSITORY
+from study.source import REPOSITORY, code_version
 
 
 def test_gpu_hours_where_trials_get_no_gpu_are_refused(plan_of, open_session, monkeypatch):
@@ -128,3 +130,20 @@ def test_another_copy_of_the_code_in_the_working_directory_is_refused(tmp_path):
     (tmp_path / "search_spaces" / "__init__.py").touch()
     with pytest.raises(StudyError, match=r"the working directory .* holds another search_spaces than .*"):
         _check_folder(tmp_path)
+
+
+@pytest.mark.parametrize("theirs", ["0123456789abcdef", ray.exceptions.RayError("No module named 'study'")])
+def test_a_ray_that_is_running_must_have_this_code(plan_of, monkeypatch, theirs):
+    def get(reference):
+        if isinstance(theirs, Exception):
+            raise theirs
+        return theirs
+
+    task = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda: None))
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "remote", lambda function: task)
+    monkeypatch.setattr(ray, "get", get)
+    with pytest.raises(StudyError, match=r"workers of the Ray .*they have (0123|No module).*ray.shutdown"):
+        _connect(plan_of())
+    monkeypatch.setattr(ray, "get", lambda reference: code_version())
+    _connect(plan_of())

@@ -51,3 +51,11 @@ def test_a_closed_pipe_is_for_the_command_to_judge(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stdout", Closed())
     with pytest.raises(BrokenPipeError):
         Terminal().print("x")
+
+
+def test_in_a_notebook_lines_are_text_like_all_else_that_is_printed(monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    file = io.StringIO()
+    terminal = Terminal(file)
+    terminal.print("trial 0 complete")
+    assert file.getvalue() == "trial 0 complete\n" and not terminal.is_jupyter
