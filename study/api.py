@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from dcreid.checked import shown
+from dcreid.checked import one_of, shown
 from dcreid.config import Config
 from dcreid.model import Model
 from study.command.driver import Outcome, Prepared, drive, prepare
@@ -102,9 +102,9 @@ class Study:
 
         Ctrl-C, or the notebook's button, stops between merge steps; the next call goes on from there. That
         needs the main thread: in another one a run goes on to its end, to a `time_budget`, or to that of its
-        process. The working directory, streams, signal handlers, loggers and environment of the caller are
-        its own again afterwards, and the first two all the time; a Ray that is running is used and left
-        running. Raises InputError.
+        process. The caller's working directory and streams are left alone; its signal handlers, loggers and
+        environment are its own again afterwards. A Ray that is running is used, whatever `address` says, and
+        left running. Raises InputError.
         """
         if options or self._prepared is None:
             self._prepared = _prepared(["--resume", str(self.folder), *session_words(options)])
@@ -136,8 +136,10 @@ class Study:
     def model(self, which: str = "selected") -> Model:
         """The network of the chosen trial at its `selected`, `last` or (where there are labels) `best` step.
 
-        Raises StudyError where the study has none (yet), ModelError for a damaged file.
+        Raises OptionError for another name, StudyError where there is none yet, ModelError for a bad file.
         """
+        if which not in STEPS:
+            raise OptionError(f"model {shown(which)}: {one_of(str(which), STEPS)}")
         models = self.folder / FOLDER
         kept = [name for name in STEPS if (models / f"{name}.safetensors").is_file()]
         if which not in kept:

@@ -328,6 +328,10 @@ def test_a_model_that_is_not_there_is_told(here: Path):
     study = make()
     with pytest.raises(StudyError, match=r"model 'selected': .*/one/models holds none yet"):
         study.model()
+    with pytest.raises(
+        OptionError, match=r"model 'lost': did you mean last\? It must be one of selected, last, b"
+    ):
+        study.model("lost")
     (study.folder / "models").mkdir()
     (study.folder / "models" / "last.safetensors").write_bytes(b"nothing")
     with pytest.raises(StudyError, match=r"model 'best': .* holds last;"):
@@ -483,7 +487,7 @@ def test_a_process_is_its_callers_during_a_run_and_after(tmp_path: Path):
         third = made("three", 1).run(quiet=True).complete, process() == before, ray.is_initialized()
         over.set()
         texts, origins = [stream.text for stream in streams], list(one.trials().origin)
-        five = ray.get(ray.put(5))
+        five = ray.get(ray.put(5)), one.model("best").config == one.best().config
         sys.stdout = console
         print(json.dumps([first, second, third, list(seen), origins, texts, five]))
         """,
@@ -491,7 +495,7 @@ def test_a_process_is_its_callers_during_a_run_and_after(tmp_path: Path):
     first, second, third, seen, origins, (out, _), five = found
     assert first == [True, True, True] and second == [[True], True] and third == [True, True, True]
     assert seen == [[str(tmp_path), True]]
-    assert origins == ["paper", "enqueued"] and five == 5
+    assert origins == ["paper", "enqueued"] and five == [5, True]
     assert "trial 1 [enqueued] complete" in out and "study two" not in out and "study three" not in out
 
 
