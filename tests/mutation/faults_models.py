@@ -125,13 +125,13 @@ MODELS: list[Mutant] = [
         ("the best step is selected", '"best": trial.highest_step("mAP"),', '"best": trial.selected_step,'),
         (
             "scores of the last step",
-            "scores=_scores(trial.steps.get(step, {})),",
-            "scores=_scores(trial.steps.get(trial.last_step, {})),",
+            "scores=measured(trial.steps.get(step, {})),",
+            "scores=measured(trial.steps.get(trial.last_step, {})),",
         ),
         (
             "the untrained network's scores are the step's",
-            "untrained=_scores(trial.steps.get(0, {})),",
-            "untrained=_scores(trial.steps.get(step, {})),",
+            "untrained=measured(trial.steps.get(0, {})),",
+            "untrained=measured(trial.steps.get(step, {})),",
         ),
         (
             "models of a trial that was taken over",
