@@ -23,16 +23,17 @@ from dcreid.paths import user_path
 _PARTS = ("train", "query", "gallery")
 
 
-def read_tracklets(given: str, synthetic: SyntheticConfig) -> Split:
+def read_tracklets(given: str, synthetic: SyntheticConfig | None = None) -> Split:
     """The tracklets, in natural order of their names. Raises DataError; ConfigError for what is no path.
 
-    synthetic: what `synthetic:query` and its like are of.
+    synthetic: what `synthetic:query` and its like are of; None = as by default.
     """
     path = user_path("folder of tracklets", given).absolute()
     root, _, part = given.rpartition(":")
     if part in _PARTS and root and not os.path.lexists(path):
         if root == "synthetic":
-            return _part_of(load_dataset(DataConfig(synthetic=synthetic), None), root, part)
+            drawn = DataConfig(synthetic=synthetic or SyntheticConfig())
+            return _part_of(load_dataset(drawn, None), root, part)
         folder = user_path("folder of the data set", root)
         layout = guess_layout(folder)
         check_layout(folder, layout)
