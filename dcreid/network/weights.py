@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import safetensors.torch
 import torch
 import torchvision
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dcreid.errors import InputError
@@ -54,6 +56,11 @@ def load_weights(network: nn.Module, path: Path, classifier: str) -> None:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise BackboneError(f"weights {path}: no such file (imagenet, none, or the path of a state dict)")
+    if path.suffix == ".safetensors":  # such as a study's models
+        try:
+            return safetensors.torch.load_file(path)
+        except SafetensorError as error:
+            raise BackboneError(f"weights {path}: a damaged file of safetensors ({error})") from None
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)

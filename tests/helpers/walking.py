@@ -3,6 +3,8 @@
     cameras = walking(folder, cameras=2, people=6)
     python -m dcreid tracklets 1.mkv 2.mkv --tracks 1.txt 2.txt --out DIR   # in that folder
 
+As a command, `python tests/helpers/walking.py DIR`, it makes those of docs/use.md, with `truth.csv`.
+
 Everybody crosses the picture of every camera `visits` times, one after the other, in a lane and at a pace
 of their own, from outside it to outside it again. Each crossing is a track with a number of its own. Boxes
 are whole pixels, twice as high as wide; people nearer to the camera hide those behind them.
@@ -10,6 +12,7 @@ are whole pixels, twice as high as wide; people nearer to the camera hide those 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,3 +155,22 @@ def _draw(
         behind = picture[top : top + height, begin:end]
         mixed = open_[:, part, None] * behind + 255 * paint[:, :, part].transpose(1, 2, 0)
         picture[top : top + height, begin:end] = np.clip(mixed, 0, 255).astype(np.uint8)
+
+
+def _main(folder: Path) -> None:
+    """Videos of twenty people for docs/use.md, and what to do with them."""
+    size = {"frames": 1200, "height": 240, "width": 426}
+    made = walking(folder, cameras=3, people=20, visits=2, codec="mpeg4", seed=1, **size)
+    truth = [f"c{one.number}/{track:04d},{who}" for one in made for track, who in one.person.items()]
+    (folder / "truth.csv").write_text("\n".join(["tracklet,person", *truth]) + "\n")
+    small = "--backbone shufflenet_v2_x0_5 --weights none --height 64 --width 32 --frames 4"
+    small += " --first-epochs 8 --later-epochs 2 --merge-rate 0.1 --cpus-per-trial 1"
+    print(f"""cd {folder}
+python -m dcreid tracklets 1.mkv 2.mkv 3.mkv --tracks 1.txt 2.txt 3.txt --out cameras --every 4
+python {Path("study/run.py").resolve()} --dataset folder --data-root cameras --samples 1 --name mine {small}
+python -m dcreid search studies/mine/models/selected.safetensors cameras/train cameras/train --other-cameras
+truth.csv says who is who""")
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from dcreid.network.backbone import Backbone, BackboneError, build_backbone
@@ -64,6 +65,17 @@ def test_state_dicts_of_the_whole_model_and_of_its_features(tmp_path: Path, wrap
     loaded = build(weights=path).eval()
     model.eval()
     torch.testing.assert_close(loaded(frames()), model.features(frames()).mean(dim=(2, 3)))
+
+
+def test_files_of_safetensors_are_taken(tmp_path: Path):
+    torch.manual_seed(5)
+    state = torchvision.models.mobilenet_v3_small().state_dict()
+    save_file(state, tmp_path / "model.safetensors")
+    loaded = build(weights=tmp_path / "model.safetensors").state_dict()
+    assert torch.equal(loaded["network.features.0.0.weight"], state["features.0.0.weight"])
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 99)
+    with pytest.raises(BackboneError, match="model.safetensors: a damaged file"):
+        build(weights=tmp_path / "model.safetensors")
 
 
 def test_a_whole_resnet_with_another_number_of_classes_is_taken(tmp_path: Path):
