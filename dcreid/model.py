@@ -39,6 +39,7 @@ from dcreid.evaluation.retrieval import RetrievalMetrics
 from dcreid.evaluation.unlabelled import ClassScores, NetworkScores
 from dcreid.nearest import nearest
 from dcreid.network.tracklets import TrackletNetwork, build_network, l2_normalize
+from dcreid.network.weights import versioned
 from dcreid.paths import write_whole
 
 _FORMAT = 1  # of the card
@@ -146,7 +147,7 @@ class Model:
         network = build_network(_for_use(card.config), torch.device(device))
         weights = {name.removeprefix("network."): value for name, value in backbone.items()}
         try:
-            network.backbone.network.load_state_dict(weights)
+            network.backbone.network.load_state_dict(versioned(network.backbone.network, weights))
         except RuntimeError as error:
             raise ModelError(
                 f"the weights are not those of a {card.config.model.backbone}: {_second_line(error)}"

@@ -28,6 +28,7 @@ from dcreid.data.store import FrameStore
 from dcreid.network.backbone import Backbone, backbone_of
 from dcreid.network.batch_norm import synchronise_batch_norm
 from dcreid.network.head import BucHead, EmbeddingHead, head_of
+from dcreid.network.weights import versioned
 from dcreid.parallel import ONE_PROCESS, Ranks
 from dcreid.precision import autocast
 from dcreid.seeding import generator, torch_seed
@@ -229,7 +230,7 @@ class TrackletNetwork:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes over the entries "backbone" and "head" of a state."""
-        self.backbone.load_state_dict(state["backbone"])
+        self.backbone.load_state_dict(versioned(self.backbone, state["backbone"]))
         if self.head is not None:
             self.head.load_state_dict(state["head"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -48,9 +49,14 @@ def load_weights(network: nn.Module, path: Path, classifier: str) -> None:
     given = _without(classifier, given)
     _check_match(path, given, wanted)
     _check_values(path, given, wanted)
-    state = network.state_dict()  # with the versions that MNASNet asks for
-    state.update(given)
-    network.load_state_dict(state)
+    network.load_state_dict(versioned(network, network.state_dict() | given))
+
+
+def versioned(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state with the versions of the module's parts, which files do not keep and MNASNet asks for."""
+    whole = OrderedDict(state)
+    whole._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    return whole
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from tiny_runs import dataset, tiny
 from dcreid.algorithm import Algorithm
 from dcreid.data.tracklets import DataError
 from dcreid.model import Card, Model, ModelError, device_named
+from dcreid.network.tracklets import build_network
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -231,6 +232,16 @@ def test_a_file_brings_weights_and_card(model: Model, frames: np.ndarray, tmp_pa
     assert found.card == model.card and found.config == model.config
     np.testing.assert_array_equal(found.embed(frames), model.embed(frames))
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_network_that_asks_for_the_versions_of_its_parts_comes_back(tmp_path: Path, frames: np.ndarray):
+    config = tiny(**{"model.backbone": "mnasnet0_5"})
+    trained, anew = (build_network(config.replace(seed=seed), torch.device("cpu")) for seed in (0, 1))
+    anew.load_state_dict(trained.state_dict())  # as a trial goes on
+    model = Model.of(anew.state_dict()["backbone"], Card(config, "", "", "", ""))
+    model.save(tmp_path / "m.safetensors")
+    expected = Model(trained, model.card).embed(frames)
+    np.testing.assert_allclose(Model.load(tmp_path / "m.safetensors").embed(frames), expected, atol=1e-6)
 
 
 def test_its_weights_go_into_torchvisions_network(model: Model, tmp_path: Path):

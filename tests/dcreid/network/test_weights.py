@@ -74,7 +74,7 @@ def test_files_of_safetensors_are_taken(tmp_path: Path):
     loaded = build(weights=tmp_path / "model.safetensors").state_dict()
     assert torch.equal(loaded["network.features.0.0.weight"], state["features.0.0.weight"])
     (tmp_path / "model.safetensors").write_bytes(b"x" * 99)
-    with pytest.raises(BackboneError, match="model.safetensors: a damaged file"):
+    with pytest.raises(BackboneError, match=r"model\.safetensors: a damaged file"):
         build(weights=tmp_path / "model.safetensors")
 
 
