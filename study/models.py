@@ -88,19 +88,17 @@ class Origin:
         )
         return Model.of(state["backbone"], card)
 
-    def write(self, trial: TrialRecord) -> None:
-        """Writes the models of a trial into the study's folder, in the place of others. Raises OSError."""
-        folder = Storage(str(self.plan.folder))
-        for which, why in STEPS.items():
-            step = step_of(trial, which)
-            names = [f"{FOLDER}/{which}.{suffix}" for suffix in ("safetensors", "json")]
-            if step is None:
-                for name in names:
-                    folder.delete(name)
-                continue
-            model = self.model(trial, step, _chosen(trial, step, why, self.plan))
-            folder.write(names[0], model.content())
-            folder.write(names[1], json.dumps(model.card.to_dict(), indent=1).encode())
+    def write(self, trial: TrialRecord, which: str) -> None:
+        """Writes one of a trial's models into the study's folder, in the place of another. Raises OSError."""
+        folder, step = Storage(str(self.plan.folder)), step_of(trial, which)
+        weights, card = (f"{FOLDER}/{which}.{suffix}" for suffix in ("safetensors", "json"))
+        if step is None:
+            folder.delete(weights)
+            folder.delete(card)
+            return
+        model = self.model(trial, step, _chosen(trial, step, STEPS[which], self.plan))
+        folder.write(weights, model.content())
+        folder.write(card, json.dumps(model.card.to_dict(), indent=1).encode())
 
 
 def leading(view: StudyView) -> TrialRecord | None:
@@ -163,7 +161,7 @@ class ModelsWriter:
 
     def __init__(self, session: Session):
         self.session, self._not_before = session, 0.0
-        self._written: tuple[int | None, ...] = ()
+        self._written: dict[str, tuple[int, int | None]] = {}
         self._ended = {number for number, trial in session.ledger.trials.items() if trial.ended}
         described = {
             "name": session.data.name,
@@ -187,10 +185,11 @@ class ModelsWriter:
         trial = leading(of_session(self.session))
         if trial is None:
             return
-        wanted = (trial.number, *(step_of(trial, which) for which in STEPS))
-        if wanted != self._written:
-            self._origin.write(trial)
-            self._written = wanted
+        for which in STEPS:
+            wanted = trial.number, step_of(trial, which)
+            if wanted != self._written.get(which):
+                self._origin.write(trial, which)
+                self._written[which] = wanted
 
     def _shrink(self) -> None:
         """Trials that ran to their end have done it themselves; others end without a word to their worker."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from search_spaces.paper import BOUND_NOTE
 from study.record.ledger import ENQUEUED, TrialRecord, row_seconds
 from study.show.curves import picture, sparkline
-from study.show.next_command import retry_command
+from study.show.next_command import models_of, retry_command
 from study.show.scores import OF_SELECTED, SCORES, SELECTED_MEANS, cell, main_metric, measured_at_selected
 from study.show.status import Status
 from study.show.view import StudyView, position, problems
@@ -55,6 +55,8 @@ def print_status(status: Status, console: Console) -> None:
     console.print(
         f"TensorBoard logs: {logs} (pip install tensorboard; tensorboard --logdir …)", soft_wrap=True
     )
+    for line in models_of(status.plan):
+        console.print(line, soft_wrap=True)
     if status.driver is None and view.any_failed:
         retry = retry_command(status.plan)
         console.print(f"failed trials again, from their checkpoints: {retry}", soft_wrap=True)

@@ -143,7 +143,7 @@ MODELS: list[Mutant] = [
             "if trial.state in FINISHED and number",
             'if trial.state == "complete" and number',
         ),
-        ("models are written at every turn", "if wanted != self._written:", "if True:"),
+        ("models are written at every turn", "if wanted != self._written.get(which):", "if True:"),
         (
             "writing takes all of the time",
             "self._not_before = now + (now - started) / _TIME_SHARE",

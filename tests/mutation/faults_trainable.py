@@ -100,6 +100,12 @@ TRAINABLE: list[Mutant] = [
             f"{_TESTS}::test_a_trial_computes_on_what_tune_gives_it",
         ),
         (
+            "a model of the first step's scores",
+            'row = state["history"][-1] if step',
+            'row = state["history"][0] if step',
+            f"{_TESTS}::test_a_checkpoint_is_a_model",
+        ),
+        (
             "paths of the folder that the user was in",
             "str(user_path(argument, str(path)).resolve())",
             "str(user_path(argument, str(path)))",

@@ -16,7 +16,7 @@ from dcreid.network.tracklets import build_network
 from study.__main__ import main
 from study.command.driver import describe
 from study.decide.session import Session
-from study.models import ModelsWriter, leading
+from study.models import STEPS, ModelsWriter, leading
 from study.record.folder import write_description
 from study.record.storage import Storage
 from study.show.view import of_session
@@ -126,10 +126,23 @@ def test_there_is_one_as_soon_as_a_trial_has_a_step(
 def test_they_are_written_when_they_change_and_not_otherwise(session: Session, monkeypatch):
     writer = ModelsWriter(session)
     writer.write()
-    inode = (session.plan.folder / "models" / "last.safetensors").stat().st_ino
+    files = {which: session.plan.folder / "models" / f"{which}.safetensors" for which in STEPS}
+    inodes = {which: file.stat().st_ino for which, file in files.items()}
     writer.write()
-    assert (session.plan.folder / "models" / "last.safetensors").stat().st_ino == inode
-    now, called = [0.0], []
+    assert {which: file.stat().st_ino for which, file in files.items()} == inodes
+    best = of_session(session).best()
+    assert best is not None and best.selected_step is not None
+    other = next(step for step in (1, 2) if step not in (best.selected_step, best.highest_step("mAP")))
+    best.steps[other]["unlabelled"] = 1.0  # another is selected; the others stay
+    writer.write()
+    assert marks(session.plan.folder)["selected"] == (best.number, other)
+    now_there = {which: file.stat().st_ino for which, file in files.items()}
+    assert {which for which in STEPS if now_there[which] != inodes[which]} == {"selected"}
+
+
+def test_what_has_cost_time_waits_for_twenty_times_that(session: Session, monkeypatch):
+    writer = ModelsWriter(session)
+    now, called = [0.0], list[float]()
 
     def write() -> None:
         called.append(now[0])

@@ -53,6 +53,17 @@ def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return capsys.readouterr().out
 
 
+def test_models_that_a_study_keeps_are_named(halfway, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    folder = halfway.plan.folder
+    assert "models: " not in shown(capsys, str(folder))
+    (folder / "models").mkdir()
+    (folder / "models" / "last.safetensors").touch()
+    text = shown(capsys, str(folder))
+    assert f"models: {folder}/models/ (.safetensors): last\n" in text
+    assert f"python -m dcreid search {folder}/models/last.safetensors QUERY GALLERY\n" in text
+
+
 def test_everything_is_shown(halfway, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     text = shown(capsys, str(halfway.plan.folder))
