@@ -165,7 +165,7 @@ class ModelsWriter:
         self._ended = {number for number, trial in session.ledger.trials.items() if trial.ended}
         described = {
             "name": session.data.name,
-            "fingerprint": session.data.fingerprint(),
+            "fingerprint": session.queue.fingerprint,
             "train_tracklets": len(session.data.train),
             "protocol": session.data.protocol,
         }
