@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from dcreid.data.readers.folder import has_test_split
 from study.plan import StudyPlan
 
 
@@ -40,10 +41,19 @@ def models_of(plan: StudyPlan) -> list[str]:
     if not kept:
         return []
     names = ", ".join(path.stem for path in kept)
+    words = " ".join(map(shlex.quote, (str(kept[0]), *_sides(plan))))
     return [
         f"models: {kept[0].parent}/ (.safetensors): {names}",
-        f"to search with one: python -m dcreid search {shlex.quote(str(kept[0]))} QUERY GALLERY",
+        f"to search with one: python -m dcreid search {words}",
     ]
+
+
+def _sides(plan: StudyPlan) -> tuple[str, str]:
+    """What there is to search in the study's data: queries in the gallery; without any, tracklets in all."""
+    root = plan.root or "synthetic"
+    if plan.config.data.dataset == "folder" and not has_test_split(Path(root)):
+        return f"{root}:train", f"{root}:train"
+    return f"{root}:query", f"{root}:gallery"
 
 
 def _resume(plan: StudyPlan) -> str:

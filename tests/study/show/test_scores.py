@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from screens import screen, text
 
 from study.__main__ import main
 from study.record.folder import describe, write_description
 from study.show.console import Display
 from study.show.dashboard import Mirror
+from study.show.next_command import models_of
 from study.show.scores import by_score
 from study.show.summary import summary
 from study.show.view import of_session
@@ -95,8 +99,21 @@ def test_models_that_are_there_are_named_with_what_to_do_with_them(blind):
         (models / name).touch()
     lines = summary_of(blind).splitlines()
     at = lines.index(f"models: {models}/ (.safetensors): selected, last")
-    search = f"python -m dcreid search {models}/selected.safetensors QUERY GALLERY"
+    search = f"python -m dcreid search {models}/selected.safetensors synthetic:query synthetic:gallery"
     assert lines[at + 1] == f"to search with one: {search}"
+
+
+def test_tracklets_that_nobody_labelled_are_searched_among_themselves(plan_of, tmp_path: Path):
+    root = tmp_path / "my cameras"
+    (root / "train" / "a").mkdir(parents=True)
+    Image.new("RGB", (8, 16)).save(root / "train" / "a" / "0.png")
+    base = plan_of().config.replace(**{"data.dataset": "folder"}).to_dict()
+    plan = dataclasses.replace(plan_of(), root=str(root), base=base)
+    (plan.folder / "models").mkdir(parents=True)
+    (plan.folder / "models" / "last.safetensors").touch()
+    assert models_of(plan)[1].endswith(f"last.safetensors '{root}:train' '{root}:train'")
+    (root / "query").mkdir()
+    assert models_of(plan)[1].endswith(f"last.safetensors '{root}:query' '{root}:gallery'")
 
 
 def test_what_was_taken_over_says_so(blind):

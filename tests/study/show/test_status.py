@@ -61,7 +61,10 @@ def test_models_that_a_study_keeps_are_named(halfway, capsys, monkeypatch):
     (folder / "models" / "last.safetensors").touch()
     text = shown(capsys, str(folder))
     assert f"models: {folder}/models/ (.safetensors): last\n" in text
-    assert f"python -m dcreid search {folder}/models/last.safetensors QUERY GALLERY\n" in text
+    assert (
+        f"python -m dcreid search {folder}/models/last.safetensors synthetic:query synthetic:gallery\n"
+        in text
+    )
 
 
 def test_everything_is_shown(halfway, capsys, monkeypatch):
