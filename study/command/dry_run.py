@@ -44,7 +44,8 @@ class Cost:
     seconds_after: tuple[float, ...]  # merge step 0 (the untrained network), 1, …, the last
     first_stages_seconds: float  # of that, what trials of a search over λ1 and λ2 have in common
     store_bytes: int
-    checkpoint_bytes: int
+    checkpoint_bytes: int  # of a trial under way
+    weight_bytes: int  # what a finished one keeps of a step, but for tables of labels and joins
 
     @property
     def seconds(self) -> float:
@@ -83,6 +84,7 @@ def estimate(config: Config, data: TrackletDataset, cpus: float = 1.0) -> Cost:
         shared_frames / train_rate + 2 * sum(per_pass) / feature_rate,
         sum(store_bytes(split, *size) for split in splits),
         weights + memory,
+        weights,
     )
 
 
@@ -172,7 +174,8 @@ def _print_cost(plan: StudyPlan, cost: Cost, data: TrackletDataset, console: Con
     trials = len(plan.fixed_items())
     if plan.space is not None:  # what is given, and trial 0, count as samples
         trials += max(0, plan.samples - 1 - len(plan.given)) + runs_to_confirm(plan)
-    kept = 3 if data.test is None else 4  # the newest two, the selected one and, with labels, the best
+    # The newest two, of a finished trial the last, beside the selected one and, with labels, the best.
+    kept = 3 if data.test is None else 4
     saved = cost.first_stages_seconds * Sharing(plan, [i.config for _, i in plan.fixed_items()]).taken_over()
     for line in (
         f"one trial: {cost.steps} merge steps, {cost.train_frames:,} frames trained on, "
@@ -181,7 +184,8 @@ def _print_cost(plan: StudyPlan, cost: Cost, data: TrackletDataset, console: Con
         f"the study: {trials} trials, {_hours(trials * cost.seconds - saved)} of trial time without pruning"
         f"{f', {_hours(saved)} being saved by shared stages' if saved else ''}",
         f"disk: {cost.store_bytes / 2**30:.2f} GiB of packed frames on each machine (--cache {plan.cache}), "
-        f"{kept * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints per trial",
+        f"{kept * cost.checkpoint_bytes / 2**20:.0f} MiB of checkpoints for a trial under way, "
+        f"{(kept - 1) * cost.weight_bytes / 2**20:.0f} MiB when it has finished",
     ):
         console.print(line, soft_wrap=True)
 

@@ -72,7 +72,7 @@ def test_a_trial_takes_its_frames_at_the_rate_of_each_kind(plan_of, data, monkey
 
 
 # Merge steps 1 to 5 after 10, 20, 50, 75 and 100 % of a trial's cost.
-COST = Cost(5, 1, 1, (0.0, 1.0, 2.0, 5.0, 7.5, 10.0), 1.0, store_bytes=1, checkpoint_bytes=1)
+COST = Cost(5, 1, 1, (0.0, 1.0, 2.0, 5.0, 7.5, 10.0), 1.0, store_bytes=1, checkpoint_bytes=1, weight_bytes=1)
 FLAT = ("--first-epochs", "2", "--later-epochs", "2")
 
 
@@ -150,11 +150,23 @@ def test_checkpoints_hold_a_memory_as_wide_as_what_meets_it(plan_of, data):
     assert headed == [plain - 4 * len(data.train) * (width - 10)] * 2
 
 
+def test_a_finished_trial_keeps_weights_alone(plan_of, data, tmp_path: Path, capsys):
+    cost = estimate(plan_of().config, data)
+    width = backbone_of(plan_of().config).dim
+    assert cost.checkpoint_bytes - cost.weight_bytes == 4 * len(data.train) * width
+    assert run.main([*TINY, "--studies", str(tmp_path), "--dry-run"]) == 0
+    running, finished = (k * size / 2**20 for k, size in ((4, cost.checkpoint_bytes), (3, cost.weight_bytes)))
+    said = f"{running:.0f} MiB of checkpoints for a trial under way, {finished:.0f} MiB when it has finished"
+    assert said in capsys.readouterr().out
+
+
 def test_what_shared_stages_save_is_taken_off_the_cost_of_the_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     after = (0.0, 720.0, 1440.0, 3600.0, 5400.0, 7200.0)
-    cost = Cost(5, 1, 1, after, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1)
+    cost = Cost(
+        5, 1, 1, after, first_stages_seconds=3600.0, store_bytes=1, checkpoint_bytes=1, weight_bytes=1
+    )
     monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: cost)
     options = [*TINY, "--studies", str(tmp_path), "--dry-run"]
     assert run.main([*options, "--plan", "table1", "--seeds", "2"]) == 0

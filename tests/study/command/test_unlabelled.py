@@ -154,7 +154,9 @@ def test_a_study_that_maximised_map_without_labels_goes_on_and_says_what_that_me
     assert "maximises" not in text(again) and "at random" not in text(again)
 
 
-COST = Cost(5, 1, 1, (0.0, 1.0, 2.0, 5.0, 7.5, 10.0), 1.0, store_bytes=1, checkpoint_bytes=2**20)
+COST = Cost(
+    5, 1, 1, (0.0, 1.0, 2.0, 5.0, 7.5, 10.0), 1.0, store_bytes=1, checkpoint_bytes=2**20, weight_bytes=2**19
+)
 
 
 def test_the_dry_run_says_so_and_rounds_no_cut_to_eval_every(
@@ -170,7 +172,10 @@ def test_the_dry_run_says_so_and_rounds_no_cut_to_eval_every(
     cuts = [line.split(" (")[0] for line in output.splitlines() if line.startswith("  after merge step")]
     assert cuts == ["  after merge step 2", "  after merge step 3"]
     assert "what the search maximises: the highest score without labels of any merge step" in output
-    assert "3 MiB of checkpoints per trial" in output and "mAP" not in output.partition("search space")[2]
+    assert (
+        "3 MiB of checkpoints for a trial under way, 2 MiB when" in output
+        and "mAP" not in output.partition("search space")[2]
+    )
 
 
 def test_with_labels_the_dry_run_counts_the_best_checkpoint_too(
@@ -179,5 +184,5 @@ def test_with_labels_the_dry_run_counts_the_best_checkpoint_too(
     monkeypatch.setattr("study.command.dry_run.estimate", lambda *_: COST)
     assert run.main(["--studies", str(tmp_path / "s"), "--dry-run"]) == 0
     output = capsys.readouterr().out
-    assert "4 MiB of checkpoints per trial" in output
+    assert "4 MiB of checkpoints for a trial under way, 2 MiB when" in output
     assert "what the search maximises: the mAP of the last merge step" in output
