@@ -173,7 +173,7 @@ def test_the_dry_run_says_so_and_rounds_no_cut_to_eval_every(
     assert cuts == ["  after merge step 2", "  after merge step 3"]
     assert "what the search maximises: the highest score without labels of any merge step" in output
     assert (
-        "3 MiB of checkpoints for a trial under way, 2 MiB when" in output
+        "3 MiB of checkpoints for a trial under way, 1 MiB when" in output
         and "mAP" not in output.partition("search space")[2]
     )
 
