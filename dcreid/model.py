@@ -41,6 +41,7 @@ from dcreid.nearest import nearest
 from dcreid.network.tracklets import TrackletNetwork, build_network, l2_normalize
 from dcreid.network.weights import versioned
 from dcreid.paths import write_whole
+from dcreid.precision import set_tf32
 
 _FORMAT = 1  # of the card
 _BATCH = 256  # frames at a time
@@ -142,8 +143,10 @@ class Model:
     def of(cls, backbone: Mapping[str, Tensor], card: Card, device: str | torch.device = "cpu") -> Model:
         """From the weights of a backbone, with torchvision's names or with `network.` before them.
 
-        Raises ModelError where they are not those of the card's backbone.
+        On CUDA the process's convolutions leave TF32, so that features are the same everywhere. Raises
+        ModelError where they are not those of the card's backbone.
         """
+        set_tf32("fp32", torch.device(device))
         network = build_network(_for_use(card.config), torch.device(device))
         weights = {name.removeprefix("network."): value for name, value in backbone.items()}
         try:
