@@ -27,7 +27,8 @@ from study.command.enqueue import changed, enqueue
 from study.command.keywords import SessionOptions, StudyOptions, plain_fields, session_words, study_words
 from study.command.parser import Raising, parser
 from study.errors import OptionError, StudyError
-from study.models import FOLDER, STEPS, step_of
+from study.models import STEPS, step_of
+from study.plan import MODELS
 from study.record.folder import check_same, describe, locked, write_description
 from study.record.results import results_table
 from study.show.status import Status
@@ -140,7 +141,7 @@ class Study:
         """
         if which not in STEPS:
             raise OptionError(f"model {shown(which)}: {one_of(str(which), STEPS)}")
-        models = self.folder / FOLDER
+        models = self.folder / MODELS
         kept = [name for name in STEPS if (models / f"{name}.safetensors").is_file()]
         if which not in kept:
             raise StudyError(

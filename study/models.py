@@ -19,7 +19,7 @@ from dcreid.config import Config
 from dcreid.model import Card, Model, measured
 from study.decide.session import Session
 from study.errors import StudyError
-from study.plan import StudyPlan
+from study.plan import MODELS, StudyPlan
 from study.record.ledger import FINISHED, Ledger, TrialRecord
 from study.record.storage import Storage
 from study.show.status import Status
@@ -28,7 +28,6 @@ from study.show.wording import describe_objective
 from study.source import code_version
 from study.worker.checkpoints import checkpoint_name, checkpoint_steps, keep_finished, load_state
 
-FOLDER = "models"
 STEPS = {
     "selected": "the highest score without labels",
     "last": "the last one",
@@ -91,7 +90,7 @@ class Origin:
     def write(self, trial: TrialRecord, which: str) -> None:
         """Writes one of a trial's models into the study's folder, in the place of another. Raises OSError."""
         folder, step = Storage(str(self.plan.folder)), step_of(trial, which)
-        weights, card = (f"{FOLDER}/{which}.{suffix}" for suffix in ("safetensors", "json"))
+        weights, card = (f"{MODELS}/{which}.{suffix}" for suffix in ("safetensors", "json"))
         if step is None:
             folder.delete(weights)
             folder.delete(card)

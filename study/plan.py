@@ -64,6 +64,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 _GIVEN: dict[str, Any] = {"experiments": list[str], "changes": dict[str, Any]}
 
 PAPERS = "paper"  # the label of runs of the paper's configuration, and its preset's name
+MODELS = "models"  # the study's networks for other programs, in its folder
 OUTPUT = "output.log"  # what a trial's workers have printed, in its storage
 
 

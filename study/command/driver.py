@@ -166,6 +166,7 @@ def drive(prepared: Prepared, console: Console, *, own_process: bool = True) -> 
         ledger = Ledger(plan.folder / "ledger.jsonl")
         ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
         session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
+        models = ModelsWriter(session)
         taken = session.queue.take_over()
         session.aside("the display", _print_start, session, taken, prepared, console)
         try:
@@ -175,12 +176,14 @@ def drive(prepared: Prepared, console: Console, *, own_process: bool = True) -> 
                 # Here, so that Ray starts only where there is work.
                 from study.on_ray.loop import run_session
 
-                run_session(session, Display(session, console), own_process=own_process)
+                run_session(
+                    session, Display(session, console), keep_models=models.poll, own_process=own_process
+                )
         finally:
             with contextlib.suppress(OSError, StudyError):  # a full disk, another driver: reported below
                 ledger.append("session_end", why=session.stopping, complete=session.queue.complete)
             session.aside("the results table", write_results, plan.folder, ledger, plan.objective)
-            session.aside("the models", ModelsWriter(session).write)
+            session.aside("the models", models.write)
             ledger.close()
         session.aside("the summary", summary, session, console)
         if plan.objective == "unlabelled":

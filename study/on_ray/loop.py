@@ -21,7 +21,6 @@ from ray.tune.experiment import Trial
 from study.aside import DRIVER_LOG
 from study.decide.session import Session
 from study.errors import StudyError, first_line
-from study.models import ModelsWriter
 from study.on_ray.gpus import Probe
 from study.on_ray.hangs import Watchdog
 from study.on_ray.head import head_watched
@@ -62,12 +61,13 @@ def run_session(
     trainable: Trainable = run_trial,
     probe: Probe = problems_of,
     *,
+    keep_models: Callable[[], object] = lambda: None,
     own_process: bool = True,
 ) -> None:
     """Runs trials until the session has nothing left or is stopped. Raises StudyError (no such cluster).
 
     trainable: what a worker runs of a `Job`, given as a dictionary, reporting rows as `run_trial` does.
-    probe: looks at GPUs of the machine that it runs on.
+    probe: looks at GPUs of the machine that it runs on. keep_models: called at every turn of Tune's loop.
     own_process: whether the process is the session's alone, which then works in the study's folder, while
     what Ray prints goes to a file. Another's working directory and streams are left to it.
     """
@@ -81,7 +81,7 @@ def run_session(
             with head_watched(None if session.plan.address is None else _head()):
                 places = _check_cluster(session, probe)
                 if session.stopping is None:
-                    _tuner(session, trainable, _callback(session, display, places), places).fit()
+                    _tuner(session, trainable, _callback(session, display, places, keep_models), places).fit()
         except (ray.exceptions.RayError, tune.TuneError) as error:
             first = first_line(error, type(error).__name__)
             raise StudyError(
@@ -237,18 +237,19 @@ def _check_cluster(session: Session, probe: Probe) -> Places:
     return places
 
 
-def _callback(session: Session, display: Display, places: Places) -> SessionCallback:
-    """Passes on starts, and at each turn sees to the display, the table, hangs and places.
+def _callback(
+    session: Session, display: Display, places: Places, keep_models: Callable[[], object]
+) -> SessionCallback:
+    """Passes on starts, and at each turn sees to the display, the table, models, hangs and places.
 
     None of these can end the study.
     """
-    results, models = ResultsWriter(session), ModelsWriter(session)
-    watchdog, aside = Watchdog(session), session.aside
+    results, watchdog, aside = ResultsWriter(session), Watchdog(session), session.aside
 
     def each_turn(trials: list[Trial]) -> None:
         aside("the display", display.poll)
         aside("the results table", results.poll)
-        aside("the models", models.poll)
+        aside("the models", keep_models)
         aside("the search for workers that hang", watchdog.poll, trials)
         aside("the look at nodes and GPUs", places.poll)
 

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from dcreid.data.readers.folder import has_test_split
-from study.plan import StudyPlan
+from study.plan import MODELS, StudyPlan
 
 
 def next_command(plan: StudyPlan, complete: bool) -> str:
@@ -37,7 +37,7 @@ def classes_commands(plan: StudyPlan) -> str:
 
 def models_of(plan: StudyPlan) -> list[str]:
     """The models that the study keeps (`study/models.py`), and what to type to use one; empty without."""
-    kept = sorted((plan.folder / "models").glob("*.safetensors"), reverse=True)  # selected, last, best
+    kept = sorted((plan.folder / MODELS).glob("*.safetensors"), reverse=True)  # selected, last, best
     if not kept:
         return []
     names = ", ".join(path.stem for path in kept)

@@ -43,7 +43,7 @@ def without_ray(here: Path, fake_tune: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """Sessions are played; returns what each was started with."""
     started: list[dict[str, Any]] = []
 
-    def play(session, display, **options):
+    def play(session, display, *, keep_models, **options):
         started.append(options)
         with display:
             fake_tune(session).run()

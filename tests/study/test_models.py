@@ -14,14 +14,18 @@ from dcreid.config import Config
 from dcreid.model import Model
 from dcreid.network.tracklets import build_network
 from study.__main__ import main
-from study.command.driver import describe
+from study.command.driver import describe, run
+from study.command.parser import parser
+from study.command.resolve import resolve
 from study.decide.session import Session
 from study.models import STEPS, ModelsWriter, leading
 from study.record.folder import write_description
+from study.record.ledger import Ledger
 from study.record.storage import Storage
 from study.show.view import of_session
 from study.worker.checkpoints import Checkpoints, checkpoint_steps, load_state
 
+TINY = ("--synthetic-train-identities", "4", "--synthetic-test-identities", "3", "--merge-rate", "0.2")
 BIAS = "network.conv1.1.bias"  # holds trial and step
 
 
@@ -32,10 +36,6 @@ def weights(plan_config: Config) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def plan_config() -> Config:
-    from study.command.parser import parser
-    from study.command.resolve import resolve
-    from tests.study.conftest import TINY
-
     return resolve(parser().parse_args(list(TINY))).config
 
 
@@ -183,6 +183,24 @@ def test_trials_that_end_early_keep_no_more_than_those_that_finish(
         assert set(checkpoint_steps(storage)) == chosen
         for step in chosen:
             state = load_state(storage, f"step-{step:03d}.pt", session.job(trial).stamp, print)
+            assert state is not None and state["memory"] is None
+
+
+def test_a_session_ends_with_what_its_turns_had_no_time_for(
+    tmp_path: Path, training: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("study.on_ray.loop.run_session", lambda session, *_, **__: training(session).run())
+    pruning = ("--samples", "8", "--pruner", "median", "--grace", "1")
+    argv = [*TINY, *pruning, "--studies", str(tmp_path), "--name", "study"]
+    assert run(parser().parse_args(argv), argv) == 0
+    assert f"models: {tmp_path / 'study' / 'models'}/" in capsys.readouterr().out
+    ledger = Ledger(tmp_path / "study" / "ledger.jsonl", read_only=True)
+    pruned = [trial.number for trial in ledger.trials.values() if trial.state == "pruned"]
+    assert pruned and set(marks(tmp_path / "study")) == {"selected", "last", "best"}
+    for number in pruned:
+        storage = Storage(str(tmp_path / "study" / "trials" / f"{number:04d}"))
+        for step in checkpoint_steps(storage):
+            state = load_state(storage, f"step-{step:03d}.pt", {}, print)
             assert state is not None and state["memory"] is None
 
 

@@ -57,9 +57,9 @@ def test_one_turn_looks_at_everything(plan_of, open_session):
     session, looked = open_session(plan_of("--samples", "1")), []
     display = SimpleNamespace(poll=lambda: looked.append("display"))
     places = SimpleNamespace(poll=lambda: looked.append("places"))
-    callback = _callback(session, display, places)
+    callback = _callback(session, display, places, lambda: looked.append("models"))
     callback.on_step_end(1, [])
-    assert looked == ["display", "places"] and session.error is None
+    assert looked == ["display", "models", "places"] and session.error is None
 
 
 def test_what_only_watches_does_not_end_the_study(plan_of, open_session, caplog):
@@ -70,7 +70,7 @@ def test_what_only_watches_does_not_end_the_study(plan_of, open_session, caplog)
         raise OSError("no terminal")
 
     places = SimpleNamespace(poll=lambda: looked.append("places"), suspect=lambda failure: broken())
-    callback = _callback(session, SimpleNamespace(poll=broken), places)
+    callback = _callback(session, SimpleNamespace(poll=broken), places, lambda: None)
     scheduler = _scheduler(session, places)
     for _ in range(2):
         callback.on_step_end(1, [])
