@@ -97,6 +97,18 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
+def up_to(most: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number from 1 to `most`."""
+
+    def count(text: str) -> int:
+        plain = text.isascii() and text.isdecimal() and len(text) <= len(str(most))
+        if not plain or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most:,}")
+        return int(text)
+
+    return count
+
+
 def fail(command: str, message: str) -> None:
     """One line on stderr."""
     text = f"{command}: error: {visible(message)}"

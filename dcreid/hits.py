@@ -135,9 +135,7 @@ def find(
 def _embedded(
     model: Model, queries: Split, gallery: Split, camera_normalise: bool | None
 ) -> tuple[Float32[ndarray, "q d"], Float32[ndarray, "g d"]]:
-    """Features of queries and gallery. A query that is in the gallery too is one row,
-    as in an evaluation.
-    """
+    """Features of queries and gallery. A query that is in the gallery too is one row, as in an evaluation."""
     row_of = {_first_frame(gallery, row): row for row in range(len(gallery))}
     itself = np.array([row_of.get(_first_frame(queries, row), -1) for row in range(len(queries))])
     new = np.flatnonzero(itself < 0)

@@ -38,6 +38,12 @@ def user_path(option: str, given: str) -> Path:
     return path
 
 
+def check_file_place(option: str, path: Path) -> None:
+    """Raises ConfigError where `write_whole` has no folder to write in, or a folder is in the way."""
+    if not path.parent.is_dir() or path.is_dir():
+        raise ConfigError(f"{option} {path}: {path.parent} must be a folder, and the file none")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that is there whole or not at all. Raises OSError, which names it (disk full, …)."""
     target = Path(os.path.realpath(path))

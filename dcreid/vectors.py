@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from dcreid.data.tracklets import Ints, Split
 from dcreid.errors import InputError
-from dcreid.paths import write_whole
+from dcreid.paths import check_file_place, write_whole
 
 _UNKNOWN = -1
 
@@ -26,8 +26,7 @@ def check_vectors_file(path: Path) -> None:
     """Raises InputError where `write_vectors` cannot write such a file here."""
     if path.suffix not in (".npz", ".parquet"):
         raise InputError(f"--out {path}: must end in .npz or .parquet")
-    if not path.parent.is_dir() or path.is_dir():
-        raise InputError(f"--out {path}: {path.parent} must be a folder, and the file none")
+    check_file_place("--out", path)
     if path.suffix == ".parquet":
         _parquet()
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dcreid.commandline import Parser, say
+from dcreid.commandline import Parser, say, up_to
 from dcreid.commands.embed import PLACES, add_use_options
-from dcreid.errors import InputError
 
 EXAMPLE = "python -m dcreid search MODEL QUERY GALLERY --top 10 --out hits.csv  # who looks like whom"
 _MOST = 10_000
@@ -23,7 +22,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL", help="a study's models/selected.safetensors or the like")
     parser.add_argument("query", metavar="QUERY", help=PLACES)
     parser.add_argument("gallery", metavar="GALLERY", help="the same")
-    parser.add_argument("--top", type=_top, default=10, metavar="K", help="hits for each query [10]")
+    parser.add_argument("--top", type=up_to(_MOST), default=10, metavar="K", help="hits for each query [10]")
     parser.add_argument("--out", default="hits.csv", metavar="FILE", help="the table to write [hits.csv]")
     parser.add_argument(
         "--other-cameras", action="store_true", help="leave out what the query's own camera saw"
@@ -32,22 +31,15 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def _top(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= _MOST):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST:,}")
-    return int(text)
-
-
 def work(options: argparse.Namespace) -> None:
     """Reads, searches, writes."""
     from dcreid.data.given import read_tracklets  # here, so that --help answers at once
     from dcreid.hits import find
     from dcreid.model import Model, device_named
-    from dcreid.paths import user_path
+    from dcreid.paths import check_file_place, user_path
 
     out = user_path("--out", options.out)
-    if not out.parent.is_dir() or out.is_dir():
-        raise InputError(f"--out {out}: {out.parent} must be a folder, and the file none")
+    check_file_place("--out", out)
     model = Model.load(user_path("MODEL", options.model), device_named(options.device))
     queries, gallery = (
         read_tracklets(given, model.config.data.synthetic) for given in (options.query, options.gallery)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcreid.commandline import Parser, run, say, show
+from dcreid.commandline import Parser, run, say, show, up_to
 from dcreid.config import DataConfig
 from dcreid.data import DataError, TrackletDataset, load_dataset
 from dcreid.data.halves import HALVES
@@ -128,12 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--out", required=True, metavar="PNG", help="the picture to write")
     sheet.add_argument("--split", choices=("train", "test"), default="train", help="default: train")
     sheet.add_argument(
-        "--people", type=_up_to(10_000), default=10, metavar="N", help="or tracklets (default: 10)"
+        "--people", type=up_to(10_000), default=10, metavar="N", help="or tracklets (default: 10)"
     )
     sheet.add_argument(
-        "--height", type=_up_to(2048), default=128, metavar="N", help="of a frame (default: 128)"
+        "--height", type=up_to(2048), default=128, metavar="N", help="of a frame (default: 128)"
     )
-    sheet.add_argument("--width", type=_up_to(2048), default=64, metavar="N", help="of a frame (default: 64)")
+    sheet.add_argument("--width", type=up_to(2048), default=64, metavar="N", help="of a frame (default: 64)")
     return parser
 
 
@@ -149,15 +149,6 @@ def _command(commands: Any, name: str, what: str) -> argparse.ArgumentParser:
         help="how to read it (default: guessed from the folders in it)",
     )
     return command
-
-
-def _up_to(most: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        if not is_number(text) or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most:,}")
-        return int(text)
-
-    return count
 
 
 def _frame_count(text: str) -> int | None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from dcreid.config import DataConfig, SyntheticConfig
 from dcreid.data import load_dataset
 from dcreid.data.readers.folder import unlabelled_split
@@ -65,9 +63,8 @@ def _found(path: Path) -> tuple[Path, list[TrackletFolder]]:
 
 
 def _part_of(data: TrackletDataset, root: str, part: str) -> Split:
-    name = f"{data.name} {part}"
     if part == "train":
-        return data.train.of_rows(np.arange(len(data.train)), name)
+        return data.train
     if data.test is None:
         raise DataError(f"{root}: has no {part} part; give {root}:train, or a folder of tracklets")
-    return data.test.of_rows(data.query if part == "query" else data.gallery, name)
+    return data.test.of_rows(data.query if part == "query" else data.gallery, f"{data.name} {part}")
