@@ -165,3 +165,18 @@ def test_a_state_of_other_tracklets_is_refused() -> None:
         Algorithm(other, dataset(other)).load_state_dict(state)
     with pytest.raises(ValueError, match="version"):
         Algorithm(tiny(), dataset(tiny())).load_state_dict(state | {"version": 0})
+
+
+def test_what_a_finished_run_keeps_is_looked_at_and_not_trained_on() -> None:
+    config = tiny()
+    data = dataset(config)
+    algorithm = Algorithm(config, data)
+    algorithm.untrained()
+    algorithm.step()
+    kept = Algorithm(config, data)
+    kept.load_state_dict(Algorithm.without_training(algorithm.state_dict()))
+    assert comparable(kept.history) == comparable(algorithm.history)
+    assert torch.equal(kept.labels, algorithm.labels)
+    same_joins(kept, algorithm)
+    with pytest.raises(RuntimeError, match="after merge step 1 was kept without its memory"):
+        kept.train()

@@ -92,6 +92,12 @@ def test_other_cameras_alone(tmp_path: Path):
         find(Planted(), split_of(QUERIES, known=False), split_of(GALLERY), 2, other_cameras=True)
 
 
+def test_a_camera_that_saw_all_of_the_gallery_has_no_hits_and_others_have():
+    gallery = split_of({name: (angle, 1, who) for name, (angle, _, who) in GALLERY.items()})
+    hits = find(Planted(), split_of(QUERIES), gallery, 2, other_cameras=True)
+    assert [row["query"] for row in hits] == ["q2", "q2"]  # of camera 2; q1 is of camera 1
+
+
 def test_without_identities_nothing_is_judged_and_unknown_cameras_are_empty(tmp_path: Path):
     rows = found(2, tmp_path, labelled=False)
     assert {row["match"] for row in rows} == {""}

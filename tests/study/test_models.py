@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -211,6 +212,18 @@ def test_a_trial_that_was_taken_over_has_its_models_in_its_own_study(session: Se
     assert leading(of_session(session)) is None
     ModelsWriter(session).write()
     assert marks(session.plan.folder) == {}
+
+
+def test_before_one_is_complete_the_highest_so_far_leads_of_equals_the_first():
+    def running(number: int, value: float | None, origin: str = "search") -> SimpleNamespace:
+        told = {"number": number, "origin": origin, "state": "running", "reused": None}
+        return SimpleNamespace(**told, objective_value=lambda objective: value)
+
+    trials = [running(0, None), running(1, 0.2), running(2, 0.4), running(3, 0.4), running(4, 0.9, "confirm")]
+    view = SimpleNamespace(best=lambda: None, trials=trials, plan=SimpleNamespace(objective="last"))
+    assert leading(view) is trials[2]  # type: ignore[arg-type]
+    view.trials = trials[:1]
+    assert leading(view) is None  # type: ignore[arg-type]
 
 
 # --- python -m study export
