@@ -103,7 +103,7 @@ def _script(name: str) -> str:
 @cache
 def charting_library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    library: str = vl_convert.javascript_bundle(None)
+    library: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return library.replace("</script", "<\\/script")
 
 
@@ -203,4 +203,3 @@ def sparkline(values: Sequence[float | None], *, alt: str, limits: tuple[float, 
         if v is not None and v == v
     ]
     return render("sparkline.html", points=points, alt=alt)
-
