@@ -45,7 +45,7 @@ def tables(group: Group) -> Iterator[Table]:
     found = runs(group)
     asked = {study.plan.experiments for study in group.studies}
     for spec in ABLATIONS:
-        if spec.plan != "alpha" or "alpha" in asked:
+        if spec.published or asked & {"alpha", "paper"}:
             yield ablation_table(spec, found, group)
     others = others_table(found, group)
     if others is not None:

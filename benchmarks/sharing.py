@@ -1,4 +1,4 @@
-"""Shared stages: the plan behind Tables 1-3 and Figs 4-5, with and without taking stages over.
+"""Shared stages: `--plan paper`, with and without taking stages over.
 
     python benchmarks/sharing.py --quick               Table 1 on a few drawn people, about a minute
     python benchmarks/sharing.py                       the whole plan on the embedded data

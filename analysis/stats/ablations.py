@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.data import published
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import Run, count, steps_told
+from analysis.data.runs import Run, count, runs_of, steps_told
 from analysis.page.typeset import Table
 from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
 from search_spaces.paper import CRITERIA, FINAL, PLANS
@@ -27,6 +27,10 @@ class Ablation:
     heading: str  # of the first column
     published: Mapping[str, Mapping[str, Published]]
     labels: Mapping[str, str]  # experiment to words; others are called by their value
+
+    def label(self, experiment: str) -> str:
+        """What a row is called."""
+        return self.labels.get(experiment, experiment.split("/", 1)[1])
 
 
 ABLATIONS = (
@@ -45,7 +49,7 @@ ABLATIONS = (
         {"table2/linear": "linearly growing"},
     ),
     Ablation("table3", "Table 3: temperature", "τ", published.TABLE3, {}),
-    Ablation("alpha", "Beyond the paper: end value and schedule of α", "α", {}, {}),
+    Ablation("alpha", "End value and schedule of α", "α", {}, {}),
 )
 
 
@@ -54,7 +58,8 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
     datasets = _published_for(spec, group)
     comparable = group.is_papers and group.dataset in spec.published
     rows, numeric, measures = [], [], measures_of(found)
-    for experiment, _ in PLANS[spec.plan].rows(group.base):
+    points, same = _points(spec, found, group)
+    for experiment in points:
         for at in steps_told(found):
             measured = means(found, experiment, at, measures)
             printed = spec.published.get(group.dataset, {}).get(experiment) if comparable else None
@@ -63,8 +68,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
                 row += _printed_cells(spec.published[dataset].get(experiment), at)
             if comparable:
                 row += _difference_cells(measured, printed, at)
-            label = spec.labels.get(experiment, experiment.split("/", 1)[1])
-            rows.append((label, at, count(found, experiment), *row))
+            rows.append((spec.label(experiment), at, count(found, experiment), *row))
             numeric.append(numbers(experiment, at, measured, printed))
     headings = [HEADINGS[name] for name in measures] + _published_headings(datasets, comparable)
     return Table(
@@ -73,10 +77,25 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
         columns=(spec.heading, "step", "runs", *headings),
         rows=tuple(rows),
         caption=caption(group, found, bool(datasets), comparable)
-        + (" Δ is ours minus the paper's." if comparable else ""),
+        + (" Δ is ours minus the paper's." if comparable else "")
+        + "".join(f" One configuration here, in one row: {' and '.join(names)}." for names in same),
         numbers=pd.DataFrame(numeric),
         left=2,
     )
+
+
+def _points(spec: Ablation, found: Sequence[Run], group: Group) -> tuple[list[str], list[list[str]]]:
+    """The experiments that have a row, and labels of those that share one: their configuration is the same.
+
+    α's table has rows of what was run only: which of its plans that was does not matter then.
+    """
+    labels: dict[str, list[str]] = {}
+    first: dict[str, str] = {}
+    for experiment, changes in PLANS[spec.plan].rows(group.base):
+        if spec.published or runs_of(found, experiment):
+            own = first.setdefault(group.base.replace(**changes).digest(), experiment)
+            labels.setdefault(own, []).append(spec.label(experiment))
+    return list(labels), [names for names in labels.values() if len(names) > 1]
 
 
 def others_table(found: Sequence[Run], group: Group) -> Table | None:

@@ -64,7 +64,7 @@ def test_paper_plan_draws_every_figure_of_the_paper(make):
     study.run_plan(2)
     made = {name: figure for name, _, figure in figures(group_of(study))}
     drawn = {name for name, figure in made.items() if isinstance(figure, Figure)}
-    assert drawn == {"fig3", "fig4", "fig5", "tau", "classes"}
+    assert drawn == {"fig3", "fig4", "fig5", "tau", "alpha", "classes"}
     fig4 = made["fig4"]
     assert isinstance(fig4, Figure)
     assert fig4.axes[0].get_xlabel() == r"$\lambda_1$"

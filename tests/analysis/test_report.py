@@ -68,14 +68,14 @@ def test_the_page_stands_alone(page: Path):
     assert all(source.startswith(("#", "data:")) for source in outline.sources)
     text = page.read_text()
     assert "<script" not in text and "@import" not in text and "url(" not in text
-    assert sum(source.startswith("data:image/svg") for source in outline.sources) == 5
+    assert sum(source.startswith("data:image/svg") for source in outline.sources) == 6
     assert sum(source.startswith("data:image/png") for source in outline.sources) == 1
 
 
 def test_the_page_says_what_was_run_what_failed_and_how_to_repeat_it(page: Path):
     text = re.sub(r'src="[^"]*"|</?span[^>]*>', "", page.read_text())
     for expected in (
-        "20 complete, 1 failed, 1 running",
+        "28 complete, 1 failed, 1 running",
         "gallery of 12 rows",
         "trial-seconds",
         "loss is nan &amp; &lt;the&gt; training diverged",
@@ -143,7 +143,7 @@ def test_a_browser_shows_it(page: Path, tmp_path: Path, width: int):
     seen = re.search(r'data-seen="(\d+) (\d+) (\d+) (\d+)"', shown.stdout)
     assert seen is not None
     images, loaded, page_width, window = map(int, seen.groups())
-    assert images == loaded == 6
+    assert images == loaded == 7
     assert page_width <= window
 
 

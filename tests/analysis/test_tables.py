@@ -114,6 +114,33 @@ def test_what_was_not_run_is_said(make):
     assert row["paper Duke mAP"] == "67.2" and row["Δ mAP"] == "–"
 
 
+def test_a_base_without_a_weight_has_one_row_for_what_is_one_configuration(make):
+    base = settings_of("duke").replace(**{"merge.lambda1": 0.0})
+    study = make("duke", base=base, experiments="table1")
+    study.run_plan(2)
+    table = named(study)["table1"]
+    assert [row[0] for row in table.rows[::2]] == ["baseline (λ1 = λ2 = 0)", "baseline + λ1 + λ2"]
+    assert "One configuration here, in one row: baseline (λ1 = λ2 = 0) and baseline + λ1." in table.caption
+    assert "One configuration here" not in named(make_table1(make))["table1"].caption
+
+
+def make_table1(make):
+    study = make("duke", name="plain", experiments="table1")
+    study.run_plan(1)
+    return study
+
+
+def test_end_values_of_alpha_stand_in_a_table_where_the_papers_plan_was_run(make):
+    study = make("duke", experiments="paper")
+    study.run_plan(1, lambda config, step: 0.3 + 0.1 * config.train.alpha)
+    table = named(study)["alpha"]
+    ends = [row for row in table.rows if row[1] == "last"]
+    assert [row[0] for row in ends] == [*(f"0.{tenth}" for tenth in range(1, 10)), "fixed"]  # no cosine
+    assert [row[5] for row in ends[:4]] == ["31.0", "32.0", "33.0", "34.0"]
+    assert "in one row: 0.4 and linear" in table.caption
+    assert "alpha" not in named(make_table1(make))
+
+
 def test_other_data_gets_no_difference_to_the_paper(make):
     drawn = make("synthetic", experiments="table1")
     drawn.run_plan(1)

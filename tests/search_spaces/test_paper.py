@@ -16,7 +16,7 @@ from search_spaces.rivals import RIVAL_PLANS
 
 BASES = [settings_of("mars"), settings_of("duke"), settings_of("synthetic")]
 SIZES = {
-    "paper": 20,
+    "paper": 28,
     "tables": 7,
     "table1": 3,
     "table2": 2,
@@ -59,6 +59,7 @@ def test_the_final_setting_is_a_point_of_every_table_and_figure() -> None:
         "fig3/final",
         "fig4/0.06",
         "fig5/0.003",
+        "alpha/0.5",
     )
 
 
@@ -66,6 +67,8 @@ def test_paper_is_the_union_of_its_parts() -> None:
     names = ("table1", "table2", "table3", "fig3", "fig4", "fig5")
     parts = [plan(name, settings_of("duke")) for name in names]
     joined = {experiment: config for part in parts for experiment, config in by_experiment(part).items()}
+    ends = by_experiment(plan("alpha", settings_of("duke")))
+    joined |= {f"alpha/{tenths / 10:g}": ends[f"alpha/{tenths / 10:g}"] for tenths in range(1, 10)}
     assert by_experiment(plan("paper", settings_of("duke"))) == joined
 
 
