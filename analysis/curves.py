@@ -32,14 +32,6 @@ from analysis.figures.classes import classes_figure
 from analysis.figures.joins import final_joins_figure
 from analysis.figures.rivals import rivals_figure
 from analysis.figures.search import search_figures
-from analysis.figures.series import (
-    NO_FINAL_RUN,
-    Series,
-    over_parameter,
-    over_steps,
-    printed_points,
-    seeds_text,
-)
 from analysis.figures.style import (
     BEST,
     LAST,
@@ -55,6 +47,14 @@ from analysis.figures.style import (
 )
 from analysis.figures.unlabelled import scores_figure, sizes_figure
 from analysis.stats.comparisons import FEWEST_SEEDS
+from analysis.stats.series import (
+    NO_FINAL_RUN,
+    Series,
+    over_parameter,
+    over_steps,
+    printed_points,
+    seeds_text,
+)
 from analysis.tables import file_name
 from dcreid.commandline import say
 from search_spaces.paper import FINAL

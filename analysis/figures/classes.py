@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.data.runs import Run, runs_of
-from analysis.figures.series import NO_FINAL_RUN, over_steps
 from analysis.figures.style import LINES, band, panels, whole_numbers
+from analysis.stats.series import NO_FINAL_RUN, over_steps
 from search_spaces.paper import FINAL
 
 QUALITY = (("purity", "purity"), ("nmi", "NMI"), ("ari", "ARI"), ("pairwise_f", "pairwise F"))

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.data.runs import Run, runs_of
-from analysis.figures.series import NO_FINAL_RUN
 from analysis.figures.style import LINES, panels, whole_numbers
 from analysis.stats.joins import CAUSES, MADE_ANEW, joins_of, why_no_joins
+from analysis.stats.series import NO_FINAL_RUN
 from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG
 from search_spaces.paper import FINAL
 

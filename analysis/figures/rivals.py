@@ -9,16 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.data.results import Group
 from analysis.data.runs import Run, runs_of
-from analysis.figures.series import Series, seeds_text
 from analysis.figures.style import LINES, band, panels, plain, whole_numbers
-from dcreid.config import TrainConfig
+from analysis.stats.series import over_epochs, seeds_text
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
-from study.record.intervals import estimate
 
 _MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
 
@@ -48,20 +45,3 @@ def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str
     most = max(len(of) for of in runs.values())
     figure.suptitle(f"{plain(group.name)}, {seeds_text(most)}", fontsize=9, x=0.01, ha="left")
     return figure
-
-
-def over_epochs(runs: Sequence[Run], metric: str) -> Series:
-    """A metric in percent after every stage, by the epochs trained so far."""
-    values: dict[int, dict[int, float]] = {}
-    for run in runs:
-        for step, value in run.curve(metric).items():
-            if step > 0:
-                epochs = epochs_trained(run.config.train, step)
-                values.setdefault(epochs, {})[run.trial.seed] = 100 * value
-    known = sorted(values)
-    return Series([float(epochs) for epochs in known], [estimate(pd.Series(values[e])) for e in known])
-
-
-def epochs_trained(train: TrainConfig, step: int) -> int:
-    """Epochs of the stages up to merge step `step` >= 1."""
-    return train.first_epochs + (step - 1) * train.later_epochs

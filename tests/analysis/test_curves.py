@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.curves import figures, main, sweep_figure
 from analysis.data.results import load
 from analysis.data.runs import runs
-from analysis.figures.series import over_parameter, over_steps, printed_points
+from analysis.stats.series import over_parameter, over_steps, printed_points
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import math
 
 import pandas as pd
 import pytest
+from analysis.figures.series import printed_points
 
 from analysis.data.results import load
 from analysis.data.runs import runs
-from analysis.figures.series import printed_points
 from analysis.page.typeset import csv, html_table, latex, markdown, p_value
 from analysis.stats.confirmed import verdict
 from analysis.tables import heading, main, tables

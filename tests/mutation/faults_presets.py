@@ -212,10 +212,15 @@ PRESETS: list[Mutant] = [
     ),
     *of(
         "rivals",
-        "analysis/figures/rivals.py",
+        "analysis/stats/series.py",
         "tests/analysis/figures/test_rivals.py",
         ("a stage too many", "train.first_epochs + (step - 1) *", "train.first_epochs + step *"),
-        ("the untrained network as a point", "if step > 0:", "if step >= 0:"),
+        ("the untrained network as a point", "if step >= 1", "if step >= 0"),
+    ),
+    *of(
+        "rivals",
+        "analysis/figures/rivals.py",
+        "tests/analysis/figures/test_rivals.py",
         ("a line that is not a mean", "sum(untrained) / len(untrained)", "sum(untrained)"),
     ),
     *of(

@@ -9,7 +9,7 @@ from ledgers import rewrite
 
 from analysis.data.results import load
 from analysis.data.runs import count, of_experiment, runs, steps_told, why_missing
-from analysis.figures.series import over_steps
+from analysis.stats.series import over_steps
 
 
 def test_best_and_last_step(make):

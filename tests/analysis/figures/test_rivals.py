@@ -9,7 +9,8 @@ from matplotlib.collections import LineCollection
 from analysis.curves import figures
 from analysis.data.results import load
 from analysis.data.runs import runs, runs_of
-from analysis.figures.rivals import epochs_trained, over_epochs, rivals_figure
+from analysis.figures.rivals import rivals_figure
+from analysis.stats.series import epochs_trained, over_epochs
 from dcreid.presets import laid_over, settings_of
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
 

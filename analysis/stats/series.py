@@ -1,10 +1,11 @@
-"""Series over merge steps and over a parameter, with intervals over seeds: what the figures draw."""
+"""Series over merge steps, epochs and a parameter, by seed and with intervals: what all figures draw."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -12,6 +13,7 @@ from analysis.data.published import Published, ablations
 from analysis.data.results import Group
 from analysis.data.runs import Run, of_experiment
 from analysis.stats.comparisons import FEWEST_SEEDS
+from dcreid.config import TrainConfig
 from search_spaces.paper import PLANS
 from study.record.intervals import Estimate, estimate
 
@@ -20,10 +22,15 @@ NO_FINAL_RUN = "the final setting was not run to its end (any plan has it)"
 
 @dataclass(frozen=True)
 class Series:
-    """Points in ascending order of x."""
+    """Points in ascending order of x, each with a value per seed."""
 
     x: list[float]
-    estimates: list[Estimate]
+    values: list[pd.Series[float]]  # by seed
+
+    @cached_property
+    def estimates(self) -> list[Estimate]:
+        """Means over seeds with their intervals."""
+        return [estimate(each) for each in self.values]
 
     @property
     def mean(self) -> list[float]:
@@ -43,13 +50,36 @@ class Series:
 
 def over_steps(runs: Sequence[Run], metric: str, *, scale: float = 1.0, untrained: bool = False) -> Series:
     """A column of the results table by merge step; untrained: with step 0 in front."""
-    values: dict[int, dict[int, float]] = {}
-    for run in runs:
-        for step, value in run.curve(metric).items():
-            if step > 0 or untrained:
-                values.setdefault(step, {})[run.trial.seed] = scale * value
-    steps = sorted(values)
-    return Series([float(step) for step in steps], [estimate(pd.Series(values[step])) for step in steps])
+    return _by_seed(
+        (step, run.trial.seed, scale * value)
+        for run in runs
+        for step, value in run.curve(metric).items()
+        if step > 0 or untrained
+    )
+
+
+def over_epochs(runs: Sequence[Run], metric: str) -> Series:
+    """A metric in percent after every stage, by the epochs trained so far."""
+    return _by_seed(
+        (epochs_trained(run.config.train, step), run.trial.seed, 100 * value)
+        for run in runs
+        for step, value in run.curve(metric).items()
+        if step >= 1
+    )
+
+
+def epochs_trained(train: TrainConfig, step: int) -> int:
+    """Epochs of the stages up to merge step `step` >= 1."""
+    return train.first_epochs + (step - 1) * train.later_epochs
+
+
+def _by_seed(points: Iterable[tuple[int, int, float]]) -> Series:
+    """points: (x, seed, value)."""
+    found: dict[int, dict[int, float]] = {}
+    for x, seed, value in points:
+        found.setdefault(x, {})[seed] = value
+    known = sorted(found)
+    return Series([float(x) for x in known], [pd.Series(found[x]).sort_index() for x in known])
 
 
 def over_parameter(runs: Sequence[Run], prefix: str, metric: str, at: str) -> Series:
@@ -58,7 +88,7 @@ def over_parameter(runs: Sequence[Run], prefix: str, metric: str, at: str) -> Se
     points = sorted((number, name) for name in names if (number := _number(name)) is not None)
     return Series(
         [number for number, _ in points],
-        [estimate(of_experiment(runs, name, metric, at)) for _, name in points],
+        [of_experiment(runs, name, metric, at) for _, name in points],
     )
 
 
