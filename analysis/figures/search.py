@@ -1,14 +1,7 @@
-"""What a search found, by Optuna's own plots on matplotlib.
-
-The study is rebuilt in memory from the trials' configurations, in the flattened space: there every
-trial has every parameter (λ = 0 lies in a strip below the smallest value), so that no plot leaves
-conditional parameters out. Parameters go by the paper's symbols. Nothing in the study folder is opened
-for writing.
-"""
+"""What a search found, by Optuna's own plots on matplotlib."""
 
 from __future__ import annotations
 
-import importlib
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,27 +11,22 @@ import matplotlib.pyplot as plt
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from optuna.importance import BaseImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
-from analysis.data.results import Group, Study
-from analysis.data.symbols import symbol
+from analysis.data.results import Group
 from analysis.figures.style import LINES, panels, whole_numbers
-from dcreid.config import Config, ConfigError
-from search_spaces.space import Space
-from study.decide.confirmation import SEARCHED
-from study.plan import OBJECTIVES
-from study.show.wording import whose
+from analysis.stats.searched import (
+    MOST,
+    counting_pruned,
+    fanova,
+    optuna_study,
+    telling,
+    why_nothing_said,
+)
 
-FEWEST = 4  # complete trials below which importances and contours are noise
-_MOST = 10  # parameters beside each other in one picture
-_AXES = {"mAP": "mAP", "unlabelled": "score without labels"}
-_STATES = {
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.COMPLETE,  # with the worst value, as the search had it
-    "failed": TrialState.FAIL,
-}
+_PRUNED = "pruned trials count with the value at which they ended"
 
 
 def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
@@ -54,47 +42,7 @@ def search_figures(group: Group) -> Iterator[tuple[str, str, Figure | str]]:
             curves(rebuilt),
         )
         for name, caption, draw in _PLOTS:
-            yield f"{prefix}-{name}", f"{study.name}: {caption}", _drawn(draw, rebuilt)
-
-
-def optuna_study(study: Study) -> optuna.Study:
-    """Trials drawn or given, and trial 0's configuration on its first seed, as a study of Optuna's.
-
-    Of what was given, all that differs from trial 0 in what is searched alone.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    made = optuna.create_study(direction="maximize", study_name=study.name)
-    made.set_user_attr("axis", f"objective: {_AXES[OBJECTIVES[study.plan.objective]]} (%)")
-    assert study.plan.space is not None
-    space = Space.from_dict(study.plan.space).flattened()
-    distributions = {symbol(name): of for name, of in space.distributions().items()}
-    for trial in study.trials:
-        base = trial.origin == study.plan.preset and trial.seed == study.plan.config.seed
-        counted = base or trial.origin in SEARCHED
-        config = Config.from_dict(trial.config)
-        if not counted or trial.state not in _STATES or not study.plan.in_space(config):
-            continue
-        try:
-            params = space.params_of(config)
-        except ConfigError:  # a configuration outside the space
-            continue
-        curve = trial.objective_curve(study.plan.objective)
-        ended_with_value = curve and trial.state != "failed"
-        made.add_trial(
-            optuna.create_trial(
-                state=_STATES[trial.state] if ended_with_value else TrialState.FAIL,
-                value=curve[max(curve)] if ended_with_value else None,
-                params={symbol(name): value for name, value in params.items()},
-                distributions=distributions,
-                intermediate_values=curve,
-                user_attrs={
-                    "trial": trial.number,
-                    "state": trial.state,
-                    "base": f"{whose(study.plan)} setting" if base else "",
-                },
-            )
-        )
-    return made
+            yield f"{prefix}-{name}", f"{study.name}: {caption}; {_PRUNED}", _drawn(draw, rebuilt)
 
 
 def history(study: optuna.Study) -> Figure | str:
@@ -159,17 +107,12 @@ def _look(trial: FrozenTrial) -> tuple[str, dict[str, Any]]:
 
 
 def _drawn(draw: Callable[[optuna.Study], Any], study: optuna.Study) -> Figure | str:
-    complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    if len(complete) < FEWEST:
-        return f"{len(complete)} complete trials say nothing: it takes {FEWEST}"
-    if len({t.value for t in complete}) == 1:
-        return "all complete trials have the same value"
+    nothing = why_nothing_said(study)
+    if nothing:
+        return nothing
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore")
-        try:
-            drawn = draw(study)
-        except ImportError:
-            return "left out: needs scikit-learn (pip install -e '.[analysis]')"
+        drawn = draw(counting_pruned(study))
     if isinstance(drawn, str):
         return drawn
     figure = _figure(_axes(drawn)[0])
@@ -193,9 +136,12 @@ def _figure(ax: Axes) -> Figure:
     return figure
 
 
-def _importances(evaluator: Callable[[], Any]) -> Callable[[optuna.Study], Axes]:
-    def draw(study: optuna.Study) -> Axes:
-        ax = plots.plot_param_importances(study, evaluator=evaluator())
+def _importances(make: Callable[[], BaseImportanceEvaluator | None]) -> Callable[[optuna.Study], Axes | str]:
+    def draw(study: optuna.Study) -> Axes | str:
+        evaluator = make()
+        if evaluator is None:
+            return "left out: needs scikit-learn (pip install -e '.[analysis]')"
+        ax = plots.plot_param_importances(study, evaluator=evaluator)
         legend = ax.get_legend()
         if legend is not None:  # of the one objective there is
             legend.remove()
@@ -205,27 +151,11 @@ def _importances(evaluator: Callable[[], Any]) -> Callable[[optuna.Study], Axes]
     return draw
 
 
-def _fanova() -> Any:
-    importlib.import_module("sklearn")  # Optuna would say so only after fitting
-    return optuna.importance.FanovaImportanceEvaluator(seed=0)
-
-
 def _contour(study: optuna.Study) -> Any:
     searched = {name for trial in study.trials for name in trial.params}
     if not {"λ1", "λ2"} <= searched:
         return "λ1 and λ2 were not both searched"
     return plots.plot_contour(study, params=["λ1", "λ2"])
-
-
-def telling(study: optuna.Study) -> list[str]:
-    """The parameters that one picture has room for: of more than _MOST those that PED-ANOVA puts first."""
-    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
-    if len(names) <= _MOST:
-        return names
-    found = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
-    )
-    return sorted(found, key=lambda name: -found[name])[:_MOST]
 
 
 def _slices(study: optuna.Study) -> Any:
@@ -250,8 +180,8 @@ _PLOTS: tuple[tuple[str, str, Callable[[optuna.Study], Any]], ...] = (
         "parameter importances by PED-ANOVA: what tells good configurations from the others",
         _importances(optuna.importance.PedAnovaImportanceEvaluator),
     ),
-    ("importance-fanova", "parameter importances by fANOVA: shares of the variance", _importances(_fanova)),
-    ("slices", f"objective against each parameter, at most the {_MOST} that tell most", _slices),
+    ("importance-fanova", "parameter importances by fANOVA: shares of the variance", _importances(fanova)),
+    ("slices", f"objective against each parameter, at most the {MOST} that tell most", _slices),
     ("contour", "objective over λ1 × λ2 (0 below the smallest value)", _contour),
-    ("parallel", "every complete trial as a line through its parameters", _parallel),
+    ("parallel", "every trial as a line through its parameters", _parallel),
 )

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from made_joins import joins_of_step
+from made_scores import rising
 
 from analysis.data.results import Group, load
 from dcreid.config import Config
@@ -223,3 +225,19 @@ def recorded(make: Callable[..., Made]) -> Group:
         if "table1/baseline" in record.labels or (record.seed == 0 and "table1/lambda1" not in record.labels):
             save_joins(Storage(str(made.folder / "trials" / f"{record.number:04d}")), [joins_of_step()], {})
     return load([made.folder]).groups[0]
+
+
+@pytest.fixture
+def searched(make: Callable[..., Made]) -> Made:
+    """The paper's setting and twelve drawn trials, every fourth pruned after one step."""
+    space = load_space("default")
+    study = make("duke", space=space.to_dict())
+    study.trial(study.base, origin="paper", labels=("paper",))
+    study.trial(study.base.replace(seed=1), origin="paper", labels=("paper",))
+    drawn = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=3))
+    for number in range(12):
+        config = study.base.replace(**space.draw(drawn.ask()))
+        pruned = number % 4 == 3
+        state, steps = ("pruned", 1) if pruned else ("complete", 3)
+        study.trial(config, rising, origin="search", state=state, steps=steps)
+    return study

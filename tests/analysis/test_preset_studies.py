@@ -8,9 +8,9 @@ import pytest
 
 from analysis.data.results import Group, load
 from analysis.data.runs import runs
-from analysis.figures.search import optuna_study
 from analysis.report import main as report
 from analysis.stats.confirmed import search_table, verdict
+from analysis.stats.searched import optuna_study
 from analysis.tables import heading, tables
 from dcreid.presets import laid_over, settings_of
 

@@ -86,13 +86,13 @@ ANALYSIS: list[Mutant] = [
     ),
     *of(
         "tables",
-        "analysis/figures/search.py",
+        "analysis/stats/searched.py",
         "tests/analysis/figures/test_search.py::"
         "test_the_best_trial_is_the_one_of_highest_value_and_the_history_rises_to_it",
         (
             "Optuna's plots of a minimum",
-            'direction="maximize", study_name',
-            'direction="minimize", study_name',
+            'direction="maximize", study_name=study.name',
+            'direction="minimize", study_name=study.name',
         ),
     ),
     *of(

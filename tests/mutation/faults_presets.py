@@ -148,7 +148,7 @@ PRESETS: list[Mutant] = [
     ),
     *of(
         "presets",
-        "analysis/figures/search.py",
+        "analysis/stats/searched.py",
         "tests/analysis/test_preset_studies.py",
         ("the paper among a preset's trials", "or not study.plan.in_space(config):", "or not config:"),
     ),

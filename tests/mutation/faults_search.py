@@ -198,9 +198,9 @@ SEARCH: list[Mutant] = [
     ),
     *of(
         "spaces",
-        "analysis/figures/search.py",
-        "tests/analysis/figures/test_search.py::test_of_many_parameters_those_that_tell_are_shown",
-        ("those that tell least are shown", "key=lambda name: -found[name]", "key=lambda name: found[name]"),
+        "analysis/stats/searched.py",
+        "tests/analysis/stats/test_searched.py::test_of_many_parameters_those_that_tell_are_shown",
+        ("those that tell least are shown", "(-item[1], item[0])", "(item[1], item[0])"),
     ),
     *of(
         "rungs",
