@@ -34,7 +34,7 @@ from dcreid.data.halves import HALVES
 from dcreid.presets import PRESETS, laid_over, settings_of
 from search_spaces.paper import PLANS, plan
 from study.command.method_options import add_method_options
-from study.record.intervals import estimate, interval_text
+from study.record.intervals import estimate
 
 METRICS = {"mAP": "mAP", "cam-norm mAP": "mAP_camera_normalised"}
 _QUICK = {
@@ -93,8 +93,6 @@ def differences(found: list[float], base: list[float]) -> list[float]:
 
 def worth(found: list[float]) -> str:
     """`+1.2 ± 0.4`, or of fewer than three each."""
-    if len(found) < 3:
-        return " ".join(interval_text(value, signed=True) for value in found)
     return estimate(found).text(signed=True)
 
 

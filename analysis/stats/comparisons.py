@@ -1,22 +1,27 @@
-"""Paired tests over seeds.
+"""Tests over seeds: of a contrast, of several settings against one, and of which settings may be best.
 
-Values are Series indexed by seed. Tests are two-sided paired t tests, because runs of one seed share their
-tracklet order and initial weights.
+Values are Series indexed by seed. Tests are two-sided and paired by seed, because runs of one seed share
+their tracklet order and initial weights. Several settings on common seeds are a randomised block design: a
+value is the sum of its setting's mean, its seed's effect and noise, and the noise is taken to be normal and
+as large in every setting. A run whose training diverged has the value 0, which is no such noise: a setting
+with one has its mean like any other, but no part in the estimate of the noise.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, special, stats
 
-from study.record.intervals import LEVEL, Estimate, estimate
-
-# Two differences can be tested, but then a t quantile of 12.7 decides, not the data.
-FEWEST_SEEDS = 3
+from study.record.intervals import FEWEST_SEEDS as FEWEST_SEEDS
+from study.record.intervals import LEVEL, Estimate, estimate, same
+from study.record.ledger import DIVERGED_VALUE
 
 
 @dataclass(frozen=True)
@@ -24,26 +29,125 @@ class Comparison:
     """A contrast over n seeds: its mean, interval, and the p value of its being zero."""
 
     difference: Estimate
-    p: float  # NaN below two seeds
+    p: float  # NaN where there can be no verdict
 
     @property
     def enough(self) -> bool:
         """Whether there are seeds enough for a verdict."""
         return self.difference.n >= FEWEST_SEEDS
 
+    @property
+    def obstacle(self) -> str:
+        """Why there can be no verdict, in words; empty where there can."""
+        if not self.enough:
+            return f"not enough seeds ({self.difference.n} of at least {FEWEST_SEEDS})"
+        return "no spread: no verdict" if math.isnan(self.p) else ""
+
     def sign(self, tests: int = 1) -> int:
         """+1 or -1 where the contrast differs from zero (Bonferroni over `tests`), else 0."""
-        if not self.enough or not self.p * tests < LEVEL:
+        if not self.p * tests < LEVEL:  # NaN as well
             return 0
         return 1 if self.difference.mean > 0 else -1
 
 
 def compare(contrast: pd.Series[float]) -> Comparison:
     """Tests a per-seed contrast against zero: `compare(ours - theirs)` pairs the two by seed."""
-    known = contrast.dropna().to_numpy(dtype=np.float64)
-    difference = estimate(known)
-    if difference.n < 2:
+    difference = estimate(contrast)
+    if math.isnan(difference.half):
         return Comparison(difference, math.nan)
-    if np.allclose(known, known[0], rtol=0, atol=1e-12):  # no spread: t is 0/0 or infinite
-        return Comparison(difference, 1.0 if abs(known[0]) < 1e-12 else 0.0)
-    return Comparison(difference, float(stats.ttest_1samp(known, 0.0).pvalue))
+    return Comparison(difference, float(stats.ttest_1samp(difference.runs, 0.0).pvalue))
+
+
+def against_control(
+    values: Mapping[str, pd.Series[float]], control: pd.Series[float]
+) -> dict[str, Comparison]:
+    """Every setting minus the control on the seeds that all have, corrected for their number by Dunnett.
+
+    p is that of the largest of so many differences, and the intervals hold all at once (95 %), so any of
+    them may be picked by its result. Settings are to be left out for their number of seeds alone. A setting
+    with a diverged run counts among them but has no interval and no p.
+    """
+    blocks = pd.concat([control, *values.values()], axis=1, keys=range(len(values) + 1)).dropna()
+    noise = _noise(blocks, always=0)
+    found = {}
+    for column, name in enumerate(values, start=1):
+        runs = estimate(blocks[column] - blocks[0])
+        half = p = math.nan
+        if noise is not None and not _diverged(blocks[column]):
+            half = noise.error * _critical(len(values), noise.df, sides=2)
+            p = _beyond(abs(runs.mean) / noise.error, len(values), noise.df, sides=2)
+        found[name] = Comparison(dataclasses.replace(runs, half=half), p)
+    return found
+
+
+def best_set(values: Mapping[str, pd.Series[float]]) -> set[str]:
+    """The settings that are not significantly below the best (5 %): the best of all is among them at 95 %.
+
+    Hsu's multiple comparisons with the best, on the seeds that all settings with runs have. Empty where
+    there can be no verdict: fewer than two settings, fewer than three common seeds, or no spread.
+    """
+    blocks = pd.DataFrame({name: runs for name, runs in values.items() if runs.notna().any()}).dropna()
+    noise = _noise(blocks)
+    if noise is None:
+        return set()
+    means = blocks.mean()
+    allowed = noise.error * _critical(len(means) - 1, noise.df, sides=1)
+    return set(means.index[means >= means.max() - allowed])
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Standard error of the difference between two settings' means, and its degrees of freedom."""
+
+    error: float
+    df: int
+
+
+def _noise(blocks: pd.DataFrame, always: object = None) -> _Noise | None:
+    """Of seeds × settings, by the residual mean square of the two-way layout; None without a verdict.
+
+    always: a setting that counts even if a run of it has diverged.
+    """
+    steady = [name for name in blocks if name == always or not _diverged(blocks[name])]
+    settled = blocks[steady].to_numpy(dtype=np.float64)
+    n, k = settled.shape
+    if n < FEWEST_SEEDS or k < 2:
+        return None
+    residuals = settled - settled.mean(axis=0) - settled.mean(axis=1, keepdims=True) + settled.mean()
+    if same(residuals):
+        return None
+    df = (k - 1) * (n - 1)
+    return _Noise(math.sqrt(2 / n * float((residuals**2).sum()) / df), df)
+
+
+def _diverged(runs: pd.Series[float]) -> bool:
+    return bool((runs == DIVERGED_VALUE).any())
+
+
+# --- the largest of several differences from one mean: a multivariate t with correlations of 1/2
+
+
+_NODES = 64
+
+
+def _beyond(t: float, k: int, df: int, sides: int) -> float:
+    """P(max T > t), or P(max |T| > t), of k differences from one mean in units of their standard error.
+
+    Dunnett (1955): given the common mean's deviation z and the estimate s of the noise, the k are
+    independent, and lie within z ± √2 t s. Integrated by Gauss's rules; up to k = 100 to within 1e-6.
+    """
+    z, of_z = special.roots_hermitenorm(_NODES)
+    x, of_x = special.roots_legendre(_NODES)
+    low, high = (float(stats.chi.ppf(p, df)) for p in (1e-12, 1 - 1e-12))
+    chi = low + (high - low) * (x + 1) / 2
+    of_chi = of_x * stats.chi.pdf(chi, df)
+    reach = math.sqrt(2 / df) * t * chi[:, None]
+    within = special.ndtr(z + reach) - (special.ndtr(z - reach) if sides == 2 else 0)
+    inside = (of_chi / of_chi.sum()) @ within**k @ (of_z / of_z.sum())
+    return max(0.0, 1 - float(inside))
+
+
+@functools.lru_cache(maxsize=256)
+def _critical(k: int, df: int, sides: int) -> float:
+    """The t that is exceeded with probability LEVEL."""
+    return float(optimize.brentq(lambda t: _beyond(t, k, df, sides) - LEVEL, 0, 1000))

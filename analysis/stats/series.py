@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,9 @@ import pandas as pd
 from analysis.data.published import Published, ablations
 from analysis.data.results import Group
 from analysis.data.runs import Run, of_experiment
-from analysis.stats.comparisons import FEWEST_SEEDS
 from dcreid.config import TrainConfig
 from search_spaces.paper import PLANS
-from study.record.intervals import Estimate, estimate
+from study.record.intervals import FEWEST_SEEDS, Estimate, estimate
 
 NO_FINAL_RUN = "the final setting was not run to its end (any plan has it)"
 
@@ -39,8 +37,8 @@ class Series:
 
     @property
     def half(self) -> list[float]:
-        """Half of the 95 % interval, NaN below three runs: those of two would hide all else in a figure."""
-        return [each.half if each.n >= FEWEST_SEEDS else math.nan for each in self.estimates]
+        """Half of the 95 % interval, NaN where there is none."""
+        return [each.half for each in self.estimates]
 
     @property
     def runs(self) -> int:

@@ -67,7 +67,7 @@ def fresh_seeds(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[int]:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A configuration's value when it was chosen, and on fresh seeds (fractions)."""
+    """A configuration's value when it was chosen (a fraction), and on fresh seeds (percent)."""
 
     trial: TrialRecord  # the run it was chosen by
     fresh: Estimate
@@ -85,8 +85,9 @@ def confirmed(plan: StudyPlan, trials: Iterable[TrialRecord]) -> list[Confirmed]
         config = Config.from_dict(trial.config)
         fresh = [config.replace(seed=seed).to_dict() for seed in fresh_seeds(plan, trials)]
         values = {
-            t.seed: t.value for t in trials
-            if t.origin == "confirm" and t.state == "complete" and t.value is not None and t.config in fresh
+            t.seed: value for t in trials
+            if t.origin == "confirm" and t.state in ("complete", "diverged") and t.config in fresh
+            and (value := t.objective_value(plan.objective)) is not None
         }  # fmt: skip
-        found.append(Confirmed(trial, estimate(values.values())))
+        found.append(Confirmed(trial, estimate(100 * values[seed] for seed in sorted(values))))
     return found

@@ -1,4 +1,4 @@
-"""Means over runs with their 95 % t interval, as numbers and as text."""
+"""Means over runs with their 95 % t interval, as numbers and as text; of two runs both values instead."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.05  # of tests; intervals hold 1 - LEVEL
 MISSING = "–"
+# Two runs have an interval, but a t quantile of 12.7 makes it, not the data.
+FEWEST_SEEDS = 3
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean of n runs; `half` is half of its 95 % interval, NaN for a single run."""
+    """A mean of n runs; `half` is half of its 95 % interval, NaN below three runs and without spread."""
 
     mean: float
     half: float
     n: int
+    runs: tuple[float, ...] = ()  # their values, in the order in which they were given
 
     def text(self, *, signed: bool = False) -> str:
-        """`41.3 ± 0.5`; of a single run the mean alone; – of none."""
+        """`41.3 ± 0.5`; of two runs both values, `36.8, 36.0`; of one its value; – of none."""
+        if len(self.runs) == FEWEST_SEEDS - 1:
+            return ", ".join(interval_text(value, signed=signed) for value in self.runs)
         return interval_text(self.mean, self.half, signed=signed)
 
     def columns(self, name: str) -> dict[str, float]:
@@ -35,10 +42,16 @@ def estimate(values: Iterable[float]) -> Estimate:
     given = np.fromiter(values, dtype=np.float64)
     known = given[~np.isnan(given)]
     n = len(known)
-    if n < 2:
-        return Estimate(float(known[0]) if n else math.nan, math.nan, n)
-    quantile = float(stats.t.ppf(1 - LEVEL / 2, n - 1))
-    return Estimate(float(known.mean()), quantile * float(known.std(ddof=1)) / math.sqrt(n), n)
+    mean = float(known.mean()) if n else math.nan
+    half = math.nan
+    if n >= FEWEST_SEEDS and not same(known):
+        half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * float(known.std(ddof=1)) / math.sqrt(n)
+    return Estimate(mean, half, n, tuple(known.tolist()))
+
+
+def same(values: NDArray[np.float64]) -> bool:
+    """Whether values have no spread. That is no proof of anything: an interval of no width, a p of 0."""
+    return bool(np.ptp(values) < _ROUNDING)
 
 
 def interval_text(mean: float, half: float = math.nan, *, signed: bool = False) -> str:

@@ -13,7 +13,7 @@ from search_spaces.paper import BOUND_NOTE
 from study.decide.confirmation import confirmed
 from study.decide.session import Session
 from study.plan import OBJECTIVES, StudyPlan
-from study.record.intervals import MISSING, interval_text
+from study.record.intervals import MISSING
 from study.record.ledger import DIVERGED_VALUE, TrialRecord
 from study.show.next_command import confirm_command, models_of, next_command, retry_command
 from study.show.scores import SELECTED_MEANS, by_score, cell, measured_at_selected, scores_in_words
@@ -170,7 +170,7 @@ def _print_confirmed(trials: Sequence[TrialRecord], plan: StudyPlan, console: Co
         table.add_row(
             _number(one.trial, plan),
             percent(one.trial.value),
-            interval_text(100 * one.fresh.mean, 100 * one.fresh.half),
+            one.fresh.text(),
             str(one.fresh.n),
             parameters(one.trial, plan),
         )

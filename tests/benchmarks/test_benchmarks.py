@@ -123,7 +123,7 @@ def test_a_choice_is_weighed_run_by_run_on_the_same_half_and_seed():
 
 
 def test_few_differences_are_shown_each_and_more_with_their_interval():
-    assert worth([1.25, -0.5]) == "+1.2 −0.5"
+    assert worth([1.25, -0.5]) == "+1.2, −0.5"
     assert worth([1.0, 2.0, 3.0]) == "+2.0 ± 2.5"  # t of 2 degrees of freedom, 4.303, times 1 / √3
 
 

@@ -159,7 +159,19 @@ ANALYSIS: list[Mutant] = [
         ("deviation of the whole population", "ddof=1", "ddof=0"),
         ("a one-sided quantile", "1 - LEVEL / 2", "1 - LEVEL"),
         ("a degree of freedom more", "LEVEL / 2, n - 1)", "LEVEL / 2, n)"),
-        ("deviation of a run, not of the mean", "math.sqrt(n), n)", "1.0, n)"),
+        ("deviation of a run, not of the mean", " / math.sqrt(n)", ""),
+        ("two runs have an interval", "FEWEST_SEEDS = 3", "FEWEST_SEEDS = 2"),
+        (
+            "an interval of no width",
+            "n >= FEWEST_SEEDS and not same(known)",
+            "n >= FEWEST_SEEDS",
+            "tests/analysis/stats/test_comparisons.py::test_an_interval_of_no_width_is_none",
+        ),
+        (
+            "two runs are told by their mean",
+            "if len(self.runs) == FEWEST_SEEDS - 1:",
+            "if len(self.runs) == FEWEST_SEEDS - 3:",
+        ),
     ),
     *of(
         "intervals",
@@ -168,14 +180,34 @@ ANALYSIS: list[Mutant] = [
         ("many tests at the level of one", "self.p * tests < LEVEL", "self.p < LEVEL"),
         (
             "a one-sided test",
-            "stats.ttest_1samp(known, 0.0)",
-            'stats.ttest_1samp(known, 0.0, alternative="greater")',
+            "stats.ttest_1samp(difference.runs, 0.0)",
+            'stats.ttest_1samp(difference.runs, 0.0, alternative="greater")',
         ),
         (
             "two seeds are enough",
             "self.difference.n >= FEWEST_SEEDS",
             "self.difference.n >= FEWEST_SEEDS - 1",
         ),
+        (
+            "the best of many has the p of one",
+            "noise.error, len(values), noise.df",
+            "noise.error, 1, noise.df",
+        ),
+        ("intervals hold one at a time", "_critical(len(values), noise.df", "_critical(1, noise.df"),
+        ("seeds' effects count as noise", " - settled.mean(axis=1, keepdims=True)", ""),
+        ("as many degrees of freedom as without seeds", "df = (k - 1) * (n - 1)", "df = k * (n - 1)"),
+        ("noise of a mean, not of a difference", "math.sqrt(2 / n * float(", "math.sqrt(1 / n * float("),
+        ("a run that diverged is noise", "if name == always or not _diverged(blocks[name])]", "]"),
+        ("a control that diverged has no noise", "if name == always or not _diverged", "if not _diverged"),
+        (
+            "a setting that diverged has a p",
+            "if noise is not None and not _diverged(blocks[column]):",
+            "if noise:",
+        ),
+        ("the best by a two-sided allowance", "noise.df, sides=1)", "noise.df, sides=2)"),
+        ("one setting too many", "_critical(len(means) - 1", "_critical(len(means)"),
+        ("differences that do not share a mean", "math.sqrt(2 / df) * t", "math.sqrt(1 / df) * t"),
+        ("no spread is proof", "    if same(residuals):", "    if False:"),
     ),
     *of(
         "intervals",
@@ -187,6 +219,13 @@ ANALYSIS: list[Mutant] = [
             "((trial.value or 0.0), trial.number)",
         ),
         ("one configuration more is confirmed", "[: plan.confirm]", "[: plan.confirm + 1]"),
+        (
+            "confirming runs that diverge are forgotten",
+            't.state in ("complete", "diverged")',
+            't.state == "complete"',
+            "tests/study/decide/test_confirmation.py"
+            "::test_two_fresh_runs_are_two_values_and_one_that_diverged_is_worth_nothing",
+        ),
         (
             "pruned trials are candidates",
             't.state == "complete" and t.value is not None]',

@@ -76,7 +76,7 @@ def test_a_table_of_another_trial_is_left_out_by_name(tmp_path: Path, caplog: An
 def test_shares_over_seeds(recorded: Any) -> None:
     table = joins_table(runs(recorded), recorded)
     by_name = {row[0]: row[1:] for row in table.rows}
-    assert by_name["baseline (λ1 = λ2 = 0)"][:2] == ("2", "80.0 ± 0.0")
+    assert by_name["baseline (λ1 = λ2 = 0)"][:2] == ("2", "80.0, 80.0")
     assert by_name["baseline + λ1"][:2] == ("0", "not recorded")
     assert by_name["baseline + λ1 + λ2"] == ("1", "80.0", "25.0", "25.0", "25.0", "25.0", "0.0", "75.0")
     assert table.numbers["cause_inter"].tolist() == [75.0, 25.0]

@@ -134,14 +134,29 @@ def test_pruned_and_unmeasured_trials_are_no_candidates(plan_of, play):
 def test_means_over_fresh_seeds_are_told_with_their_interval(plan_of, play, text_of):
     session = play(plan_of(*CONFIRM))
     paper, best, second = confirmed(session.plan, session.ledger.trials.values())
-    values = [t.value for t in of_origin(session, "confirm") if without_seed(t) == session.plan.config]
+    papers = [t for t in of_origin(session, "confirm") if without_seed(t) == session.plan.config]
+    values = [100 * t.value for t in papers]
     assert paper.fresh == estimate(values) and paper.fresh.n == best.fresh.n == second.fresh.n == 3
     assert paper.trial.number == 0 and best.trial.value >= second.trial.value
     output = text_of(session)
-    assert f"{100 * paper.fresh.mean:.1f} ± {100 * paper.fresh.half:.1f}" in output
+    assert f"{paper.fresh.mean:.1f} ± {paper.fresh.half:.1f}" in output
     ranking = output[: output.index("on fresh seeds")]
     assert all(f"\n{trial.number:5d} " not in ranking for trial in of_origin(session, "confirm"))
     assert "optimistic" not in output
+
+
+def test_two_fresh_runs_are_two_values_and_one_that_diverged_is_worth_nothing(plan_of, play, text_of):
+    session = play(plan_of(*SEARCH, "--confirm", "1", "--seeds", "2"))
+    runs = of_origin(session, "confirm")
+    ours, theirs = ([t for t in runs if (t.labels[1] == "paper") == papers] for papers in (True, False))
+    paper, best = confirmed(session.plan, session.ledger.trials.values())
+    assert paper.fresh.runs == pytest.approx(tuple(100 * t.value for t in ours))
+    for one in (paper, best):
+        assert f" {one.fresh.runs[0]:.1f}, {one.fresh.runs[1]:.1f} " in text_of(session)
+    theirs[1].state = "diverged"
+    del theirs[1].steps[max(theirs[1].steps)]
+    _, best = confirmed(session.plan, session.ledger.trials.values())
+    assert best.fresh.runs == (pytest.approx(100 * theirs[0].value), 0.0)
 
 
 def test_the_ranking_is_by_the_last_step_and_tells_the_best_one_beside_it(plan_of, play, text_of):
