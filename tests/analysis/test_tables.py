@@ -8,12 +8,12 @@ import math
 
 import pandas as pd
 import pytest
-from analysis.figures.series import printed_points
 
 from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.typeset import csv, html_table, latex, markdown, p_value
 from analysis.stats.confirmed import verdict
+from analysis.stats.series import printed_points
 from analysis.tables import heading, main, tables
 from dcreid.presets import laid_over, settings_of
 from search_spaces.paper import plan, table_settings
