@@ -49,6 +49,7 @@ from analysis.figures.unlabelled import scores_figure, sizes_figure
 from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.stats.series import (
     NO_FINAL_RUN,
+    SWEEPS,
     Series,
     over_parameter,
     over_steps,
@@ -61,13 +62,6 @@ from search_spaces.paper import FINAL
 from search_spaces.rivals import RIVAL_PLANS
 from study.record.intervals import estimate
 
-# plan, name of the file, title, field on the axis
-SWEEPS = (
-    ("fig4", "fig4", "Fig 4: weight of the intra-class dispersions", "merge.lambda1"),
-    ("fig5", "fig5", "Fig 5: weight of the class sizes", "merge.lambda2"),
-    ("table3", "tau", "Table 3 as a curve: temperature", "train.temperature"),
-    ("alpha", "alpha", "End value of the memory update rate", "train.alpha"),
-)
 _JOINS = (
     "What the merges joined: classes of one person or of two, of one camera or of several; and of the wrong "
     "joins, the term of Eq (7) that let them through (see the table of wrong joins)."

@@ -80,6 +80,10 @@ class Run:
         """
         steps = {"best": self.best_step, "last": self.last_step, "selected": self.selected_step}
         step = 0 if at == "untrained" else steps[at]
+        return self.value_after(metric, step)
+
+    def value_after(self, metric: str, step: int | None) -> float:
+        """The same after a merge step; NaN where it was not measured, as of no step."""
         return math.nan if step is None else 100.0 * self.curve(metric).get(step, math.nan)
 
 

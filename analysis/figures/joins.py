@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from analysis.data.runs import Run, runs_of
 from analysis.figures.style import LINES, panels, whole_numbers
-from analysis.stats.joins import CAUSES, MADE_ANEW, joins_of, why_no_joins
+from analysis.stats.joins import CAUSES, MADE_ANEW, by_step, joins_of, why_no_joins
 from analysis.stats.series import NO_FINAL_RUN
 from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG
 from search_spaces.paper import FINAL
@@ -42,29 +42,23 @@ def joins_figure(runs: Sequence[pd.DataFrame]) -> Figure | str:
     if (joins["right"] == UNKNOWN).all():
         return "the training tracklets have no identities"
     figure, (identity, camera, cause) = panels(3)
-    steps = sorted(joins["step"].unique())
-
-    def counts(wanted: pd.Series[bool]) -> list[float]:
-        per_step = joins[wanted].groupby("step").size().reindex(steps, fill_value=0)
-        return [float(count) / len(runs) for count in per_step]
-
-    _stack(identity, steps, {"one person": counts(joins["right"] == RIGHT),
-                             "two persons (wrong)": counts(joins["right"] == WRONG)})  # fmt: skip
-    _stack(camera, steps, {"one camera": counts(joins["one_camera"] == 1),
-                           "several cameras": counts(joins["one_camera"] == 0)})  # fmt: skip
-    _stack(cause, steps, {label: counts(joins["cause"] == key) for key, (_, label) in CAUSES.items()})
+    people = {"one person": {"right": RIGHT}, "two persons (wrong)": {"right": WRONG}}
+    cameras = {"one camera": {"one_camera": 1}, "several cameras": {"one_camera": 0}}
+    causes = {label: {"cause": key} for key, (_, label) in CAUSES.items()}
+    for ax, kinds in ((identity, people), (camera, cameras), (cause, causes)):
+        _stack(ax, by_step(runs, kinds))
     for ax, what in ((identity, "joins"), (camera, "joins"), (cause, "wrong joins, by cause")):
         ax.set(xlabel="merge step", ylabel=what)
     return figure
 
 
-def _stack(ax: Axes, steps: Sequence[int], parts: dict[str, list[float]]) -> None:
+def _stack(ax: Axes, counts: pd.DataFrame) -> None:
     """Stacked bars with room for the legend above them."""
-    bottom = np.zeros(len(steps))
-    for (label, heights), look in zip(parts.items(), _LOOKS, strict=False):
-        shown = [height or np.nan for height in heights]  # no line where there is no bar
-        ax.bar(steps, shown, bottom=bottom, label=label, linewidth=0.6, **look)
-        bottom += heights
-    ax.set_ylim(0, (1.35 if len(parts) > 2 else 1.2) * max(1.0, bottom.max()))
+    bottom = np.zeros(len(counts))
+    for (label, heights), look in zip(counts.items(), _LOOKS, strict=False):
+        shown = heights.where(heights > 0)  # no line where there is no bar
+        ax.bar(counts.index, shown, bottom=bottom, label=str(label), linewidth=0.6, **look)
+        bottom += heights.to_numpy()
+    ax.set_ylim(0, (1.35 if len(counts.columns) > 2 else 1.2) * max(1.0, bottom.max()))
     whole_numbers(ax.xaxis, ax.yaxis)
     ax.legend(fontsize=7, ncols=2, loc="upper center")

@@ -126,7 +126,9 @@ def chart(made: alt.TopLevelMixin | dict[str, Any], caption: str, *, isolates: s
     the row's `data-value` says, as text, and "" where all are shown.
     """
     spec = made if isinstance(made, dict) else made.to_dict()
-    spec = {**spec, "config": {**_CONFIG, **spec.get("config", {})}}
+    own = spec.get("config", {})
+    view = {**own.get("view", {}), **_CONFIG["view"]}  # Altair sets the sizes of views for every chart
+    spec = {**spec, "config": {**_CONFIG, **own, "view": view}}
     wide = spec.get("width") == "container"
     static = vl_convert.vegalite_to_svg({**spec, "width": _STATIC_WIDTH} if wide else spec)
     return render(

@@ -13,7 +13,7 @@ classes. λ2 (|a| + |b|): they were smaller ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -62,6 +62,20 @@ def joins_of(run: Run) -> pd.DataFrame | None:
     except (OSError, StorageError):
         return None
     return None if joins is None else with_causes(joins, run.config.merge)
+
+
+def by_step(runs: Sequence[pd.DataFrame], kinds: Mapping[str, Mapping[str, int | str]]) -> pd.DataFrame:
+    """How many joins of each kind a merge step made, a row per step: means over runs.
+
+    kinds: name to values of columns, such as {"right": RIGHT, "one_camera": 1}.
+    """
+    joins = pd.concat(runs, ignore_index=True)
+    steps = sorted(joins["step"].unique())
+    counts = {}
+    for name, values in kinds.items():
+        wanted = joins[(joins[list(values)] == pd.Series(values)).all(axis=1)]
+        counts[name] = wanted.groupby("step").size().reindex(steps, fill_value=0) / len(runs)
+    return pd.DataFrame(counts, index=pd.Index(steps, name="step"))
 
 
 def why_no_joins(runs: Sequence[Run]) -> str:

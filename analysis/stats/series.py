@@ -16,6 +16,13 @@ from search_spaces.paper import PLANS
 from study.record.intervals import FEWEST_SEEDS, Estimate, estimate
 
 NO_FINAL_RUN = "the final setting was not run to its end (any plan has it)"
+# plan, name of the file, title, field on the axis
+SWEEPS = (
+    ("fig4", "fig4", "Fig 4: weight of the intra-class dispersions", "merge.lambda1"),
+    ("fig5", "fig5", "Fig 5: weight of the class sizes", "merge.lambda2"),
+    ("table3", "tau", "Table 3 as a curve: temperature", "train.temperature"),
+    ("alpha", "alpha", "End value of the memory update rate", "train.alpha"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,12 +89,14 @@ def _by_seed(points: Iterable[tuple[int, int, float]]) -> Series:
 
 def over_parameter(runs: Sequence[Run], prefix: str, metric: str, at: str) -> Series:
     """A metric in percent against the numbers in the experiments' names: `fig4/0.06` is 0.06."""
+    points = numbered(runs, prefix)
+    return Series(list(points), [of_experiment(runs, name, metric, at) for name in points.values()])
+
+
+def numbered(runs: Sequence[Run], prefix: str) -> dict[float, str]:
+    """Values of the parameter that were run, in ascending order, and their experiments."""
     names = {name for run in runs for name in run.experiments if name.startswith(f"{prefix}/")}
-    points = sorted((number, name) for name in names if (number := _number(name)) is not None)
-    return Series(
-        [number for number, _ in points],
-        [of_experiment(runs, name, metric, at) for _, name in points],
-    )
+    return dict(sorted((number, name) for name in names if (number := _number(name)) is not None))
 
 
 def printed_points(prefix: str, group: Group) -> dict[float, Published]:

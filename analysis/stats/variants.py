@@ -36,46 +36,63 @@ def leak_table(found: Sequence[Run], group: Group) -> Table:
         "Rows taken over by index leak labels only where a person's tracklets lie side by side. All of this "
         "is of this method; DBC itself, whose rows are means over the classes before, is in --plan rivals."
     )
-    rows = PLANS["leak_audit"].rows(group.base)
-    labels = {experiment: LEAKS[experiment.removeprefix("leak_audit/")] for experiment, _ in rows}
-    return _gains("leak_audit", "What leaking labels is worth", labels, note, found, group)
+    return _gains(
+        "leak_audit", "What leaking labels is worth", labels("leak_audit", group), note, found, group
+    )
 
 
 def bound_table(found: Sequence[Run], group: Group) -> Table:
     """The bound beside the base without identities, where a study of the group has run that."""
-    labels = {FINAL: "the base, without identities", BOUND: BOUND_LABEL}
-    return _gains("bound", "What training with identities is worth", labels, f"{BOUND_NOTE}.", found, group)
+    title = "What training with identities is worth"
+    return _gains("bound", title, labels("bound", group), f"{BOUND_NOTE}.", found, group)
 
 
 def choices_table(plan: str, found: Sequence[Run], group: Group) -> Table:
     """What each choice of a plan of `CHOICE_PLANS` is worth here, against the base."""
-    base, labels = group.base.flat(), {f"{plan}/default": "the base"}
-    for experiment, changes in PLANS[plan].rows(group.base):
-        texts = [
+    return _gains(plan, "What each choice is worth", labels(plan, group), "", found, group)
+
+
+def labels(plan: str, group: Group) -> dict[str, str]:
+    """Experiments of a plan of variants and what they are called, the one that the others vary first."""
+    if plan == "bound":
+        return {FINAL: "the base, without identities", BOUND: BOUND_LABEL}
+    rows = list(PLANS[plan].rows(group.base))
+    if plan == "leak_audit":
+        return {experiment: LEAKS[experiment.removeprefix("leak_audit/")] for experiment, _ in rows}
+    base = group.base.flat()
+    texts = {
+        experiment: ", ".join(
             f"{symbol(name)} {value_text(value)} for {value_text(base[name])}"
             for name, value in changes.items()
-        ]
-        labels.setdefault(experiment, ", ".join(texts))
-    return _gains(plan, "What each choice is worth", labels, "", found, group)
+        )
+        for experiment, changes in rows
+    }
+    return texts | {f"{plan}/default": "the base"}
+
+
+def gain(found: Sequence[Run], experiment: str, base: str, at: str) -> pd.Series[float]:
+    """What an experiment is worth against another, in points of mAP (trapezoid) by seed."""
+    return of_experiment(found, experiment, "mAP_trapezoid", at) - of_experiment(
+        found, base, "mAP_trapezoid", at
+    )
 
 
 def _gains(
-    plan: str, title: str, labels: dict[str, str], note: str, found: Sequence[Run], group: Group
+    plan: str, title: str, called: dict[str, str], note: str, found: Sequence[Run], group: Group
 ) -> Table:
     """Rows under these labels, by experiment, each against the first."""
     rows, numeric, measures = [], [], measures_of(found)
-    base = next(iter(labels))
-    for experiment, label in labels.items():
+    base = next(iter(called))
+    for experiment, label in called.items():
         for at in steps_told(found):
             measured = means(found, experiment, at, measures)
-            first = of_experiment(found, base, "mAP_trapezoid", at)
-            gain = compare(of_experiment(found, experiment, "mAP_trapezoid", at) - first)
-            worth = [gain.difference.text(signed=True), p_value(gain.p)]
+            gained = compare(gain(found, experiment, base, at))
+            worth = [gained.difference.text(signed=True), p_value(gained.p)]
             if experiment == base:
                 worth = [MISSING, MISSING]
             rows.append((label, at, count(found, experiment), *cells(measured, group, experiment), *worth))
             numeric.append(
-                numbers(experiment, at, measured) | gain.difference.columns("gain") | {"p": gain.p}
+                numbers(experiment, at, measured) | gained.difference.columns("gain") | {"p": gained.p}
             )
     against = " Δ: against the first row, paired by seed (p: t test)."
     return Table(

@@ -123,8 +123,8 @@ ANALYSIS: list[Mutant] = [
         "tests/analysis/test_tables.py",
         (
             "gains of the first row over the others",
-            '"mAP_trapezoid", at) - first)',
-            '"mAP_trapezoid", at) + first)',
+            '"mAP_trapezoid", at) - of_experiment(',
+            '"mAP_trapezoid", at) + of_experiment(',
         ),
     ),
     *of(

@@ -190,7 +190,7 @@ BOUND: list[Mutant] = [
         "the bound",
         "analysis/stats/variants.py",
         _REPORTS,
-        ("the bound against itself", "base = next(iter(labels))", "base = list(labels)[-1]"),
+        ("the bound against itself", "base = next(iter(called))", "base = list(called)[-1]"),
     ),
     *of(
         "the bound",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -92,6 +93,12 @@ def test_the_policy_allows_the_pages_own_scripts_alone() -> None:
 def test_a_page_without_charts_brings_no_library() -> None:
     text = frame.page("a", [frame.Section("b", "b", frame.paragraph("c"))])
     assert len(text) < 50_000 and "vegaEmbed=" not in text
+
+
+def test_charts_have_the_pages_look() -> None:
+    drawn = frame.chart(line_chart(), "Curves")
+    spec = json.loads(re.search(r'<script type="application/json">(.*?)</script>', drawn, re.S)[1])
+    assert spec["config"]["view"]["stroke"] is None and spec["config"]["axis"]["labelFontSize"] == 12
 
 
 def test_a_picture_shown_twice_is_written_once() -> None:

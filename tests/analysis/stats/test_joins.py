@@ -14,9 +14,9 @@ from made_joins import JOINS, NAN, joins_of_step
 
 from analysis.data.results import load
 from analysis.data.runs import runs
-from analysis.stats.joins import MADE_ANEW, joins_of, joins_table, with_causes
+from analysis.stats.joins import MADE_ANEW, by_step, joins_of, joins_table, with_causes
 from dcreid.config import Config
-from dcreid.evaluation.joins import UNKNOWN
+from dcreid.evaluation.joins import RIGHT, UNKNOWN, WRONG
 from dcreid.presets import settings_of
 from study.record.storage import Storage
 from study.record.trial_tables import joins_table as table_of
@@ -80,6 +80,22 @@ def test_shares_over_seeds(recorded: Any) -> None:
     assert by_name["baseline + λ1"][:2] == ("0", "not recorded")
     assert by_name["baseline + λ1 + λ2"] == ("1", "80.0", "25.0", "25.0", "25.0", "25.0", "0.0", "75.0")
     assert table.numbers["cause_inter"].tolist() == [75.0, 25.0]
+
+
+def test_counts_by_step_are_means_over_runs() -> None:
+    one, other = (with_causes(table_of([joins_of_step()] * steps), Config().merge) for steps in (2, 1))
+    kinds = {
+        "right": {"right": RIGHT},
+        "wrong, one camera": {"right": WRONG, "one_camera": 1},
+        "none": {"cause": 9},
+    }
+    counts = by_step([one, other], kinds)
+    assert counts.index.tolist() == [1, 2]
+    assert counts.to_dict("list") == {
+        "right": [1.0, 0.5],
+        "wrong, one camera": [1.0, 0.5],
+        "none": [0.0, 0.0],
+    }
 
 
 def test_what_is_missing_is_said(make: Callable[..., Any]) -> None:
