@@ -3,8 +3,9 @@
 python analysis/tables.py STUDY                           # Markdown on the screen
 python analysis/tables.py STUDY [STUDY…] --format latex --out tables
 
-Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it,
-the α table, the audit of leaks, the bound and the rivals where they were run, and the best of a search.
+Tables 1 to 3, Table 4 or 5 with our row, what the paper claims and whether these runs support it (corrected
+for all claims of all studies given), the table of α, the audit of leaks, the bound and the rivals where they
+were run, and the best of a search.
 Of data without labels: the scores of all runs, and the classes of the chosen one.
 """
 
@@ -25,10 +26,11 @@ from analysis.data.results import Group, load
 from analysis.data.runs import by_score, runs, unlabelled
 from analysis.page.typeset import FORMATS, Table
 from analysis.stats.ablations import ABLATIONS, ablation_table, others_table
-from analysis.stats.claims import claims_table
+from analysis.stats.claims_table import claims_table
 from analysis.stats.confirmed import search_table
+from analysis.stats.findings import Finding, findings
 from analysis.stats.joins import joins_table
-from analysis.stats.rivals import margins_table, rivals_table
+from analysis.stats.rivals import rivals_table
 from analysis.stats.unlabelled import classes_table, scores_table
 from analysis.stats.variants import CHOICE_PLANS, bound_table, choices_table, leak_table
 from dcreid.commandline import READABLE, show, visible
@@ -37,8 +39,11 @@ from search_spaces.paper import BOUND_NOTE
 from search_spaces.rivals import RIVAL_PLANS
 
 
-def tables(group: Group) -> Iterator[Table]:
-    """All tables of a group. Those that go beyond the paper come only where their plan was run."""
+def tables(group: Group, judged: Sequence[Finding] | None = None) -> Iterator[Table]:
+    """All tables of a group. Those that go beyond the paper come only where their plan was run.
+
+    judged: the findings of all groups that are shown together; else those of this one alone.
+    """
     if unlabelled(group):
         yield from _without_labels(group)
         return
@@ -50,7 +55,7 @@ def tables(group: Group) -> Iterator[Table]:
     others = others_table(found, group)
     if others is not None:
         yield others
-    yield claims_table(found, group)
+    yield claims_table(findings([group]) if judged is None else judged, group)
     yield joins_table(found, group)
     yield from (choices_table(plan, found, group) for plan in CHOICE_PLANS if plan in asked)
     if "leak_audit" in asked:
@@ -60,7 +65,6 @@ def tables(group: Group) -> Iterator[Table]:
     for plan in RIVAL_PLANS:
         if plan in asked:
             yield rivals_table(plan, found, group)
-            yield margins_table(plan, found, group)
     if any(study.plan.space is not None for study in group.studies):
         yield search_table(found, group)
 
@@ -102,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _write(given: argparse.Namespace) -> None:
     groups = load(given.studies).groups
+    judged = findings(groups)
     render, suffix = FORMATS[given.format]
     for group in groups:
         comment = "%" if given.format == "latex" else "#"
@@ -109,7 +114,7 @@ def _write(given: argparse.Namespace) -> None:
             show(f"## {heading(group)}\n")
         elif given.out is None:
             show(f"{comment} {heading(group)}".replace("\n", f"\n{comment} "))
-        for table in tables(group):
+        for table in tables(group, judged):
             show(f"# {table.title}\n{render(table)}" if given.format == "csv" else render(table))
             if given.out is not None:
                 path = command.out_folder(given) / f"{file_name(group, groups, table.name)}{suffix}"

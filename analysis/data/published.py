@@ -74,6 +74,10 @@ TABLE5: dict[str, Published] = {
 # Where the text says the best values of Figs 4 and 5 lie, on both data sets.
 BEST_LAMBDA1 = 0.06
 BEST_LAMBDA2 = 0.003
+# Row of the rivals' plans to its row of Tables 4 and 5; DBC has none there.
+QUOTED = {"paper": "this method", "buc": "BUC", "oim": "OIM"}
+# What α grows to in its best setting ("Training details").
+BEST_ALPHA = {"mars": 0.5, "duke": 0.4}
 
 
 def ablations(dataset: str) -> dict[str, Published]:
@@ -89,3 +93,8 @@ def final_setting(dataset: str) -> Published | None:
 def others(dataset: str) -> dict[str, Published]:
     """The rows of Table 4 or 5; none for data that the paper does not use."""
     return {"mars": TABLE4, "duke": TABLE5}.get(dataset, {})
+
+
+def quoted(row: str, dataset: str) -> Published | None:
+    """What Table 4 or 5 has of the method that is a row of the rivals' plans, whatever of it was run."""
+    return others(dataset).get(QUOTED.get(row, ""))

@@ -159,10 +159,12 @@ class Made:
             self.ledger.append("end", trial=number, state=state, reason=reason, value=value)
         return number
 
-    def run_plan(self, seeds: int, score: Score = flat_score, scores: Scores | None = None) -> None:
+    def run_plan(
+        self, seeds: int, score: Score = flat_score, scores: Scores | None = None, *, steps: int = STEPS
+    ) -> None:
         assert self.plan.experiments is not None
         for item in with_seeds(plan(self.plan.experiments, self.base), range(seeds)):
-            self.trial(item.config, score, labels=item.experiments, scores=scores)
+            self.trial(item.config, score, labels=item.experiments, scores=scores, steps=steps)
 
 
 @pytest.fixture

@@ -1,162 +1,178 @@
-"""Verdicts on studies whose truth is known, because it was made up."""
+"""What the paper claims: each of its sentences, and no other; what it printed; numbers of curves."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+import math
 
+import numpy as np
 import pytest
 
-from analysis.data.results import load
+from analysis.data.results import Group, load
 from analysis.data.runs import runs
-from analysis.stats.claims import CLAIMS, claims_table, judge, published
-from dcreid.config import Config
+from analysis.stats.claims import (
+    Claim,
+    Contrast,
+    claims,
+    flattening,
+    flattening_not_falling,
+    rise,
+)
+from dcreid.presets import settings_of
+from search_spaces.paper import FINAL
 
-BY_TEXT = {claim.text: claim for claim in CLAIMS}
-
-
-def noise(config: Config, step: int) -> float:
-    """Small, different for every configuration and seed, the same in every process."""
-    return int(config.digest()[:4], 16) / 65536 * 1e-4
-
-
-def papers_world(config: Config, step: int) -> float:
-    """Everything as the paper says."""
-    merge, train = config.merge, config.train
-    value = 0.3 + 0.02 * (merge.lambda1 > 0) + 0.05 * (merge.lambda2 > 0) + noise(config, step)
-    value -= 0.1 * abs(merge.lambda1 - 0.06) + abs(merge.lambda2 - 0.003)
-    value -= {0.05: 0.03, 0.08: 0.01, 0.3: 0.3}.get(train.temperature, 0.0)
-    return value - 0.03 * (train.alpha_schedule == "fixed")
+MARGINS = [
+    f"this method beats {rival} in {measure} (same frames and epochs)"
+    for rival in ("BUC", "OIM")
+    for measure in ("mAP", "rank-1")
+]
 
 
-def verdicts(study) -> dict[str, str]:
-    group = load([study.folder]).groups[0]
-    found = runs(group)
-    return {claim.text: judge(claim, found, group, "best").verdict for claim in CLAIMS}
+def group_of(study) -> Group:
+    study.trial(study.base)
+    return load([study.folder]).groups[0]
 
 
-def test_the_papers_world_supports_every_claim(make):
-    study = make("duke", experiments="paper")
-    study.run_plan(3, papers_world)
-    assert set(verdicts(study).values()) == {"supported"}
+def by_text(group: Group) -> dict[str, Claim]:
+    return {claim.text: claim for claim in claims(group)}
 
 
-def test_the_opposite_world_contradicts(make):
-    study = make("duke", experiments="paper")
-    study.run_plan(3, lambda config, step: 0.9 - papers_world(config, step))
-    assert set(verdicts(study).values()) == {"contradicted"}
+def test_they_are_the_papers_and_no_others(make):
+    """Tables 1 to 5, Figs 3 to 5, and the end values of α; the printed margins on the paper's data only."""
+    assert list(by_text(group_of(make("synthetic")))) == [
+        "λ1 helps",
+        "λ2 helps on top of λ1",
+        "growing α beats fixed",
+        "τ = 0.1 is best",
+        "τ = 0.3 collapses: below half of τ = 0.1",
+        "λ1 = 0.06 is best",
+        "λ2 = 0.003 is best",
+        "λ2 above 0.003 does worse",
+        f"α growing to {settings_of('synthetic').train.alpha:g} is best",  # its own
+        "rank-1 and mAP rise with the merge steps",
+        "then they flatten",
+        *MARGINS,
+    ]  # fmt: skip
+    sizes = [text for text in by_text(group_of(make("mars", "mars"))) if "by the printed" in text]
+    assert len(sizes) == 4 and sizes[0] == (
+        "this method beats BUC in mAP by the printed +11.9 or more (same frames and epochs)"
+    )
 
 
-def test_noise_decides_nothing(make):
-    study = make("duke", experiments="table1")
-    study.run_plan(4, lambda config, step: 0.3 + noise(config, step))
-    assert verdicts(study)["λ1 helps"] == "not decided"
+@pytest.mark.parametrize(("dataset", "end"), [("mars", "0.5"), ("duke", "0.4")])
+def test_the_best_end_of_alpha_is_the_data_sets(make, dataset: str, end: str):
+    base = settings_of(dataset).replace(**{"train.alpha": 0.7})
+    found = by_text(group_of(make(dataset, base=base)))
+    claim = found[f"α growing to {end} is best"]
+    assert len(claim.contrasts) == 8 and all(
+        contrast.weights == {f"alpha/{end}": 1, name: -1}
+        for contrast, name in zip(claim.contrasts.values(), list(claim.values.values())[1:], strict=True)
+    )
+    assert not claim.untestable
 
 
-def test_few_seeds_and_missing_runs_are_said(make):
-    study = make("duke", experiments="table1")
-    study.run_plan(2, papers_world)
-    found = verdicts(study)
-    assert found["λ1 helps"] == "not enough seeds (2 of at least 3)"
-    assert found["growing α beats fixed"] == "not run: table2/fixed"
-    assert found["τ = 0.1 is best"] == "not run: table3/0.05 and 2 more"
+def test_a_fixed_alpha_has_no_end_to_be_judged(make):
+    base = settings_of("synthetic").replace(**{"train.alpha": 0.15, "train.alpha_schedule": "fixed"})
+    assert by_text(group_of(make("synthetic", base=base)))["α growing to 0.15 is best"].untestable
 
 
-def test_only_seeds_that_both_ran_are_paired(make):
-    study = make("duke", experiments="table2")
-    study.run_plan(3, papers_world)
-    study.trial(study.base.replace(seed=9), papers_world)
-    group = load([study.folder]).groups[0]
-    found = judge(BY_TEXT["growing α beats fixed"], runs(group), group, "last")
-    assert found.mAP is not None and found.mAP.difference.n == 3
-    assert found.mAP.difference.mean == pytest.approx(3.0, abs=0.15)
+def test_above_the_best_weight_every_larger_one_is_compared(make):
+    larger = by_text(group_of(make("duke")))["λ2 above 0.003 does worse"]
+    assert list(larger.contrasts) == ["over λ2 = 0.006", "over λ2 = 0.01", "over λ2 = 0.03"]
+    assert not larger.values  # it is about no best value
+
+
+@pytest.mark.parametrize("plan", ["rivals", "rivals-published"])
+def test_margins_are_of_the_plans_that_were_run(make, plan: str):
+    group = group_of(make("synthetic", experiments=plan))
+    margins = [claim for claim in claims(group) if claim.text.startswith("this method beats")]
+    assert [claim.experiments for claim in margins] == [
+        [f"{plan}/paper", f"{plan}/{rival}"] for rival in ("buc", "buc", "oim", "oim")
+    ]
+    words = {"rivals": "same", "rivals-published": "published"}[plan]
+    assert all(f"({words} frames and epochs)" in claim.text for claim in margins)
 
 
 @pytest.mark.parametrize(
-    ("text", "printed"),
+    ("text", "mars", "duke"),
     [
-        ("λ1 helps", "MARS +0.9, Duke +0.4"),
-        ("λ2 adds more than λ1 did", "MARS +0.3, Duke +3.0"),
-        ("τ = 0.1 is best", "Duke +0.6"),
-        ("λ1 = 0.06 is best", "curve only"),
+        ("λ1 helps", 0.9, 0.4),
+        ("λ2 helps on top of λ1", 1.2, 3.4),
+        ("growing α beats fixed", 1.8, 0.2),
+        ("τ = 0.1 is best", None, 0.6),
+        ("τ = 0.3 collapses: below half of τ = 0.1", None, 8.2),
+        ("λ1 = 0.06 is best", None, None),
+        ("rank-1 and mAP rise with the merge steps", None, None),
+        (MARGINS[0], 11.9, 0.7),
+        (MARGINS[1], 8.1, 0.6),
+        (MARGINS[2], 27.8, 23.6),
+        (MARGINS[3], 29.5, 24.3),
     ],
 )
-def test_what_the_paper_printed(text: str, printed: str):
-    assert published(BY_TEXT[text]) == printed
+def test_what_the_paper_printed(make, text: str, mars: float | None, duke: float | None):
+    claim = by_text(group_of(make("synthetic")))[text]
+    for dataset, printed in (("mars", mars), ("duke", duke)):
+        found = claim.printed(dataset)
+        assert found is None if printed is None else found == pytest.approx(printed)
 
 
-def test_no_cell_of_the_table_is_empty(make):
-    study = make("duke", experiments="table1")
-    study.run_plan(1, papers_world)
-    group = load([study.folder]).groups[0]
-    table = claims_table(runs(group), group)
-    assert len(table.rows) == 2 * len(CLAIMS)
-    assert all(cell for row in table.rows for cell in row)
+def test_a_claim_about_the_printed_size_is_above_that(make):
+    for dataset, size in (("mars", 11.9), ("duke", 0.7)):
+        for text, claim in by_text(group_of(make(dataset, dataset))).items():
+            if "beats BUC in mAP by" in text:
+                assert claim.least == pytest.approx(size)
 
 
-# --- single numbers
+# --- curves
 
 
-def stand_ins(**experiments: dict[str, list[float]]) -> list[Any]:
-    """Runs of experiments by name (`table3_0.1` is table3/0.1) with what they measured on seeds 0, 1, …"""
-    return [
-        SimpleNamespace(
-            experiments=(name.replace("_", "/", 1),),
-            trial=SimpleNamespace(seed=seed),
-            diverged=False,
-            value=lambda metric, at, seed=seed, measured=measured: measured[metric][seed],
-        )
-        for name, measured in experiments.items()
-        for seed in range(len(measured["mAP_trapezoid"]))
-    ]
+def test_a_rise_is_the_last_quarter_over_the_first_step():
+    curve = {0: 0.9, **{step: 0.1 * step for step in range(1, 9)}}  # the untrained network is not in it
+    assert rise(curve) == pytest.approx((0.7 + 0.8) / 2 - 0.1)
 
 
-def measured(*trapezoid: float, mAP: tuple[float, ...] = ()) -> dict[str, list[float]]:
-    values = list(trapezoid)
-    return {"mAP_trapezoid": values, "mAP": list(mAP) or values, "rank1": [v + 20.0 for v in values]}
+def test_flattening_is_the_change_of_the_slope_in_ten_steps():
+    """2 a step over the first third, 0.5 over the last: 15 less, and 25 together, in ten steps."""
+    steps = np.arange(1, 10)
+    curve = dict(enumerate(np.interp(steps, [1, 3, 7, 9], [0.0, 4.0, 4.0, 5.0]), start=1))
+    assert flattening(curve) == pytest.approx(15) and flattening_not_falling(curve) == pytest.approx(25)
+    first, last = np.polyfit([1, 2, 3], [0, 2.5, 4], 1)[0], 0.5
+    curve[2] = 2.5
+    assert flattening(curve) == pytest.approx(10 * (first - last))
 
 
-def judged(text: str, runs: list[Any]) -> Any:
-    return judge(BY_TEXT[text], runs, SimpleNamespace(studies=()), "best")
+def test_what_falls_as_fast_as_it_rose_is_not_flat():
+    curve = {step: float(-abs(step - 5)) for step in range(1, 10)}
+    assert flattening(curve) == pytest.approx(20) and flattening_not_falling(curve) == pytest.approx(0)
 
 
-@pytest.mark.parametrize(
-    ("hot", "verdict"), [((25.0, 26.0, 24.5), "supported"), ((40.0, 41.0, 39.5), "contradicted")]
-)
-def test_a_collapse_is_more_than_half(hot: tuple[float, ...], verdict: str):
-    runs = stand_ins(**{"table3_0.1": measured(60.0, 61.5, 60.5), "table3_0.3": measured(*hot)})
-    assert judged("τ = 0.3 collapses: below half of τ = 0.1", runs).verdict == verdict
+def test_steps_that_were_not_measured_are_no_part_of_a_slope():
+    assert flattening({step: 2.0 * step for step in (1, 5, 10, 15, 20, 25)}) == pytest.approx(0)
 
 
-def test_the_best_must_beat_every_other_and_the_closest_is_shown():
-    own = measured(60.0, 61.5, 60.5)
-    near, far = measured(60.1, 61.0, 60.6), measured(40.0, 41.0, 39.5)
-    runs = stand_ins(**{"table3_0.1": own, "table3_0.05": far, "table3_0.08": near, "table3_0.3": far})
-    found = judged("τ = 0.1 is best", runs)
-    assert (found.verdict, found.against) == ("not decided", "over τ = 0.08")
-    assert found.mAP.difference.mean == pytest.approx((-0.1 + 0.5 - 0.1) / 3)
+@pytest.mark.parametrize("of_curve", [rise, flattening, flattening_not_falling])
+def test_a_curve_of_fewer_than_six_steps_tells_nothing(of_curve):
+    assert math.isnan(of_curve({step: float(step) for step in range(6)})) and math.isnan(of_curve({}))
+    assert not math.isnan(of_curve({step: float(step) for step in range(7)}))
 
 
-def test_one_of_several_contradicts_only_if_it_is_more_than_bad_luck():
-    # p = 0.034 for one value among three, 0.0034 for the other: 0.05 / 3 lies between.
-    for above, verdict in (
-        ((0.3, 2.0, 2.8, 0.5, 2.2), "not decided"),
-        ((1.0, 2.0, 2.8, 1.5, 2.2), "contradicted"),
-    ):
-        own = [60.0 + 0.5 * seed for seed in range(len(above))]
-        better = measured(*(value + d for value, d in zip(own, above, strict=True)))
-        worse = measured(*(value - d for value, d in zip(own, above, strict=True)))
-        runs = stand_ins(
-            **{"table3_0.1": measured(*own), "table3_0.08": better, "table3_0.05": worse, "table3_0.3": worse}
-        )
-        assert judged("τ = 0.1 is best", runs).verdict == verdict
+@pytest.mark.parametrize(("frames", "expected"), [(0, 12.0), (2, 5.0)])
+def test_a_last_step_on_other_frames_is_not_in_the_curve(make, frames: int, expected: float):
+    """With --eval-frames the last step alone is measured on all frames, and jumps."""
+    base = settings_of("duke").replace(**{"data.eval_frames": frames})
+    study = make("duke", base=base)
+    study.trial(base, lambda config, step: 0.3 + 0.01 * step + 0.06 * (step == 7), steps=7)
+    contrast = Contrast({FINAL: 1}, "mAP_trapezoid", rise)
+    found = runs(load([study.folder]).groups[0])
+    assert contrast.per_seed(found, "").tolist() == [pytest.approx(expected)]
+    assert contrast.per_seed(found, "", "rank1").tolist() == [pytest.approx(expected)]
 
 
-def test_the_papers_measure_decides():
-    runs = stand_ins(
-        table1_baseline=measured(40.0, 41.0, 42.0, mAP=(44.0, 45.0, 46.0)),
-        table1_lambda1=measured(41.0, 42.1, 42.9, mAP=(43.0, 44.1, 44.9)),
-    )
-    found = judged("λ1 helps", runs)
-    assert found.verdict == "supported" and found.mAP.difference.mean == pytest.approx(1.0)
-    assert found.rank1.difference.mean == pytest.approx(1.0)
+def test_a_contrast_of_one_configuration_is_void(make):
+    study = make("duke", base=settings_of("duke").replace(**{"merge.lambda1": 0.0}), experiments="table1")
+    study.run_plan(1)
+    found = runs(load([study.folder]).groups[0])
+    one, other = "table1/baseline", "table1/lambda1"
+    assert Contrast({one: 1, other: -1}).is_void(found)
+    assert not Contrast({one: 0.5, other: -1}).is_void(found)
+    assert not Contrast({"table1/lambda1_lambda2": 1, other: -1}).is_void(found)
+    assert not Contrast({"table3/0.05": 1}).is_void(found)
