@@ -83,8 +83,8 @@ _SELECTED = (
 _PROTOCOL = (
     "Two mAPs: the published numbers of this family of methods come from MARS's own evaluator, the area "
     "under the precision–recall curve by trapezoids; they are compared with 'mAP trapezoid'. The usual mAP "
-    "(rectangle rule) is higher: by 0.3 to 2.6 points in runs on a cut of MARS, by 1.6 to 3.9 on drawn people. "
-    "The gallery is named in every caption."
+    "(rectangle rule) is higher: in runs on a cut of MARS by 0.3 to 2.6 points, on drawn people by 1.6 to "
+    "3.9. The gallery is named in every caption."
 )
 
 

@@ -30,7 +30,7 @@ from analysis.data.runs import (
 from analysis.stats.claims import FEWEST_STEPS, PAPERS_MAP, Claim, claims
 from analysis.stats.comparisons import Comparison, best_set, compare
 from analysis.stats.power import MOST_SEEDS, detectable, seeds_needed
-from study.record.intervals import FEWEST_SEEDS, LEVEL, Estimate, estimate, interval_text, same
+from study.record.intervals import LEVEL, Estimate, estimate, interval_text, same
 
 CURVE = "whole curve"  # in place of a step
 SUPPORTED, CONTRADICTED, NOT_DECIDED = "supported", "contradicted", "not decided"
@@ -151,15 +151,13 @@ def _at_step(claim: Claim, found: Sequence[Run], group: Group, at: str) -> Findi
         mAP=estimate(claim.contrasts[shown].per_seed(found, at, "mAP_trapezoid")),
         rank1=estimate(claim.contrasts[shown].per_seed(found, at, "rank1")),
     )
-    seeds = min(each.difference.n for each in tested.values())
+    fewest = min(tested.values(), key=lambda each: each.difference.n)
     if at == "best":
         return replace(finding, verdict=UNJUDGED)
-    if claim.of_curves and not seeds:
+    if claim.of_curves and not fewest.difference.n:
         return replace(finding, verdict=f"too few merge steps measured (at least {FEWEST_STEPS} are needed)")
-    if seeds < FEWEST_SEEDS:
-        return replace(finding, verdict=f"not enough seeds ({seeds} of at least {FEWEST_SEEDS})")
-    if all(math.isnan(each.p) for each in tested.values()):
-        return replace(finding, verdict=f"{NOT_DECIDED}: no spread between seeds")
+    if not fewest.enough or all(each.obstacle for each in tested.values()):
+        return replace(finding, verdict=fewest.obstacle)
     p, speaks_for = p_of_claim(list(tested.values()))
     return replace(finding, p=p, speaks_for=speaks_for, also_best=_also_best(claim, found, at))
 

@@ -7,7 +7,8 @@ import pytest
 from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.typeset import html_table, latex, markdown
-from analysis.stats.rivals import MEASURES, margins, margins_table, rivals_table
+from analysis.stats.findings import Finding, findings
+from analysis.stats.rivals import MEASURES, rivals_table
 from analysis.tables import tables
 from dcreid.config import Config
 from dcreid.presets import settings_of
@@ -48,9 +49,11 @@ def rows_of(table) -> dict[tuple[str, str], dict[str, str]]:
     }
 
 
-def judged(study, plan: str = "rivals") -> dict[tuple[str, str, str], list[str]]:
+def margins(study) -> dict[tuple[str, str], Finding]:
+    """Findings on margins by claim and step, without the words on frames and epochs."""
     group = load([study.folder]).groups[0]
-    return {(row[0], row[1], row[2]): list(row[3:]) for row in margins_table(plan, runs(group), group).rows}
+    named = {(each.claim.text.split(" (")[0], each.at): each for each in findings([group])}
+    return {key: finding for key, finding in named.items() if key[0].startswith("this method beats")}
 
 
 @pytest.mark.parametrize("name", ["rivals", "rivals-published"])
@@ -101,8 +104,9 @@ def test_data_without_published_numbers_have_none_beside(make):
     group = load([study.folder]).groups[0]
     table = rivals_table("rivals", runs(group), group)
     assert table.quoted == 0 and len(table.columns) == 3 + len(MEASURES)
-    assert [margin.least for margin in margins(group)] == [0.0] * 4
-    assert judged(study)["this method beats BUC", "mAP trapezoid", "last"][0] == "supported"
+    found = margins(study)
+    assert len(found) == 8 and {finding.claim.least for finding in found.values()} == {0.0}
+    assert found["this method beats BUC in mAP", "last"].verdict == "supported"
 
 
 def test_what_others_measured_is_set_apart(make):
@@ -121,17 +125,6 @@ def test_what_others_measured_is_set_apart(make):
 # --- margins: the paper's own are MARS +11.9 mAP, +8.1 rank-1 over BUC; Duke +0.7, +0.6
 
 
-@pytest.mark.parametrize(("dataset", "mAP", "rank1"), [("mars", 11.9, 8.1), ("duke", 0.7, 0.6)])
-def test_printed_margins_are_those_of_tables_4_and_5(make, dataset: str, mAP: float, rank1: float):
-    study = make(dataset, experiments="rivals")
-    study.trial(study.base)
-    found = {(m.over, m.measure, m.least > 0): m.printed for m in margins(load([study.folder]).groups[0])}
-    assert len(found) == 8
-    for least in (False, True):
-        assert found["buc", "mAP_trapezoid", least] == pytest.approx(mAP)
-        assert found["buc", "rank1", least] == pytest.approx(rank1)
-
-
 @pytest.mark.parametrize(
     ("gain", "sign", "size"),
     [
@@ -144,42 +137,42 @@ def test_printed_margins_are_those_of_tables_4_and_5(make, dataset: str, mAP: fl
 )
 def test_verdicts_either_way(make, gain: float, sign: str, size: str):
     study = make("mars", experiments="rivals")
-    study.run_plan(4, score(MEANS | {"paper": MEANS["buc"] + gain}, jitter=0.003))
-    found = judged(study)
-    verdict, difference, *_, printed = found["this method beats BUC", "mAP trapezoid", "last"]
-    assert verdict == sign and printed == "+11.9"
-    at_least = found["this method beats BUC by at least the printed +11.9", "mAP trapezoid", "last"]
-    assert at_least[0] == size and at_least[1] == difference
-    assert float(difference.split(" ")[0].replace("−", "-")) == pytest.approx(100 * gain, abs=0.06)
+    study.run_plan(6, score(MEANS | {"paper": MEANS["buc"] + gain}, jitter=0.003))
+    found = margins(study)
+    finding = found["this method beats BUC in mAP", "last"]
+    assert finding.verdict == sign and finding.printed["MARS"] == pytest.approx(11.9)
+    at_least = found["this method beats BUC in mAP by the printed +11.9 or more", "last"]
+    assert at_least.verdict == size and at_least.difference == finding.difference
+    assert finding.difference.mean == pytest.approx(100 * gain, abs=1e-6)
 
 
 def test_rank_1_has_its_own_margin(make):
     study = make("mars", experiments="rivals")
-    study.run_plan(3, score(MEANS | {"paper": 0.5}, jitter=0.001))  # 10 points: above 8.1, below 11.9
-    found = judged(study)
-    assert found["this method beats BUC by at least the printed +8.1", "rank-1", "best"][0] == "supported"
+    study.run_plan(4, score(MEANS | {"paper": 0.5}, jitter=0.001))  # 10 points: above 8.1, below 11.9
+    found = margins(study)
+    assert found["this method beats BUC in rank-1 by the printed +8.1 or more", "last"].verdict == "supported"
     assert (
-        found["this method beats BUC by at least the printed +11.9", "mAP trapezoid", "best"][0]
-        == "contradicted"
+        found["this method beats BUC in mAP by the printed +11.9 or more", "last"].verdict == "contradicted"
     )
 
 
 def test_differences_are_paired_by_seed_and_few_seeds_decide_nothing(make):
     study = make("mars", experiments="rivals")
     study.run_plan(2, score(MEANS))
-    verdict, difference, _, seeds, _ = judged(study)["this method beats OIM", "mAP trapezoid", "last"]
-    assert verdict == "not enough seeds (2 of at least 3)" and seeds == "2"
-    assert difference == "+30.0, +29.9"  # OIM's noise is twice this method's
+    finding = margins(study)["this method beats OIM in mAP", "last"]
+    assert finding.verdict == "not enough seeds (2 of at least 3)"
+    # OIM's noise is twice this method's
+    assert finding.per_seed == {0: pytest.approx(30.0), 1: pytest.approx(29.9)}
     more = make("mars", "more", experiments="rivals")
     more.run_plan(3, score(MEANS))
     more.trial(more.base.replace(seed=9), score(MEANS))
-    assert judged(more)["this method beats OIM", "mAP trapezoid", "last"][3] == "3"
+    assert list(margins(more)["this method beats OIM in mAP", "last"].per_seed) == [0, 1, 2]
 
 
 def test_what_was_not_run_is_said(make):
     study = make("mars", experiments="rivals")
     study.trial(study.base, score(MEANS))
-    assert judged(study)["this method beats BUC", "rank-1", "last"][0] == "not run: rivals/buc"
+    assert margins(study)["this method beats BUC in rank-1", ""].verdict == "not run: rivals/buc"
     group = load([study.folder]).groups[0]
     assert rows_of(rivals_table("rivals", runs(group), group))["BUC", "best"]["rank-1"] == "not run"
 
@@ -190,8 +183,9 @@ def test_a_part_of_mars_is_judged_by_the_sign_alone(make):
     path = study.folder / "study.json"
     path.write_text(path.read_text().replace("8298", "1251"))
     group = load([study.folder]).groups[0]
-    assert [margin.least for margin in margins(group)] == [0.0] * 4
-    assert margins(group)[0].printed == pytest.approx(11.9)
+    found = margins(study)
+    assert len(found) == 4 and {finding.claim.least for finding in found.values()} == {0.0}
+    assert found["this method beats BUC in mAP", ""].printed["MARS"] == pytest.approx(11.9)
     assert "this 1,251" in rivals_table("rivals", runs(group), group).caption
 
 
@@ -205,7 +199,7 @@ def named(*studies) -> dict:
 def test_the_tables_come_with_their_plan_only(make):
     one, two = make("mars", experiments="rivals"), make("mars", "two", experiments="fig3")
     one.run_plan(1), two.run_plan(1)
-    assert {"rivals", "rivals-margins"} <= set(named(one)) and "rivals-published" not in named(one)
+    assert "rivals" in named(one) and "rivals-published" not in named(one)
     assert not [name for name in named(two) if "rivals" in name]
     group = load([two.folder]).groups[0]
     assert not [e for run in runs(group) for e in run.experiments if "rivals" in e]
