@@ -273,6 +273,7 @@ ANALYSIS: list[Mutant] = [
             "printed sizes are judged on any data",
             "if printed is not None and group.is_papers:",
             "if printed is not None:",
+            "tests/analysis/stats/test_rivals.py::test_a_part_of_mars_is_judged_by_the_sign_alone",
         ),
         (
             "best of all the wrong way round",
