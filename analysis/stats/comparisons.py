@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from study.record.intervals import FEWEST_SEEDS as FEWEST_SEEDS
@@ -136,15 +137,21 @@ def _beyond(t: float, k: int, df: int, sides: int) -> float:
     Dunnett (1955): given the common mean's deviation z and the estimate s of the noise, the k are
     independent, and lie within z ± √2 t s. Integrated by Gauss's rules; up to k = 100 to within 1e-6.
     """
+    z, of_z, s, of_s = _gauss(df)
+    reach = math.sqrt(2) * t * s[:, None]
+    within = special.ndtr(z + reach) - (special.ndtr(z - reach) if sides == 2 else 0)
+    return max(0.0, 1 - float(of_s @ within**k @ of_z))
+
+
+@functools.lru_cache(maxsize=256)
+def _gauss(df: int) -> tuple[NDArray[np.float64], ...]:
+    """z of a standard normal and s of √(χ²/df), each with its weights, which sum to 1."""
     z, of_z = special.roots_hermitenorm(_NODES)
     x, of_x = special.roots_legendre(_NODES)
     low, high = (float(stats.chi.ppf(p, df)) for p in (1e-12, 1 - 1e-12))
     chi = low + (high - low) * (x + 1) / 2
     of_chi = of_x * stats.chi.pdf(chi, df)
-    reach = math.sqrt(2 / df) * t * chi[:, None]
-    within = special.ndtr(z + reach) - (special.ndtr(z - reach) if sides == 2 else 0)
-    inside = (of_chi / of_chi.sum()) @ within**k @ (of_z / of_z.sum())
-    return max(0.0, 1 - float(inside))
+    return z, of_z / of_z.sum(), chi / math.sqrt(df), of_chi / of_chi.sum()
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from extrapolation import FRAMES, TEST_FRAMES, TRACKLETS, Rates, study_seconds, trial_seconds  # noqa: E402
+from false_wins import made_up, plan_of, rates  # noqa: E402
 from halves import base_of, differences, main, on_halves, percents, worth  # noqa: E402
 
 from dcreid.config import Config  # noqa: E402
@@ -34,6 +36,7 @@ SMALL = {
     ),
     "lighter": (),
     "halves": ("--seeds", "1"),
+    "false_wins": ("--ledgers", "5"),
     "search": (),
     "trials": ("--trials", "40", "--tpe-trials", "40"),
 }
@@ -50,6 +53,7 @@ FOUND = {
     "train": {"matrix_rate", "bandwidth", "rows", "rival", "projection", "mars_size"},
     "lighter": {"settings"},
     "halves": {"worth"},
+    "false_wins": {"rates"},
     "search": {"rival"},
     "trials": {"tune", "driver", "real"},
 }
@@ -150,3 +154,23 @@ def test_options_without_effect_on_halves_are_refused(
     with pytest.raises(SystemExit):
         main()
     assert f"{idle[0]} has no effect" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("confirmed", [3, 10])
+def test_where_nothing_is_better_a_confirmed_search_seldom_beats_the_papers(confirmed: int):
+    verdict, alone = rates(confirmed, seeds=5, ledgers=2000)
+    assert 1.8 <= verdict <= 3.2 < alone
+
+
+def test_made_up_searches_confirm_their_best_on_fresh_seeds():
+    plan = plan_of(confirmed=3, seeds=4)
+    drawn = [plan.config.replace(**{"merge.lambda1": 0.1 * (1 + i)}) for i in range(5)]
+    (study,) = made_up(plan, drawn, np.random.default_rng(0)).studies
+    confirming = [trial for trial in study.trials if trial.origin == "confirm"]
+    assert len(study.trials) == 1 + 5 + 4 * 4 and len(confirming) == 4 * 4
+    best = sorted(study.trials[1:6], key=lambda trial: -trial.value)[:3]
+    assert {t.config["merge"]["lambda1"] for t in confirming} == {
+        t.config["merge"]["lambda1"] for t in (study.trials[0], *best)
+    }
+    assert len({trial.value for trial in study.trials}) == len(study.trials)

@@ -26,6 +26,7 @@ AREAS = (
     "tracklets from video",
     "public trainable",
     "studies from Python",
+    "confirmed searches",
 )
 
 
