@@ -124,15 +124,16 @@ def measured(
     """
     missing = [name for name in claim.experiments if not runs_of(found, name)]
     void = [list(c.weights) for c in claim.contrasts.values() if c.is_void(found)]
+    remarks = _remarks(claim, found, failed)
     if claim.untestable:
         yield Finding(group, claim, "", f"not tested: {claim.untestable}")
     elif missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        yield Finding(group, claim, "", f"{why_missing(group, missing[0])}: {missing[0]}{more}")
+        verdict = f"{why_missing(group, missing[0])}: {missing[0]}{more}"
+        yield Finding(group, claim, "", verdict, remarks)
     elif void:
         yield Finding(group, claim, "", f"not tested: {' and '.join(void[0])} are one configuration here")
     else:
-        remarks = _remarks(claim, found, failed)
         for at in (CURVE,) if claim.of_curves else steps_told(found):
             yield replace(_at_step(claim, found, group, at), remarks=remarks)
 

@@ -211,7 +211,12 @@ PRESETS: list[Mutant] = [
             '/paper": 1, f"{plan}/{rival}": -1',
             '/paper": -1, f"{plan}/{rival}": 1',
         ),
-        ("rank-1 by mAP's margin", 'row.rank1 if measure == "rank1" else row.mAP', "row.mAP"),
+        (
+            "rank-1 by mAP's margin",
+            'row.rank1 if measure == "rank1" else row.mAP',
+            "row.mAP",
+            "tests/analysis/stats/test_claims.py::test_what_the_paper_printed",
+        ),
     ),
     *of(
         "rivals",

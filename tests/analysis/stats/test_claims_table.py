@@ -47,7 +47,8 @@ def test_steps_stand_below_each_other_and_the_papers_number_beside_the_best(tabl
     assert rows["best"]["mAP trapezoid"] == rows["last"]["mAP trapezoid"] and rows["last"]["seeds"] == "3"
     assert "not run" in cells(table, "λ1 = 0.06 is best")["–"]["this study"]
     assert cells(table, "λ1 = 0.06 is best")["–"]["paper"] == "curve only"
-    assert all(cell for row in table.rows for cell in row)
+    assert cells(table, "τ = 0.1 is best")["last"]["contrast"].startswith("over τ = ")
+    assert rows["last"]["contrast"] == "–" and all(cell for row in table.rows for cell in row)
 
 
 def test_both_p_are_shown_and_the_caption_counts_the_tests(tables_run):

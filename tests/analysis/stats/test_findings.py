@@ -378,6 +378,16 @@ def test_failed_trials_are_named_until_they_were_run_again(make):
     assert text() == ""
 
 
+def test_where_all_failed_the_trials_are_named(make):
+    study = make("duke", experiments="table2")
+    fixed = study.base.replace(**{"train.alpha_schedule": "fixed"})
+    study.trial(study.base, papers_world, labels=("table2/linear",))
+    for seed in (0, 1):
+        study.trial(fixed.replace(seed=seed), state="failed", steps=1, labels=("table2/fixed",))
+    (finding,) = [f for f in findings(load([study.folder]).groups) if f.claim.text == "growing α beats fixed"]
+    assert finding.text == "2 failed: table2/fixed; table2/fixed: trial 1, trial 2 failed"
+
+
 def test_one_configuration_is_not_compared_with_itself(make):
     study = make("duke", base=settings_of("duke").replace(**{"merge.lambda1": 0.0}), experiments="table1")
     study.run_plan(3, papers_world)
