@@ -37,21 +37,35 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def series(field: str, names: Sequence[str], title: str | None = None) -> dict[str, Any]:
+def series(
+    field: str,
+    names: Sequence[str],
+    title: str | None = None,
+    *,
+    colours: Sequence[str] = COLOURS,
+    dashes: Sequence[Sequence[int]] = DASHES,
+) -> dict[str, Any]:
     """Colour and dash of the lines of a column that holds these names, with one legend for both."""
     kept: dict[str, Any] = {"type": "nominal", "title": title, "sort": list(names)}
     return {
-        "color": alt.Color(field, scale=_scale(names, COLOURS), **kept),
-        "strokeDash": alt.StrokeDash(field, scale=_scale(names, DASHES), **kept),
+        "color": alt.Color(field, scale=_scale(names, colours), **kept),
+        "strokeDash": alt.StrokeDash(field, scale=_scale(names, dashes), **kept),
     }
 
 
-def shapes(field: str, names: Sequence[str], title: str | None = None) -> dict[str, Any]:
+def shapes(
+    field: str,
+    names: Sequence[str],
+    title: str | None = None,
+    *,
+    colours: Sequence[str] = COLOURS,
+    marks: Sequence[str] = SHAPES,
+) -> dict[str, Any]:
     """Colour and shape of the points of a column that holds these names, with one legend for both."""
     kept: dict[str, Any] = {"type": "nominal", "title": title, "sort": list(names)}
     return {
-        "color": alt.Color(field, scale=_scale(names, COLOURS), **kept),
-        "shape": alt.Shape(field, scale=_scale(names, SHAPES), **kept),
+        "color": alt.Color(field, scale=_scale(names, colours), **kept),
+        "shape": alt.Shape(field, scale=_scale(names, marks), **kept),
     }
 
 
