@@ -44,12 +44,18 @@ class Curve:
 
 
 def curves_chart(
-    curves: Sequence[Curve], title: str, isolates: str, *, small: bool = False, number: str = ".1f"
-) -> alt.LayerChart:
+    curves: Sequence[Curve],
+    title: str,
+    isolates: str,
+    *,
+    small: bool = False,
+    number: str = ".1f",
+    answering: bool = True,
+) -> dict[str, Any]:
     """A line for every trial from the untrained network on; the point nearest to the pointer answers.
 
-    title: of the vertical axis; isolates: the parameter that a click in a table sets; small: one of several
-    beside each other, without a legend; number: format of the values.
+    title: what was measured; isolates: the parameter that a click in a table sets; small: one of several
+    beside each other, without a legend; number: format of the values; answering: False for a picture.
     """
     field = "trial" if len(curves) <= FEW else "kind"
     names = _names(curves) if field == "kind" else [curve.trial for curve in curves]
@@ -62,15 +68,21 @@ def curves_chart(
     hover = alt.selection_point(
         name="hover", fields=["key"], nearest=True, on="pointerover", clear="pointerout", empty=False
     )
-    answers = sum(len(curve.values) for curve in curves) <= _ANSWERING
+    answers = answering and sum(len(curve.values) for curve in curves) <= _ANSWERING
     x = style.step_axis(title="" if small else style.MERGE_STEP)
-    y = alt.Y("value", type="quantitative", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5))
+    y = alt.Y(
+        "value",
+        type="quantitative",
+        title="" if small else title,
+        scale=alt.Scale(zero=False),
+        axis=alt.Axis(tickCount=5),
+    )
     told = style.told(
         ("trial", "trial"), ("kind", "state"), *(() if small else (("configuration", "configuration"),)),
         ("step", "merge step"), ("value", title, number),
     )  # fmt: skip
     width = 2.0 if len(curves) <= FEW else 1.3 if len(curves) <= _MANY else 0.7
-    base = alt.Chart(style.rows(_records(curves, small))).transform_flatten(["step", "value"])
+    base = alt.Chart(alt.NamedData("curves")).transform_flatten(["step", "value"])
     faint = 0.9 if len(curves) <= _MANY else 0.5
     lines = base.mark_line(aria=False).encode(
         x=x, y=y, detail="key:N", opacity=style.shown(isolates, "key", faint),
@@ -84,13 +96,16 @@ def curves_chart(
             opacity=alt.condition(hover, alt.value(1), alt.value(0)),
         )  # fmt: skip
         layers.append(points.add_params(hover))
-    layers += _marked(curves, x, y, isolates, small)
-    return (
+    marked = _marked(curves)
+    if marked:
+        layers.append(_marks(marked, len(curves), x, y, isolates, small))
+    made = (
         alt.layer(*layers)
         .add_params(style.isolating(isolates))
         .resolve_legend(shape="independent")
         .properties(width="container", height=130 if small else 300)
     )
+    return style.with_rows(made, curves=_records(curves, small), marks=marked)
 
 
 def _names(curves: Sequence[Curve]) -> list[str]:
@@ -111,26 +126,35 @@ def _records(curves: Sequence[Curve], small: bool) -> Iterator[dict[str, Any]]:
         }
 
 
-def _marked(
-    curves: Sequence[Curve], x: alt.X, y: alt.Y, isolates: str, small: bool
-) -> Iterator[alt.Chart]:
-    """Where trials were pruned or diverged, and selected steps: shapes without a tooltip of their own."""
-    found = [
-        {"key": curve.key, "step": step, "value": round(curve.values[step], 3), "mark": mark}
+def _marked(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    """Where trials were pruned or diverged, and selected steps: of many trials only the isolated one's."""
+    few = len(curves) <= FEW
+    return [
+        {
+            "key": curve.key,
+            "step": step,
+            "value": round(curve.values[step], 3),
+            "mark": mark,
+            "always": few or mark != SELECTED,
+        }
         for curve in curves
         for step, mark in curve.marks
         if step in curve.values
     ]
-    names = [name for name in _MARKS if any(one["mark"] == name for one in found)]
-    if not found:
-        return
+
+
+def _marks(
+    marked: Sequence[dict[str, Any]], trials: int, x: alt.X, y: alt.Y, isolates: str, small: bool
+) -> alt.Chart:
+    legend = [name for name in _MARKS if any(one["mark"] == name and one["always"] for one in marked)]
     shape = alt.Shape(
-        "mark", type="nominal", title=None, legend=None if small else alt.Legend(symbolOpacity=1),
-        scale=alt.Scale(domain=names, range=[_MARKS[name] for name in names]),
+        "mark", type="nominal", title=None,
+        scale=alt.Scale(domain=list(_MARKS), range=list(_MARKS.values())),
+        legend=None if small or not legend else alt.Legend(symbolOpacity=1, values=legend),
     )  # fmt: skip
-    size = (25 if small else 55) if len(curves) <= _MANY else 12
-    yield (
-        alt.Chart(style.rows(found))
-        .mark_point(size=size, color="#222", strokeWidth=1.4, aria=False)
-        .encode(x=x, y=y, shape=shape, opacity=style.shown(isolates, "key", 1.0))
+    size = (25 if small else 55) if trials <= _MANY else 12
+    seen = f"{isolates} === '' ? datum.always : datum.key === {isolates}"
+    chart: alt.Chart = alt.Chart(alt.NamedData("marks")).mark_point(
+        size=size, color="#222", strokeWidth=1.4, aria=False
     )
+    return chart.encode(x=x, y=y, shape=shape, opacity=alt.condition(seen, alt.value(1), alt.value(0)))

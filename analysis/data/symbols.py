@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from dcreid.config import fields
 from search_spaces import symbols
 
@@ -15,6 +17,7 @@ _MATHTEXT = {
 }
 
 
+@cache
 def symbol(parameter: str, *, math: bool = False) -> str:
     """λ1 for merge.lambda1; fields without a symbol go by their last name."""
     parameter = parameter.removesuffix(".or_zero")  # a weight and whether it is above 0 in one

@@ -31,10 +31,13 @@ _CONFIG: dict[str, Any] = {
     "font": "system-ui, DejaVu Sans, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridColor": "#e6e6e6", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
-    "legend": {"labelFontSize": 12, "titleFontSize": 12, "orient": "bottom", "columns": 4, "labelLimit": 300},
+    "legend": {
+        "labelFontSize": 12, "titleFontSize": 12, "orient": "bottom", "columns": 4, "labelLimit": 300,
+        "layout": {"bottom": {"anchor": "start", "direction": "vertical"}},
+    },
     "header": {"labelFontSize": 12, "titleFontSize": 12},
     "title": {"fontSize": 13, "anchor": "start"},
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,18 +122,24 @@ def _policy(scripts: Iterable[str], renewed: bool) -> str:
     )
 
 
-def chart(made: alt.TopLevelMixin | dict[str, Any], caption: str, *, isolates: str = "") -> Markup:
+def chart(
+    made: alt.TopLevelMixin | dict[str, Any],
+    caption: str,
+    *,
+    isolates: str = "",
+    still: alt.TopLevelMixin | dict[str, Any] | None = None,
+    static_width: int = _STATIC_WIDTH,
+) -> Markup:
     """A chart with its caption. `isolates`: name of a parameter that the row clicked in a table sets.
 
-    A chart of width "container" takes the width that there is. The chart's parameter `isolates` holds what
-    the row's `data-value` says, as text, and "" where all are shown.
+    A chart of width "container" takes the width that there is, its picture static_width pixels. The chart's
+    parameter `isolates` holds what the row's `data-value` says, as text, and "" where all are shown.
+    still: what the picture shows, where the chart has more, which only answers to a pointer.
     """
-    spec = made if isinstance(made, dict) else made.to_dict()
-    own = spec.get("config", {})
-    view = {**own.get("view", {}), **_CONFIG["view"]}  # Altair sets the sizes of views for every chart
-    spec = {**spec, "config": {**_CONFIG, **own, "view": view}}
+    spec = _with_config(made)
+    shown = spec if still is None else _with_config(still)
     wide = spec.get("width") == "container"
-    static = vl_convert.vegalite_to_svg({**spec, "width": _STATIC_WIDTH} if wide else spec)
+    static = vl_convert.vegalite_to_svg({**shown, "width": static_width} if wide else shown)
     return render(
         "chart.html",
         spec=Markup(json.dumps(spec, ensure_ascii=False).replace("<", "\\u003c")),
@@ -139,6 +148,14 @@ def chart(made: alt.TopLevelMixin | dict[str, Any], caption: str, *, isolates: s
         isolates=isolates,
         wide=wide,
     )
+
+
+def _with_config(made: alt.TopLevelMixin | dict[str, Any]) -> dict[str, Any]:
+    """A chart's specification in the looks of all charts."""
+    spec: dict[str, Any] = made if isinstance(made, dict) else made.to_dict()
+    own = spec.get("config", {})
+    view = {**own.get("view", {}), **_CONFIG["view"]}  # Altair sets the sizes of views for every chart
+    return {**spec, "config": {**_CONFIG, **own, "view": view}}
 
 
 def command(text: str) -> Markup:
