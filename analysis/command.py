@@ -22,20 +22,26 @@ _PATHS = {
     "out": "--out",
     "data_root": "--data-root",
     "cache": "--cache",
+    "hits": "HITS.csv",
 }
 
 
 def parser(script: str, about: str | None, *, several: bool = True) -> argparse.ArgumentParser:
     """A parser with the study folders and --out. `script`: `analysis/tables.py`."""
-    made = Parser(
-        prog=f"python {script}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = bare_parser(script, about)
     if several:
         made.add_argument("studies", nargs="+", metavar="STUDY", help="folder of a study")
     else:
         made.add_argument("study", metavar="STUDY", help="folder of the study")
     made.add_argument("--out", metavar="DIR", help="where to write [analysis in the first study's folder]")
     return made
+
+
+def bare_parser(script: str, about: str | None) -> argparse.ArgumentParser:
+    """A parser without any option."""
+    return Parser(
+        prog=f"python {script}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def out_folder(given: argparse.Namespace) -> Path:

@@ -23,7 +23,7 @@ from dcreid.model import Model
 from dcreid.nearest import nearest
 from dcreid.paths import write_whole
 
-_COLUMNS = (
+COLUMNS = (
     *("query", "query_camera", "query_frame", "rank"),
     *("hit", "hit_camera", "hit_frame", "distance", "match"),
 )
@@ -88,7 +88,7 @@ class Hits:
     def write(self, path: Path) -> None:
         """Writes the table as CSV, whole or not at all. Raises OSError."""
         content = io.StringIO()
-        table = csv.DictWriter(content, _COLUMNS, lineterminator="\n")
+        table = csv.DictWriter(content, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(self)
         write_whole(path, content.getvalue().encode(errors="surrogateescape"))  # names need not be UTF-8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dcreid.algorithm import Algorithm
 from dcreid.config import Config
 from dcreid.data import load_dataset
 from dcreid.data.store import FrameStore
+from dcreid.data.tracklets import TrackletDataset
 from dcreid.network.tracklets import l2_normalize
 from search_spaces.paper import FINAL
 from study.record.ledger import TrialRecord
@@ -43,37 +45,49 @@ class Rebuilt:
         return l2_normalize(algorithm.network.pooled_features(algorithm.store, most_frames=most_frames)).cpu()
 
     def test_features(self) -> Float[Tensor, "t d"]:
-        """v of every test tracklet, as in the evaluation, on the CPU."""
+        """v of every test tracklet, as in the evaluation (after the last step of all frames), on the CPU."""
         algorithm = self.algorithm
         assert algorithm.test_store is not None
-        most_frames = algorithm.config.data.eval_frames
+        most_frames = 0 if self.step >= algorithm.total_steps else algorithm.config.data.eval_frames
         pooled = algorithm.network.pooled_features(algorithm.test_store, most_frames=most_frames)
         return l2_normalize(pooled).cpu()
 
 
-def rebuild(study: Study, number: int | None, data_root: Path | None, cache: Path | None) -> Rebuilt:
-    """The network of a trial at its selected step, else its best one, else the newest that is kept.
+def rebuild(
+    study: Study, number: int | None, data_root: Path | None, cache: Path | None, step: int | None = None
+) -> Rebuilt:
+    """The network of a trial after merge step `step`.
 
     number: None takes a run of the final setting, else the best by what the study maximises.
+    step: None takes the selected step, else the best one, else the newest that is kept.
     data_root, cache: None = as in the study. Raises ResultsError, and DataError for data that cannot be used.
+    """
+    trial = choose(study, number)
+    data = data_of(study, trial, data_root)
+    step, state = _chosen_checkpoint(study, trial, step)
+    # The state brings the weights: those it began with need not be here.
+    config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    algorithm = Algorithm(config, data, device=device, cache=cache or Path(study.plan.cache))
+    algorithm.load_state_dict(state)
+    return Rebuilt(trial, step, algorithm)
+
+
+def data_of(study: Study, trial: TrialRecord, data_root: Path | None) -> TrackletDataset:
+    """The data that a trial saw; no frame is read. data_root: None = as in the study.
+
+    Raises ResultsError for other data, and DataError for data that cannot be used.
     """
     if study.plan.root is None and data_root is not None:
         raise ResultsError(f"--data-root {data_root}: {study.folder} used the embedded data; leave it out")
-    trial = choose(study, number)
-    step, state = _chosen_checkpoint(study, trial)
-    # The state brings the weights: those it began with need not be here.
-    config = Config.from_dict(trial.config).replace(**{"model.weights": "none", "train.compile": False})
     root = data_root or (None if study.plan.root is None else Path(study.plan.root))
-    data = load_dataset(config.data, root)
+    data = load_dataset(Config.from_dict(trial.config).data, root)
     if data.fingerprint() != study.data["fingerprint"]:
         raise ResultsError(
             f"{root or data.name}: not the data of {study.name} (fingerprint {data.fingerprint()}, "
             f"there {study.data['fingerprint']}); name the right folder with --data-root"
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    algorithm = Algorithm(config, data, device=device, cache=cache or Path(study.plan.cache))
-    algorithm.load_state_dict(state)
-    return Rebuilt(trial, step, algorithm)
+    return data
 
 
 def choose(study: Study, number: int | None) -> TrialRecord:
@@ -96,14 +110,23 @@ def choose(study: Study, number: int | None) -> TrialRecord:
     return max(final or found, key=lambda run: run.value("mAP", "best")).trial
 
 
-def _chosen_checkpoint(study: Study, trial: TrialRecord) -> tuple[int, dict[str, Any]]:
-    """(merge step, state) of the selected step, else of the best one, else of the newest that can be read.
+def by_preference(trial: TrialRecord, steps: Iterable[int]) -> list[int]:
+    """Merge steps as they are preferred: the selected one, the best one, then from the last to the first."""
+    best, selected = trial.highest_step("mAP"), trial.selected_step
+    return sorted(steps, key=lambda step: (step != selected, step != best, -step))
+
+
+def _chosen_checkpoint(study: Study, trial: TrialRecord, wanted: int | None) -> tuple[int, dict[str, Any]]:
+    """(merge step, state) of the wanted step, else of the first by preference that can be read.
 
     Raises ResultsError.
     """
-    storage, best, selected = study.storage(trial.number), trial.highest_step("mAP"), trial.selected_step
-    order = sorted(checkpoint_steps(storage), key=lambda step: (step != selected, step != best, -step))
-    for step in order:
+    storage = study.storage(trial.number)
+    kept = checkpoint_steps(storage)
+    if wanted is not None and wanted not in kept:
+        which = f"checkpoints of merge steps {', '.join(map(str, kept))}" if kept else "no checkpoint"
+        raise ResultsError(f"--step {wanted}: trial {trial.number} has kept {which}")
+    for step in by_preference(trial, kept if wanted is None else [wanted]):
         state = load_state(storage, f"step-{step:03d}.pt", study.stamp(trial), storage.pass_over)
         if state is not None:
             return step, state

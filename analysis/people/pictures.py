@@ -1,6 +1,6 @@
 """Tracklets as pictures: rank lists and contact sheets, one frame per tracklet in a coloured border.
 
-Green is right, red is wrong, grey is ignored, blue is the query or, in a class, an identity that
+Green is right, red is wrong, blue is the query or, in a class, an identity that
 nobody knows; a tick or a cross under the frame says the same without colour. Without labels a query's
 neighbours are grey and have no mark.
 """
@@ -19,8 +19,8 @@ from dcreid.data.store import FrameStore
 from dcreid.data.tracklets import Ints, Split
 
 QUERY, NEAR = "query", "near"  # near: nobody knows whether it is right
-_BORDERS = {RIGHT: "#009E4F", WRONG: "#C8102E", IGNORED: "#9A9A9A", QUERY: "#0072B2", NEAR: "#9A9A9A"}
-_MARKS = {RIGHT: "✓ ", WRONG: "× ", IGNORED: "○ ", QUERY: "", NEAR: ""}
+_BORDERS = {RIGHT: "#009E4F", WRONG: "#C8102E", QUERY: "#0072B2", NEAR: "#9A9A9A"}
+_MARKS = {RIGHT: "✓ ", WRONG: "× ", QUERY: "", NEAR: ""}
 _HEIGHT, _BORDER, _GAP, _TEXT = 128, 4, 6, 16  # pixels
 _FONT = "DejaVuSans.ttf"
 
@@ -38,7 +38,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[Tile]]], store: FrameStore, title: 
     """A picture with one row per (heading, tiles)."""
     height, width = store.frames.shape[1:3]
     cell = round(_HEIGHT * width / height) + 2 * _BORDER + _GAP, _HEIGHT + 2 * _BORDER + _TEXT + _GAP
-    cell = max(cell[0], 92), cell[1]
+    cell = max(cell[0], 100), cell[1]
     columns = max((len(tiles) for _, tiles in rows), default=1)
     row_height = cell[1] + _TEXT
     size = max(columns * cell[0] + _GAP, 640), 2 * _TEXT + row_height * len(rows) + _GAP
@@ -59,7 +59,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[Tile]]], store: FrameStore, title: 
 def rank_sheet(
     lists: Sequence[RankList], split: Split, query: Ints, gallery: Ints, store: FrameStore, title: str
 ) -> Image.Image:
-    """Queries, one a row, with their nearest gallery entries."""
+    """Queries, one a row, with their nearest that count and, wherever it ranks, the first match."""
     identities, cameras = split.identities, split.cameras
     assert identities is not None
 
@@ -72,11 +72,13 @@ def rank_sheet(
         q = int(query[one.query])
         tiles = [Tile(q, QUERY, caption(q))]
         tiles += [
-            Tile(int(gallery[g]), kind, caption(int(gallery[g])))
-            for g, kind in zip(one.gallery.tolist(), one.kinds, strict=True)
+            Tile(int(gallery[g]), kind, f"{rank}. {caption(int(gallery[g]))}")
+            for g, kind, rank in zip(one.gallery.tolist(), one.kinds, one.ranks, strict=True)
+            if kind != IGNORED
         ]
         average = f"{100 * one.average_precision:.1f} %"
         heading = f"query {visible(split.names[q])}: AP {average}, first match at rank {one.first_right}"
+        heading += f", {one.ignored} ignored" if one.ignored else ""
         rows.append((heading, tiles))
     return sheet(rows, store, title)
 

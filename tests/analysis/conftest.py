@@ -11,6 +11,7 @@ import optuna
 import pytest
 from made_joins import joins_of_step
 from made_scores import rising
+from trained_study import trained_study
 
 from analysis.data.results import Group, load
 from dcreid.config import Config
@@ -243,3 +244,16 @@ def searched(make: Callable[..., Made]) -> Made:
         state, steps = ("pruned", 1) if pruned else ("complete", 3)
         study.trial(config, rising, origin="search", state=state, steps=steps)
     return study
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of one real trial; not to be written to."""
+    return trained_study(tmp_path_factory.mktemp("studies") / "trained")
+
+
+@pytest.fixture(scope="session")
+def trained_anew(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, whose classes are made anew at every step, of people whom nobody knows."""
+    changes = {"merge.method": "anew", "merge.distance": "squared"}
+    return trained_study(tmp_path_factory.mktemp("studies") / "anew", labelled=False, **changes)

@@ -109,6 +109,24 @@
     }
   }
 
+  // --- lists of people and classes: another order, and a limit on the distance
+  function order(select) {
+    const items = all("[data-item]", select.closest(".filtering")), [name, way] = select.value.split(" ");
+    const value = (item) => Number(item.dataset[name]);
+    items.sort((a, b) => (way === "up" ? value(a) - value(b) : value(b) - value(a)));
+    items[0]?.parentElement.append(...items);
+  }
+  function limit(slider) {
+    slider.parentElement.querySelector("output").textContent = slider.value;
+    for (const one of all("[data-distance]", slider.closest(".filtering"))) {
+      one.classList.toggle("beyond", Number(one.dataset.distance) > Number(slider.value));
+    }
+  }
+  function lists(within) {
+    for (const select of all("select[data-order]", within)) select.addEventListener("change", () => order(select));
+    for (const slider of all("input[data-limit]", within)) slider.addEventListener("input", () => limit(slider));
+  }
+
   // --- merge steps: a slider shows one at a time
   function steps(within) {
     for (const place of all(".steps", within)) {
@@ -138,7 +156,7 @@
   }
 
   function start(within) {
-    charts(within); tables(within); filters(within); steps(within); copies(within);
+    charts(within); tables(within); filters(within); lists(within); steps(within); copies(within);
   }
   document.documentElement.classList.add("scripted");
   start(document);

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.people.rank_lists import by_difficulty, nearest_elsewhere, rank_lists
+from analysis.people.rank_lists import (
+    CameraPair,
+    by_difficulty,
+    first_by_camera,
+    in_between,
+    nearest_elsewhere,
+    rank_lists,
+)
 from dcreid.evaluation.retrieval import evaluate
 
 
@@ -26,11 +33,62 @@ def test_agrees_with_the_evaluator(seed: int):
 def test_by_hand():
     # same camera (ignored), wrong, right, junk (ignored), distractor, right
     ids, cams = np.array([1, 2, 1, -1, 0, 1]), np.array([1, 2, 2, 2, 2, 3])
-    (one,) = rank_lists(np.arange(6.0)[None], np.array([1]), ids, np.array([1]), cams, top=5)
+    (one,) = rank_lists(np.arange(6.0)[None], np.array([1]), ids, np.array([1]), cams, top=3)
     assert one.gallery.tolist() == [0, 1, 2, 3, 4]
     assert one.kinds == ("ignored", "wrong", "right", "ignored", "wrong")
+    assert one.ranks == (0, 1, 2, 0, 3) and one.ignored == 2
     assert one.first_right == 2
     assert one.average_precision == pytest.approx((1 / 2 + 2 / 4) / 2)
+
+
+def test_ignored_entries_take_no_place_and_the_first_match_is_always_there():
+    # three ignored, ten of other people, two more ignored, more others, and the right one last
+    ids = np.array([1] * 3 + [2] * 10 + [1] * 2 + [3] * 40 + [1])
+    cams = np.where((ids == 1) & (np.arange(len(ids)) < 20), 1, 2)
+    (one,) = rank_lists(np.arange(56.0)[None], np.array([1]), ids, np.array([1]), cams, most_ignored=2)
+    assert one.ranks == (0, 0, *range(1, 11), 51) and one.first_right == 51
+    assert one.kinds == ("ignored",) * 2 + ("wrong",) * 10 + ("right",)
+    assert one.gallery.tolist() == [0, 1, *range(3, 13), 55]
+    assert one.ignored == 3  # those behind the tenth are not spoken of
+
+
+def test_between_are_neither_the_hardest_nor_the_easiest():
+    # query i has its only match at rank i + 1
+    ids = np.arange(1, 21)
+    distances = np.full((20, 20), 50.0) + np.arange(20)
+    for i in range(20):
+        distances[i, i] = 49.5 + i if i else 49.0
+    lists = rank_lists(distances, ids, ids, np.ones(20, dtype=int), np.full(20, 2))
+    hard, easy = (by_difficulty(lists, 3, hardest=hardest) for hardest in (True, False))
+    between = in_between(lists, 4)
+    assert len(between) == 4
+    assert not {one.query for one in between} & {one.query for one in hard + easy}
+    precision = [one.average_precision for one in hard + between + easy[::-1]]
+    assert precision == sorted(precision)
+    assert len(in_between(lists, 7)) == 6  # of twenty, seven are the hardest and seven the easiest
+    assert in_between(lists[:8], 4) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pairs_of_cameras_are_those_of_a_loop(seed: int):
+    rng = np.random.default_rng(seed)
+    distances = rng.integers(0, 12, (25, 50)).astype(np.float64)  # with ties
+    query_ids, query_cams = rng.integers(1, 7, 25), rng.integers(1, 4, 25)
+    gallery_ids, gallery_cams = rng.integers(-1, 7, 50), rng.integers(1, 5, 50)
+    expected = {}
+    for q in range(25):
+        for camera in range(1, 5):
+            if camera == query_cams[q]:
+                continue
+            seen = [g for g in range(50) if gallery_cams[g] == camera and gallery_ids[g] != -1]
+            if not any(gallery_ids[g] == query_ids[q] for g in seen):
+                continue
+            nearest = min(seen, key=lambda g, q=q: (distances[q, g], g))
+            counted = expected.setdefault((query_cams[q], camera), [0, 0])
+            counted[0] += 1
+            counted[1] += gallery_ids[nearest] == query_ids[q]
+    found = first_by_camera(distances, query_ids, gallery_ids, query_cams, gallery_cams)
+    assert found == [CameraPair(*pair, *expected[pair]) for pair in sorted(expected)]
 
 
 def test_order_of_difficulty_leaves_out_queries_without_a_match():
