@@ -46,7 +46,6 @@ from analysis.figures.style import (
     whole_numbers,
 )
 from analysis.figures.unlabelled import scores_figure, sizes_figure
-from analysis.stats.comparisons import FEWEST_SEEDS
 from analysis.stats.series import (
     NO_FINAL_RUN,
     SWEEPS,
@@ -151,7 +150,7 @@ def _schedules(ax: Axes, found: Sequence[Run], group: Group, metric: str) -> Non
     for schedule, line in (("fixed", LINES[2]), ("cosine", LINES[3])):
         values = estimate(of_experiment(found, f"alpha/{schedule}", metric, "best"))
         if values.n:
-            ax.errorbar(group.base.train.alpha, values.mean, values.half if values.n >= FEWEST_SEEDS else 0,
+            ax.errorbar(group.base.train.alpha, values.mean, values.half,
                         color=line.color, marker=line.marker, linestyle="none", capsize=3,
                         label=f"{schedule}, best step")  # fmt: skip
 

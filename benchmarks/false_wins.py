@@ -74,7 +74,7 @@ def win(group: Group) -> tuple[bool, bool]:
     best = confirmation(runs(group), group).best
     assert best is not None
     alone = compare(pd.Series(best.gain.difference.runs))
-    return best.gain.sign() > 0, alone.sign() > 0
+    return best.gain.sign > 0, alone.sign > 0
 
 
 def rates(confirmed: int, seeds: int, ledgers: int, gain: float = 0.0, seed: int = 0) -> tuple[float, float]:

@@ -20,8 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from study.record.intervals import FEWEST_SEEDS as FEWEST_SEEDS
-from study.record.intervals import LEVEL, Estimate, estimate, same
+from study.record.intervals import FEWEST_SEEDS, LEVEL, Estimate, estimate, same
 from study.record.ledger import DIVERGED_VALUE
 
 
@@ -44,9 +43,10 @@ class Comparison:
             return f"not enough seeds ({self.difference.n} of at least {FEWEST_SEEDS})"
         return "no spread: no verdict" if math.isnan(self.p) else ""
 
-    def sign(self, tests: int = 1) -> int:
-        """+1 or -1 where the contrast differs from zero (Bonferroni over `tests`), else 0."""
-        if not self.p * tests < LEVEL:  # NaN as well
+    @property
+    def sign(self) -> int:
+        """+1 or -1 where the contrast differs from zero, else 0."""
+        if not self.p < LEVEL:  # NaN as well
             return 0
         return 1 if self.difference.mean > 0 else -1
 

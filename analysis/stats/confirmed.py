@@ -168,7 +168,7 @@ def verdict(found: Sequence[Run], group: Group) -> str:
         why = f"{diverged} of its runs diverged: no verdict" if diverged else gain.obstacle
         return f"{text}, at the {at} step: {why}"
     corrected = f" corrected for the choice among {confirmed.judged}, Dunnett" if confirmed.judged > 1 else ""
-    said = {1: "better", 0: "not decided", -1: "worse"}[gain.sign()]
+    said = {1: "better", 0: "not decided", -1: "worse"}[gain.sign]
     return f"{text} (p {p_value(gain.p)}{corrected}), at the {at} step: {said}"
 
 

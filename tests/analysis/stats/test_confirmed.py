@@ -70,7 +70,7 @@ def test_the_best_of_several_is_not_judged_as_if_it_were_the_only_one(make, lamb
     assert found.best is found.others[0] and (found.judged, found.seeds) == (3, 5)
     alone = compare(as_series(LUCKY[0.2]) - as_series(PAPERS))
     expected = against_control({n: as_series(v) for n, v in LUCKY.items()}, as_series(PAPERS))[0.2]
-    assert alone.sign() == 1 and found.best.gain.p == pytest.approx(expected.p) and expected.p > 0.05
+    assert alone.sign == 1 and found.best.gain.p == pytest.approx(expected.p) and expected.p > 0.05
     assert text == (
         "λ1 0.2: mAP 35.8 ± 2.8 on 5 fresh seeds (90.0 when chosen), the paper's 34.6 ± 3.4; "
         f"difference +1.2 ± {expected.difference.half:.1f} on 5 seeds "
@@ -153,6 +153,6 @@ def test_where_nothing_is_better_few_wins_are_told():
         control, *others = (pd.Series(column) for column in values.T)
         gains = against_control(dict(enumerate(others)), control).values()
         best = max(gains, key=lambda gain: gain.difference.mean)
-        wins += best.sign() > 0
-        alone += compare(pd.Series(best.difference.runs)).sign() > 0
+        wins += best.sign > 0
+        alone += compare(pd.Series(best.difference.runs)).sign > 0
     assert wins <= 4 < alone  # 1.5 ± 1.2 are expected, and 6.5 ± 2.4
