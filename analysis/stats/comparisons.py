@@ -4,7 +4,9 @@ Values are Series indexed by seed. Tests are two-sided and paired by seed, becau
 their tracklet order and initial weights. Several settings on common seeds are a randomised block design: a
 value is the sum of its setting's mean, its seed's effect and noise, and the noise is taken to be normal and
 as large in every setting. A run whose training diverged has the value 0, which is no such noise: a setting
-with one has its mean like any other, but no part in the estimate of the noise.
+with one has its mean like any other, but no part in the estimate of the noise. If a control is twice as noisy
+as all others, of the searches without anything better 5 % (3 confirmed) or 8 % (10) are told to have won in
+place of 2.5 % (`benchmarks/false_wins.py --papers-noise 2`).
 """
 
 from __future__ import annotations

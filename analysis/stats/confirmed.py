@@ -127,7 +127,7 @@ def _caption(confirmed: Confirmation, group: Group) -> str:
     text = (
         f"Percent, at the {step}, which the search maximised; gallery: {group.protocol}. 'When chosen' is "
         f"the one run the search ranked {ranked}; fresh seeds are runs that it did not see (mean ± 95 % "
-        "interval). Δ is paired by seed."
+        f"interval, of two runs both). Δ is paired by seed; fewer than {FEWEST_SEEDS} seeds give no p."
     )
     if confirmed.judged > 1:
         text += (

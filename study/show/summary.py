@@ -164,7 +164,8 @@ def _print_measures(session: Session, trials: Sequence[TrialRecord], console: Co
 
 def _print_confirmed(trials: Sequence[TrialRecord], plan: StudyPlan, console: Console) -> None:
     """The configurations that were run again on fresh seeds, beside the one run that each was chosen by."""
-    console.print(f"on fresh seeds, {describe_objective(plan.objective)}, mean ± 95 % interval:")
+    objective = describe_objective(plan.objective)
+    console.print(f"on fresh seeds, {objective}, mean ± 95 % interval, of two runs both:", soft_wrap=True)
     table = _table("trial", "when chosen", "fresh seeds", "runs")
     for one in confirmed(plan, trials):
         table.add_row(
