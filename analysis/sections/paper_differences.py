@@ -18,7 +18,7 @@ from analysis.stats.confirmed import Candidate, confirmation, step_maximised
 from analysis.stats.findings import CONTRADICTED, SUPPORTED, Finding
 from analysis.stats.variants import gain, labels
 from search_spaces.paper import BOUND_NOTE
-from study.record.intervals import FEWEST_SEEDS, interval_text
+from study.record.intervals import FEWEST_SEEDS, LEVEL, interval_text
 
 _VARIANTS = {
     "bound": "What training with identities is worth",
@@ -160,9 +160,12 @@ def _gains(plan: str, group: Group, found: Sequence[Run]) -> Iterator[Row]:
 
 
 def _sign(compared: Comparison, tests: int) -> str:
+    """Corrected for so many tests (Bonferroni)."""
     if compared.obstacle:
         return UNTESTED
-    return {1: ABOVE, -1: BELOW, 0: OPEN}[compared.sign(tests)]
+    if not compared.p * tests < LEVEL:
+        return OPEN
+    return ABOVE if compared.difference.mean > 0 else BELOW
 
 
 def _said(compared: Comparison) -> str:
