@@ -36,7 +36,7 @@ def with_rows(chart: alt.TopLevelMixin, **tables: Iterable[dict[str, Any]]) -> d
 
     Altair copies data that it is given with every chart made of another: seconds for thousands of rows.
     """
-    spec: dict[str, Any] = chart.to_dict()
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     return {**spec, "datasets": {name: _records(records) for name, records in tables.items()}}
 
 

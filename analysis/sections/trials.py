@@ -27,7 +27,7 @@ from study.show.wording import clock, whose
 
 _ORDER = ("complete", "diverged", "pruned", "running", "failed")
 _STATES = {"running": "not finished"}
-_SMALL = 360  # pixels of a picture of one of several charts
+SMALL = 360  # pixels of a picture of one of several charts
 # Columns of the results table with curves: heading, factor, format.
 _MEASURES = {
     "mAP": ("mAP (%)", 100, ".1f"),
@@ -138,7 +138,7 @@ def _chart(known: Sequence[Entry], name: str, isolates: str, *, small: bool) -> 
         for answering in (True, False)
     )
     caption = heading if small else f"{heading} by merge step; step 0 is the untrained network."
-    width = {"static_width": _SMALL} if small else {}
+    width = {"static_width": SMALL} if small else {}
     return frame.chart(made, caption, isolates=isolates, still=still, **width)
 
 

@@ -12,6 +12,7 @@ those too, with the value at which they ended, which is what Optuna itself takes
 from __future__ import annotations
 
 import importlib
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import optuna
 from jaxtyping import Float
 from numpy import ndarray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.importance import BaseImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 from scipy.interpolate import griddata
@@ -37,6 +38,7 @@ from study.show.wording import whose
 
 FEWEST = 4  # complete trials below which importances and contours are noise
 MOST = 10  # parameters beside each other in one picture
+_APART = 0.15  # of an axis: between a weight of 0 and the smallest above it
 _AXES = {"mAP": "mAP", "unlabelled": "score without labels"}
 _STATES = {
     "complete": TrialState.COMPLETE,
@@ -163,13 +165,36 @@ class Parameter:
         return bool(getattr(self.distribution, "log", False))
 
     def position(self, value: Any) -> float:
-        """Where a value lies on the axis from 0 to 1."""
+        """Where a value lies on the axis from 0 to 1; a weight of 0 lies apart from the smallest above it."""
         if self.choices:
             return float(self.choices.index(value)) / max(len(self.choices) - 1, 1)
-        low, high = (float(getattr(self.distribution, end)) for end in ("low", "high"))
+        low, high = self._ends()
+        if self.zero_below is not None and value < low:
+            return 0.0
+        share = math.log(value / low) / math.log(high / low) if self.log else (value - low) / (high - low)
+        return float(share if self.zero_below is None else _APART + (1 - _APART) * share)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places on the axis, from 0 to 1, and what stands there: every choice; both ends, some between."""
+        if self.choices:
+            return [(self.position(choice), value_text(choice)) for choice in self.choices]
+        low, high = self._ends()
         if self.log:
-            return float(np.log(value / low) / np.log(high / low))
-        return float(value - low) / (high - low)
+            powers = range(math.floor(math.log10(low)) + 1, math.ceil(math.log10(high)))
+            between = [10.0**power for power in powers]
+        else:
+            between = [low + (high - low) * share for share in (0.25, 0.5, 0.75)]
+        if isinstance(self.distribution, IntDistribution):
+            between = [float(round(value)) for value in between]
+        first, *inner, last = ((self.position(value), f"{value:.3g}") for value in (low, *between, high))
+        zero = [] if self.zero_below is None else [(0.0, "0")]
+        inner = [tick for tick in inner if first[0] + 0.1 < tick[0] < last[0] - 0.1]
+        return [*zero, first, *inner, last]
+
+    def _ends(self) -> tuple[float, float]:
+        """The smallest value above a weight's 0, and the largest."""
+        low, high = (float(getattr(self.distribution, end)) for end in ("low", "high"))
+        return (low if self.zero_below is None else self.zero_below), high
 
     def text(self, value: Any) -> str:
         """A value as it is read: the strip below a weight's smallest value is 0."""

@@ -140,11 +140,21 @@ def test_positions_on_an_axis_and_what_a_strip_below_the_range_means(make):
     assert list(known) == ["λ1", "λ2", "τ", "α schedule", "α"]
     weight, schedule = known["λ1"], known["α schedule"]
     of = weight.distribution
-    assert weight.log and weight.position(of.low) == 0 and weight.position(of.high) == 1
-    assert weight.position((of.low * of.high) ** 0.5) == pytest.approx(0.5)
-    assert weight.text(of.low * 1.01) == "0" and weight.text(0.06) == "0.06"
+    assert weight.zero_below is not None and of.low < weight.zero_below < 0.06
+    middle = (weight.zero_below * of.high) ** 0.5
+    assert weight.position(of.low) == 0 and weight.text(of.low) == "0" and weight.text(0.06) == "0.06"
+    ends = [weight.position(value) for value in (weight.zero_below, middle, of.high)]
+    assert ends == pytest.approx([0.15, 0.575, 1])  # apart from 0
+    assert [text for _, text in weight.ticks()][:2] == ["0", f"{weight.zero_below:g}"]
+    assert all(weight.position(float(text)) == pytest.approx(at) for at, text in weight.ticks()[1:])
     assert [schedule.position(choice) for choice in schedule.choices][:: len(schedule.choices) - 1] == [0, 1]
     assert known["τ"].text(0.1) == "0.1" and known["τ"].zero_below is None
+
+
+def test_ticks_of_whole_numbers_are_whole_numbers():
+    known = found.Parameter("k2", optuna.distributions.IntDistribution(1, 10))
+    assert known.ticks() == [(0, "1"), (pytest.approx(2 / 9), "3"), *known.ticks()[2:4], (1, "10")]
+    assert all(known.position(int(text)) == at for at, text in known.ticks())
 
 
 def test_the_surface_passes_through_a_plane_and_says_nothing_outside_of_what_was_tried():
