@@ -19,6 +19,7 @@ from dcreid.paths import user_path
 _PATHS = {
     "studies": "STUDY",
     "study": "STUDY",
+    "compare": "--compare",
     "out": "--out",
     "data_root": "--data-root",
     "cache": "--cache",

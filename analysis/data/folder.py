@@ -40,6 +40,10 @@ class ResultsError(InputError):
     """A study that cannot be read; the message names the folder and what to do."""
 
 
+class NothingYetError(ResultsError):
+    """A study of which no trial has been started."""
+
+
 def read_description(folder: Path) -> dict[str, Any]:
     """study.json. Raises ResultsError."""
     if not folder.is_dir():
@@ -99,7 +103,7 @@ def read_trials(folder: Path) -> tuple[list[TrialRecord], list[tuple[float, floa
     else:
         raise ResultsError(f"{folder}: neither ledger.jsonl nor results.parquet in it; copy one of them")
     if not records:
-        raise ResultsError(f"{folder}: no trial has been started yet")
+        raise NothingYetError(f"{folder}: no trial has been started yet")
     for record in records:
         Config.from_dict(record.config)
     return records, sessions, problems

@@ -26,8 +26,10 @@ from analysis.page.typeset import escaped
 from dcreid.commandline import visible
 
 _FOLDER = Path(__file__).parent / "templates"
+VERSION = "@version@"  # in a page that is served: who serves it puts its own in place
 _STATIC_WIDTH = 640  # pixels of a picture whose chart takes the width that there is
 _CONFIG: dict[str, Any] = {
+    "background": "transparent",
     "font": "system-ui, DejaVu Sans, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridColor": "#e6e6e6", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
@@ -55,7 +57,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["words"] = lambda text: Markup(escaped(str(text)))
+    made.filters["words"] = lambda text: Markup("\n").join(Markup(escaped(one)) for one in text.split("\n"))
     return made
 
 
@@ -91,6 +93,7 @@ def page(
         policy=_policy(scripts, renewed),
         pictures=pictures.definitions() if pictures is not None else Markup(),
         renewed=renewed,
+        version=VERSION,
     )
 
 

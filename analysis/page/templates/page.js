@@ -164,29 +164,35 @@
 
   // --- served by --watch: a newer page takes this one's place, where the reader is
   if (document.body.hasAttribute("data-renewed")) {
-    let known = null;
+    let known = document.body.dataset.renewed; // the version of this page
     const state = (within) => all("input, select, details", within);
+    function replace(newer) {
+      const main = document.querySelector("main");
+      const before = state(main).map((one) => [one.value, one.checked, one.open]), [x, y] = [scrollX, scrollY];
+      const next = document.adoptNode(newer.querySelector("main"));
+      views.clear();
+      main.replaceWith(next);
+      const after = state(next);
+      if (after.length === before.length) after.forEach((one, i) => {
+        if (one.matches("details")) one.open = before[i][2];
+        else if (one.type === "checkbox") one.checked = before[i][1];
+        else one.value = before[i][0];
+      });
+      start(next);
+      scrollTo(x, y);
+    }
     const renew = async () => {
       try {
-        const answer = await fetch(location.pathname, { headers: known ? { "If-None-Match": known } : {}, cache: "no-store" });
+        const answer = await fetch(location.pathname, { headers: { "If-None-Match": `"${known}"` }, cache: "no-store" });
         document.body.classList.toggle("lost", !answer.ok && answer.status !== 304);
         if (answer.status === 200) {
           const newer = new DOMParser().parseFromString(await answer.text(), "text/html");
-          if (known) {
-            const before = state(document.querySelector("main")).map((one) => [one.value, one.checked, one.open]);
-            const [x, y] = [scrollX, scrollY];
-            views.clear();
-            document.querySelector("main").replaceWith(document.adoptNode(newer.querySelector("main")));
-            const main = document.querySelector("main"), after = state(main);
-            if (after.length === before.length) after.forEach((one, i) => {
-              if (one.matches("details")) one.open = before[i][2];
-              else if (one.type === "checkbox") one.checked = before[i][1];
-              else one.value = before[i][0];
-            });
-            start(main);
-            scrollTo(x, y);
+          if (all("body > script", newer).length !== all("body > script", document).length) {
+            location.reload(); // the first page with charts brings their library
+            return;
           }
-          known = answer.headers.get("ETag");
+          known = newer.body.dataset.renewed;
+          replace(newer);
         }
       } catch { document.body.classList.add("lost"); }
       setTimeout(renew, 2000);
