@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--trial",
         type=int,
         metavar="N",
-        help="number of the trial [the final setting's best; of a search by score its choice]",
+        help="number of the trial [the study's choice]",
     )
     made.add_argument("--data-root", metavar="DIR", help="folder of the data set [as in the study]")
     made.add_argument("--cache", metavar="DIR", help="packed frames [as in the study]")

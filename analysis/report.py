@@ -77,8 +77,8 @@ def report(
 def _sections(results: Results, frames: Frames) -> Iterator[Section]:
     """What every group has: its trials, its search, the paper, and the people of its first study."""
     several = len(results.groups) > 1
-    for number, group in enumerate(results.groups):
-        suffix, of = (f"-{number}", f", {group.name}") if several else ("", "")
+    for number, group in enumerate(results.groups, start=1):
+        suffix, of = (str(number), f", {group.name}") if several else ("", "")
         yield trials(group, suffix=suffix, heading=f"Trials{of}")
         shown = people(
             group.studies[0], frames.pictures, data_root=frames.data_root, cache=frames.cache,

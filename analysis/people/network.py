@@ -91,7 +91,10 @@ def data_of(study: Study, trial: TrialRecord, data_root: Path | None) -> Trackle
 
 
 def choose(study: Study, number: int | None) -> TrialRecord:
-    """The trial with this number, or the one to show. Raises ResultsError."""
+    """The trial with this number; else of a plan the final setting's best, of a search its choice.
+
+    By what the study maximises. Raises ResultsError.
+    """
     if number is not None:
         named = [trial for trial in study.trials if trial.number == number]
         if not named:
@@ -103,11 +106,12 @@ def choose(study: Study, number: int | None) -> TrialRecord:
         scored = [run.trial for run in by_score(group) if run.trial.state == "complete"]
         if scored:
             return scored[0]
-    found = [run for run in runs(group) if not run.diverged]
-    final = runs_of(found, FINAL)
+    found = [run for run in runs(group) if not run.diverged and run.trial.origin != "confirm"]
     if not found:
         raise ResultsError(f"{study.folder}: no trial is complete; name one that has a checkpoint: --trial N")
-    return max(final or found, key=lambda run: run.value("mAP", "best")).trial
+    final = runs_of(found, FINAL) if study.plan.space is None else []
+    objective = study.plan.objective
+    return max(final or found, key=lambda run: run.trial.objective_value(objective) or 0.0).trial
 
 
 def by_preference(trial: TrialRecord, steps: Iterable[int]) -> list[int]:

@@ -27,7 +27,7 @@ from analysis.stats.findings import CURVE, Finding
 from analysis.stats.measures import HEADINGS, measures_of
 from analysis.stats.unlabelled import HEADINGS as SCORE_HEADINGS
 from analysis.stats.unlabelled import scores_known
-from search_spaces.paper import BOUND, BOUND_LABEL, FINAL
+from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL
 from search_spaces.rivals import RIVAL_LABELS, RIVAL_PLANS, RIVALS
 from study.decide.confirmation import SEARCHED
 from study.record.intervals import MISSING, estimate, interval_text
@@ -137,6 +137,8 @@ def _sentences(told: Sequence[Standing], group: Group) -> Iterator[str]:
     if "selected" in steps_told(first.runs):
         text += f", {_told(first, 'selected')} % at the step selected without labels"
     yield f"{text} ({runs_told}{f', {diverged} diverged' if diverged else ''})."
+    if group.has_bound:
+        yield f"{BOUND_NOTE}."
     for one in others:
         value = _told(one, "last")
         if one.chosen_by:

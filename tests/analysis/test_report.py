@@ -221,7 +221,7 @@ def test_its_trials_sort_filter_and_isolate(searched: Path):
         )
         assert visible == 1
         shown.select_option("#trials select[data-key=state]", "")
-        shown.click(f"{table} tbody tr:first-child td:first-child")
+        shown.click(f"{table} tbody tr:first-child .sparkline")
         assert shown.eval_on_selector_all("tr.isolated", "rows => rows.length") == 1
 
 
