@@ -34,6 +34,7 @@ from analysis.sections.about import about, warned
 from analysis.sections.answer import answer
 from analysis.sections.compare import comparison
 from analysis.sections.made import left_out, made
+from analysis.sections.paper import paper
 from analysis.sections.people import people
 from analysis.sections.trials import trials
 from analysis.stats.findings import findings
@@ -75,11 +76,18 @@ def report(
 
 
 def _sections(results: Results, frames: Frames) -> Iterator[Section]:
-    """What every group has: its trials, its search, the paper, and the people of its first study."""
+    """Every group's trials and search, the paper, and the people of every group's first study."""
     several = len(results.groups) > 1
-    for number, group in enumerate(results.groups, start=1):
-        suffix, of = (str(number), f", {group.name}") if several else ("", "")
+    parts = [
+        (group, str(number) if several else "", f", {group.name}" if several else "")
+        for number, group in enumerate(results.groups, start=1)
+    ]
+    for group, suffix, of in parts:
         yield trials(group, suffix=suffix, heading=f"Trials{of}")
+    told = paper(results.groups)
+    if told is not None:
+        yield told
+    for group, suffix, of in parts:
         shown = people(
             group.studies[0], frames.pictures, data_root=frames.data_root, cache=frames.cache,
             folder=frames.folder, compute=frames.compute, key=f"people{suffix}", heading=f"People{of}",

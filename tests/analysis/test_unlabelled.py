@@ -70,7 +70,10 @@ def test_a_page_before_any_trial_is_complete(make):
     study = make("folder", objective="unlabelled")
     study.trial(study.base, None, state="running", steps=1, scores=lambda config, step: {"unlabelled": 0.5})
     assert report([str(study.folder)]) == 0
-    assert "No trial is complete yet; nothing is chosen." in (study.folder / "analysis" / "report.html").read_text()
+    assert (
+        "No trial is complete yet; nothing is chosen."
+        in (study.folder / "analysis" / "report.html").read_text()
+    )
 
 
 def test_a_partition_without_any_pair_is_no_point():
