@@ -309,12 +309,14 @@ def _missing(group: Group) -> Iterator[tuple[str, str]]:
     for study in group.studies:
         states = [trial.state for trial in study.trials]
         going = next_command(study.plan, complete=False).removeprefix("to go on: ")
-        if states.count("running"):
-            yield f"{_count(states.count('running'), 'trial')} of {study.name} not finished. To go on:", going
-        wanted = study.plan.samples if study.plan.experiments is None else 0
-        done = sum(_counts(trial) for trial in study.trials)
-        if done < wanted:
-            yield f"{done} of {wanted} trials of {study.name} have ended. To go on:", going
+        wanted, what = study.plan.samples, "trial"
+        if study.plan.experiments is not None:
+            wanted, what = len(study.plan.fixed_items()), "run"
+        left = wanted - sum(_counts(trial) for trial in study.trials)
+        if left > 0 and left > states.count("failed"):
+            yield f"{left} of {_count(wanted, what)} of {study.name} not finished. To go on:", going
+        elif states.count("running"):
+            yield f"{_count(states.count('running'), what)} of {study.name} not finished. To go on:", going
         if "failed" in states:
             yield (
                 f"{_count(states.count('failed'), 'trial')} of {study.name} failed (see below). Again:",

@@ -96,7 +96,7 @@ def test_the_page_opens_with_the_answer(page: Path):
     text = without_scripts(page.read_text())
     said, missing = text.index('class="said"'), text.index('class="missing"')
     assert said < missing < text.index("<section")
-    assert "1 trial of study not finished" in text
+    assert "1 run of study not finished" in text
 
 
 def test_the_page_tells_of_the_selected_step_where_there_is_one(page: Path, make):

@@ -119,7 +119,7 @@ def test_a_run_that_diverged_counts_as_0_and_is_named(make):
 @pytest.mark.parametrize(
     ("state", "missing", "command"),
     [
-        ("running", "1 trial of study not finished", "study/run.py --resume"),
+        ("running", "1 run of study not finished", "study/run.py --resume"),
         ("failed", "1 trial of study failed", "--retry-failed"),
     ],
 )
@@ -169,3 +169,9 @@ def test_the_papers_claims_are_counted_at_the_last_step(make):
     assert "Of 2 claims of the paper that could be tested at the last step: 2 supported." in said(
         answer(group, findings([group]))
     )
+
+
+def test_runs_of_a_plan_that_have_not_begun_are_missing_too(make):
+    study = make("duke", experiments="table1", seeds=2)
+    study.trial(study.base, planned, labels=(FINAL,))
+    assert "5 of 6 runs of study not finished" in answer(group_of(study.folder))
