@@ -43,7 +43,9 @@ class Comparison:
         """Why there can be no verdict, in words; empty where there can."""
         if not self.enough:
             return f"not enough seeds ({self.difference.n} of at least {FEWEST_SEEDS})"
-        return "no spread: no verdict" if math.isnan(self.p) else ""
+        if not math.isnan(self.p):
+            return ""
+        return f"{'no spread' if same(np.array(self.difference.runs)) else 'a run diverged'}: no verdict"
 
     @property
     def sign(self) -> int:

@@ -156,17 +156,14 @@ def verdict(found: Sequence[Run], group: Group) -> str:
     command = f"python study/run.py --resume {_searched(group).folder} --confirm 3 --seeds 5"
     if best is None:
         return f"not confirmed: the best of a search is too good by the luck of being the best; {command}"
-    gain, diverged = best.gain, _diverged(best)
+    gain = best.gain
     text = (
         f"{best.name}: mAP {best.fresh.text()} on {best.fresh.n} fresh seeds "
         f"({interval_text(best.chosen)} when chosen), the paper's {confirmed.papers.fresh.text()}; "
         f"difference {gain.difference.text(signed=True)} on {gain.difference.n} seeds"
     )
-    if not gain.enough:
-        return f"{text}, at the {at} step: {gain.obstacle}; {command}"
     if gain.obstacle:
-        why = f"{diverged} of its runs diverged: no verdict" if diverged else gain.obstacle
-        return f"{text}, at the {at} step: {why}"
+        return f"{text}, at the {at} step: {gain.obstacle}" + ("" if gain.enough else f"; {command}")
     corrected = f" corrected for the choice among {confirmed.judged}, Dunnett" if confirmed.judged > 1 else ""
     said = {1: "better", 0: "not decided", -1: "worse"}[gain.sign]
     return f"{text} (p {p_value(gain.p)}{corrected}), at the {at} step: {said}"

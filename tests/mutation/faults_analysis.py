@@ -159,7 +159,7 @@ ANALYSIS: list[Mutant] = [
             "return (True, one.fresh.mean) if",
         ),
         ("one run confirms", "if one.fresh.n >= 2)", "if one.fresh.n >= 1)"),
-        ("not judged is not decided", "    if not gain.enough:", "    if False:"),
+        ("not judged is not decided", "    if gain.obstacle:", "    if False:"),
         (
             "better is worse",
             '{1: "better", 0: "not decided", -1: "worse"}',

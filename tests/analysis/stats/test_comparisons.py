@@ -148,6 +148,7 @@ def test_a_run_that_diverged_does_not_hide_what_the_others_show():
     assert found["better"].sign == 1
     assert found["collapsed"].difference.mean == pytest.approx((collapsed - runs["s0"]).mean())
     assert math.isnan(found["collapsed"].p) and found["collapsed"].sign == 0
+    assert found["collapsed"].obstacle == "a run diverged: no verdict"
     assert found["better"].p > against_control({"better": better}, runs["s0"])["better"].p  # one of two
     assert best_set({"better": better, "worse": runs["s0"], "collapsed": collapsed}) == {"better"}
     lost = runs["s0"].where(runs["s0"].index != 3, 0.0)  # of the control it is the very difference
