@@ -295,7 +295,8 @@ def _join(join: Join, portrait: Portraits) -> ShownJoin:
     if said:
         heading = f"{said}: {heading}" + (f"; {CAUSE_WORDS[join.cause]}" if join.cause else "")
     a, b = (portrait.tiles(side, _OF_A_SIDE) for side in (join.a, join.b))
-    return ShownJoin(kind, heading, a, b, f"a class of {join.size}")
+    more = "" if join.size == len(join.a) + len(join.b) else "part of "
+    return ShownJoin(kind, heading, a, b, f"{more}a class of {join.size}")
 
 
 def _anew(history: History, step: int, most: int, portrait: Portraits) -> ShownStep:

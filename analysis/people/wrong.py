@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,7 +69,8 @@ def _wrong_firsts(found: Findings, thumbnails: Thumbnails) -> list[Item]:
     for identity, taken in often:
         whom = f"person {identity}" if identity > 0 else f"distractor {taken[0].hit.name}"
         others = number(len({one.query.identity for one in taken}), "other person")
-        examples = [tile(taken[0].hit, thumbnails, kind="wrong")]
+        taker = dataclasses.replace(taken[0].hit, rank=0)  # it is first for each: no rank needs to be shown
+        examples = [tile(taker, thumbnails)]
         examples += [tile(one.query, thumbnails, kind="query") for one in taken[:4]]
         heading = f"{whom} stands first for {number(len(taken), 'query', 'queries')} of {others}"
         shown.append((heading, people(examples)))
@@ -98,8 +100,8 @@ def of_joins(history: History) -> list[Item]:
     named = []
     for cause, count in wrong["cause"].value_counts().items():
         term = "" if cause == "none" else f" ({CAUSES[str(cause)][0]})"
-        named.append(f"of {100 * count / len(wrong):.0f} % {CAUSE_WORDS[str(cause)]}{term}")
-    causes = f": {', '.join(named)}" if named else ""
+        named.append(f"in {100 * count / len(wrong):.0f} % {CAUSE_WORDS[str(cause)]}{term}")
+    causes = f": {'; '.join(named)}" if named else ""
     return [Item(f"{share(len(wrong), known, 'joins')} were wrong{causes}.")]
 
 

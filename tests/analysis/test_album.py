@@ -153,6 +153,20 @@ def test_names_from_users_are_only_shown(trained: Path):
     assert "<img" not in re.sub(r"<script>.*?</script>", "", text, flags=re.S) and "&lt;img src=x" in text
 
 
+def test_of_many_tracklets_the_surest_and_the_least_sure_are_shown(trained: Path, monkeypatch):
+    monkeypatch.setattr("analysis.album._OF_A_CLASS", (3, 3))
+    study = load([trained]).studies[0]
+    rows = np.stack([np.arange(18), np.zeros(18, dtype=int)])
+    sure = np.full(rows.shape, np.nan)
+    sure[1] = np.linspace(0, 1, 18)[np.random.default_rng(0).permutation(18)]
+    data = data_of(study, study.trials[0], None)
+    text = album(study, study.trials[0], 1, History(rows, sure, None), data, Pictures())
+    shown = re.findall(r'class="person \w+" title="([^"]+)"', text)
+    order = [data.train.names[i] for i in np.argsort(-sure[1])]
+    assert shown == [order[0], order[8], order[17]]
+    assert ", ".join(sorted(set(order) - set(shown), key=data.train.names.index)) in text
+
+
 def test_pictures_of_very_many_classes_stay_within_bounds(trained: Path, monkeypatch):
     monkeypatch.setattr("analysis.album._PICTURES", 4)
     study = load([trained]).studies[0]

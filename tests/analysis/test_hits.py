@@ -40,13 +40,14 @@ def rows(query: str, camera: int, matches: list[str], start: float = 0.5) -> lis
 
 @pytest.fixture
 def judged(tmp_path: Path) -> Path:
-    """Three queries: right first behind an ignored one; wrong first, right at 14; only ignored ones."""
+    """Right behind an ignored one; wrong first, right at 14; only ignored ones; ten that count of 15."""
     return write(
         tmp_path / "hits.csv",
         [
             *rows("a", 1, ["ignored", "right", "wrong"]),
             *rows("b", 2, ["wrong"] * 13 + ["right", "wrong"], start=0.9),
             *rows("c", 2, ["ignored", "ignored"]),
+            *rows("d", 3, ["ignored", "wrong", "ignored"] + ["wrong"] * 12),
         ],
     )
 
@@ -54,9 +55,9 @@ def judged(tmp_path: Path) -> Path:
 def test_the_answer_is_of_the_first_hits_that_count(judged: Path):
     assert main([str(judged)]) == 0
     text = judged.with_suffix(".html").read_text()
-    assert "The nearest that counts is the right person for 1 of 2 queries (50 %)." in text
+    assert "The nearest that counts is the right person for 1 of 3 queries (33 %)." in text
     assert "1 query has only hits that the evaluation ignores" in text
-    assert "1 of 3 queries (33 %) have no right hit in the file" in text
+    assert "2 of 4 queries (50 %) have no right hit in the file" in text
     assert "a, camera 1: the right person is number 1 of the hits that count" in text
     assert "b, camera 2: the right person is number 14 of the hits that count" in text
 
@@ -67,6 +68,7 @@ def test_ten_that_count_and_the_first_right_one_are_shown(judged: Path):
     shown = [int(rank) for rank in re.findall(r'title="b hit (\d+)"', text)]
     assert shown == [*range(1, 11), 14]
     assert re.findall(r'title="a hit (\d+)"', text) == ["1", "2", "3"]
+    assert re.findall(r'title="d hit (\d+)"', text) == [str(rank) for rank in range(1, 13)]
 
 
 def test_the_file_of_a_search_is_read_as_it_was_found(tmp_path: Path):
@@ -134,7 +136,7 @@ def test_in_a_browser_the_limit_hides_the_toggle_shows_and_the_filter_leaves(jud
         assert not browser.is_visible("[title='b hit 1']") and browser.is_visible("[title='a hit 2']")
         browser.fill("input[data-limit]", "1.05")
         browser.select_option("select[data-key=group]", "first-hit-wrong")
-        assert browser.inner_text(".count") == "1" and browser.is_visible("[title='b hit 14']")
+        assert browser.inner_text(".count") == "2" and browser.is_visible("[title='b hit 14']")
         browser.select_option("select[data-key=group]", "")
         browser.select_option("select[data-key=camera]", "1")
         assert browser.inner_text(".count") == "1" and not browser.is_visible("[title='b hit 1']")

@@ -25,6 +25,7 @@ AREAS = (
     *("exact search", "exports"),
     "tracklets from video",
     "public trainable",
+    "people",
     "studies from Python",
     "confirmed searches",
 )

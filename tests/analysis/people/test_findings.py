@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -86,10 +85,9 @@ def test_what_is_kept_comes_back_and_another_networks_does_not(trained, found, t
     changed = dataclasses.replace(trial, digest="0" * 16)
     assert kept(study, changed, 3, [tmp_path]) is None
     assert "is of another configuration or data and is not used" in caplog.text
-    content = json.loads(path.read_text())
-    content["of"]["data"] = "other"
-    path.write_text(json.dumps(content))
-    assert kept(study, trial, 3, [tmp_path]) is None
+    dataset = study.description["dataset"] | {"fingerprint": "0" * 16}
+    other = dataclasses.replace(study, description=study.description | {"dataset": dataset})
+    assert kept(other, trial, 3, [tmp_path]) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"of": {}}', "{" * 5000, '{"of": null, "found": {}}'])

@@ -107,6 +107,7 @@ def test_classes_are_the_largest_first_and_new_ones_those_that_were_not_there():
     assert [one.tolist() for one in GROWN.members(2)] == [[0, 1, 2], [3, 4], [5]]
     assert [one.tolist() for one in new_classes(GROWN, 2)] == [[0, 1, 2], [3, 4]]
     assert [one.tolist() for one in new_classes(GROWN, 3)] == [[0, 1, 2, 3, 4]]
+    assert [one.tolist() for one in new_classes(history([[0, 0, 2, 3], [0, 0, 2, 2]]), 2)] == [[2, 3]]
 
 
 def described(branch: Branch) -> object:
