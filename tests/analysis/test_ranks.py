@@ -16,7 +16,7 @@ from analysis.data.results import load
 from analysis.people.network import Rebuilt, choose, rebuild
 from analysis.people.pictures import _BORDERS
 from analysis.people.rank_lists import rank_lists
-from analysis.ranks import _where, main, members, most_mixed, pictures, principal_plane
+from analysis.ranks import _rank_sheets, _where, main, members, most_mixed, pictures, principal_plane
 from dcreid.algorithm import Algorithm
 from dcreid.clustering.distances import cross_distances
 from dcreid.data import load_dataset
@@ -225,3 +225,21 @@ def test_rank_lists_of_real_tracklets(make, mars_mini: Path, mobilenet_weights: 
 def test_the_embedded_data_have_no_folder(study, tmp_path: Path, capsys):
     assert main([str(study.folder), "--data-root", str(tmp_path)]) == 2
     assert f"--data-root {tmp_path}: {study.folder} used the embedded data" in capsys.readouterr().err
+
+
+def test_no_place_of_a_sheet_is_given_to_an_ignored_entry(study, monkeypatch):
+    rebuilt = rebuild(load([study.folder]).studies[0], None, None, None)
+    sheets = {}
+    monkeypatch.setattr(
+        "analysis.people.pictures.sheet",
+        lambda rows, store, title: sheets.setdefault(title.split()[-2], rows),
+    )
+    list(_rank_sheets(rebuilt, rebuilt.test_features()))
+    rows = [row for rows in sheets.values() for row in rows]
+    assert len(rows) >= 8 and any("ignored" in heading for heading, _ in rows)
+    for heading, (query, *tiles) in rows:
+        assert query.kind == "query" and {tile.kind for tile in tiles} <= {"right", "wrong"}
+        first = next(tile for tile in tiles if tile.kind == "right")
+        assert f"first match at rank {first.text.partition('.')[0]}" in heading
+        counted = [int(tile.text.partition(".")[0]) for tile in tiles]
+        assert counted[:10] == list(range(1, len(counted[:10]) + 1)) and len(counted) <= 11

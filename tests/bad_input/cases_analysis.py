@@ -15,7 +15,9 @@ from bad_input.made_data import fifo, in_place
 TABLES, CURVES, REPORT, RANKS, SELECTION = (
     f"analysis/{name}.py" for name in ("tables", "curves", "report", "ranks", "selection")
 )
+ALBUM, HITS = "analysis/album.py", "analysis/hits.py"
 S = "studies/s"
+_COLUMNS = "query,query_camera,query_frame,rank,hit,hit_camera,hit_frame,distance,match\n"
 
 
 def changed(**data: Any) -> made.Make:
@@ -208,6 +210,39 @@ REFUSED = [
             {"prepare": made.study, "fast": True},
         ),
         ("ranks: two studies", f"{S} {S}", S, {"prepare": made.study}),
+    ),
+    *cases_of(
+        "analysis",
+        ALBUM,
+        ("album: no classes", S, "no classes of trial 0", {"prepare": made.study, "fast": True}),
+        ("album: no such trial", f"{S} --trial 99", "--trial 99", {"prepare": made.study}),
+        ("album: half a step", f"{S} --step 0.5", "--step", {"prepare": made.study}),
+    ),
+    *cases_of(
+        "analysis",
+        HITS,
+        ("hits: no such file", "h.csv", "h.csv: no such file"),
+        ("hits: a folder", ".", "no such file"),
+        (
+            "hits: noise",
+            "h.csv",
+            "no column query",
+            {"prepare": made.file("h.csv", "\x1b\x00" * 99), "fast": True},
+        ),
+        ("hits: another's table", "h.csv", "no column query", {"prepare": made.file("h.csv", "a,b\n1,2\n")}),
+        (
+            *("hits: a cut row", "h.csv", "line 2"),
+            {"prepare": made.file("h.csv", f"{_COLUMNS}a,1,f,1\n"), "fast": True},
+        ),
+        (
+            *("hits: an escape sequence for a rank", "h.csv", "line 2"),
+            {"prepare": made.file("h.csv", f"{_COLUMNS}a,1,f,\x1b[2J,h,1,f,0.5,right\n"), "fast": True},
+        ),
+        (
+            *("hits: a page into nowhere", "h.csv --out d/p.html", "--out d/p.html"),
+            {"prepare": made.file("h.csv", f"{_COLUMNS}a,1,f,1,h,1,f,0.5,right\n")},
+        ),
+        ("hits: no query shown", "h.csv --most 0", "'0' is not a number from 1 to 100,000"),
     ),
 ]
 
