@@ -36,6 +36,7 @@ from mutation.faults_search import SEARCH
 from mutation.faults_selection import SELECTION
 from mutation.faults_study import STUDY
 from mutation.faults_trainable import TRAINABLE
+from mutation.faults_trials import TRIALS
 from mutation.faults_video import VIDEO
 from mutation.faults_without_labels import WITHOUT_LABELS
 from mutation.forked import import_heavy
@@ -58,6 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *TRAINABLE,
     *WITHOUT_LABELS,
     *EXPORTS,
+    *TRIALS,
     *VIDEO,
     *PEOPLE,
     *MODELS,

@@ -137,9 +137,10 @@ def contour_chart(
 def slice_chart(points: Sequence[Point], of: Parameter, title: str, isolates: str) -> dict[str, Any]:
     """The value against one parameter."""
     records = [
-        record | {"at": of.position(p.params[of.name]) + _aside(of, p), "text": of.text(p.params[of.name])}
-        for p, record in zip(points, _records(points), strict=True)
-    ]
+        record | {"at": round(of.position(p.params[of.name]) + _aside(of, p), 4),
+                  "text": of.text(p.params[of.name])}
+        for p, record in zip(points, _records(points, told=False), strict=True)
+    ]  # fmt: skip
     x, y = _axis("at", of, title=""), style.percent_axis("value", "")
     chart = _points(points, x, y, title, isolates, (("text", of.name),), legend=False)
     made = chart.add_params(style.isolating(isolates)).properties(width="container", height=130)
@@ -154,13 +155,12 @@ def parallel_chart(
     low, high = min(values), max(values)
     names = [*(one.name for one in of), title]
     records = [
-        record | {"axis": name, "at": at, "text": text}
-        for p, record in sorted(zip(points, _records(points), strict=True), key=lambda pair: pair[0].value)
-        for name, at, text in (
-            *((one.name, one.position(p.params[one.name]), one.text(p.params[one.name])) for one in of),
-            (title, (p.value - low) / ((high - low) or 1), f"{p.value:.1f}"),
+        record | {"axis": names, "at": [*(round(one.position(p.params[one.name]), 4) for one in of),
+                                        round((p.value - low) / ((high - low) or 1), 4)]}
+        for p, record in sorted(
+            zip(points, _records(points, told=False), strict=True), key=lambda pair: pair[0].value
         )
-    ]
+    ]  # fmt: skip
     ticks = [
         {"axis": one.name, "at": at, "text": text}
         for one in of
@@ -175,9 +175,9 @@ def parallel_chart(
                       gridColor="#999"),
     )  # fmt: skip
     y = alt.Y("at", type="quantitative", axis=None, scale=alt.Scale(domain=[-0.03, 1.03], nice=False))
-    told = style.told(("trial", "trial"), ("kind", "state"), ("value", title, ".1f"),
-                      ("configuration", "configuration"))  # fmt: skip
-    lines = alt.Chart(alt.NamedData("lines")).mark_line(strokeWidth=1.6, aria=False).encode(
+    told = style.told(("trial", "trial"), ("kind", "state"), ("value", title, ".1f"))
+    lines = alt.Chart(alt.NamedData("lines")).transform_flatten(["axis", "at"])
+    lines = lines.mark_line(strokeWidth=1.6, aria=False).encode(
         x=x, y=y, detail="key:N", color=_value_colour(points, title), tooltip=told,
         opacity=style.shown(isolates, "key", 0.75),
         strokeDash=alt.condition("datum.kind === 'pruned'", alt.value([4, 3]), alt.value([1, 0])),
@@ -194,11 +194,12 @@ def parallel_chart(
 # --- what they share
 
 
-def _records(points: Sequence[Point]) -> list[dict[str, Any]]:
+def _records(points: Sequence[Point], *, told: bool = True) -> list[dict[str, Any]]:
+    """Rows of a chart; told: with the configuration, which is long and need not stand in every chart."""
     return [
         {
-            "key": p.key, "number": p.number, "trial": p.trial, "configuration": p.configuration,
-            "kind": p.kind, "value": round(p.value, 3), "ended": p.ended,
+            "key": p.key, "number": p.number, "trial": p.trial, "kind": p.kind, "value": round(p.value, 3),
+            "ended": p.ended, **({"configuration": p.configuration} if told else {}),
         }
         for p in points
     ]  # fmt: skip
@@ -233,7 +234,7 @@ def _points(
     *,
     legend: bool = True,
 ) -> alt.Chart:
-    """Trials as points that differ by what became of them."""
+    """Trials as points that differ by what became of them; legend: False of one of several charts."""
     kinds = _kinds(points)
     looks = style.shapes(
         "kind", kinds, colours=[_look(kind)[0] for kind in kinds], marks=[_look(kind)[1] for kind in kinds]
@@ -241,7 +242,7 @@ def _points(
     looks = {name: of.legend(alt.Legend(symbolOpacity=1) if legend else None) for name, of in looks.items()}
     told = style.told(
         ("trial", "trial"), ("kind", "state"), *more, ("value", title, ".1f"),
-        ("ended", "at merge step", "d"), ("configuration", "configuration"),
+        ("ended", "at merge step", "d"), *((("configuration", "configuration"),) if legend else ()),
     )  # fmt: skip
     chart: alt.Chart = alt.Chart(alt.NamedData("points")).mark_point(size=50, strokeWidth=1.5, aria=False)
     return chart.encode(x=x, y=y, tooltip=told, opacity=style.shown(isolates, "key"), **looks)

@@ -23,6 +23,7 @@ AREAS = (
     *("models", "hits", "models that are kept"),
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     *("exact search", "exports"),
+    "page",
     "tracklets from video",
     "public trainable",
     "people",

@@ -117,13 +117,19 @@ def test_parallel_axes_end_at_the_value_and_the_best_lies_on_top():
     points = [point(0, 30, lr=0.0), point(1, 10, "pruned", lr=2.0), point(2, 20, lr=1.0, head="none")]
     spec = parallel_chart(points, [RATE, CHOICE], "mAP (%)", "isolated")
     lines = spec["datasets"]["lines"]
-    assert [one["key"] for one in lines] == ["1"] * 3 + ["2"] * 3 + ["0"] * 3
-    assert [(one["axis"], one["at"], one["text"]) for one in lines[:3]] == [
-        *(("lr", 1, "2"), ("head", 0.5, "buc"), ("mAP (%)", 0, "10.0")),
-    ]
-    assert [one["at"] for one in lines if one["axis"] == "mAP (%)"] == [0, 0.5, 1]
+    assert [one["key"] for one in lines] == ["1", "2", "0"]
+    assert lines[0]["axis"] == ["lr", "head", "mAP (%)"] and lines[0]["at"] == [1, 0.5, 0]
+    assert [one["at"][-1] for one in lines] == [0, 0.5, 1]
     assert ("mAP (%)", 1, "30.0") in [tuple(one.values()) for one in spec["datasets"]["ticks"]]
     assert drawn(spec).count('stroke-dasharray="4,3"') == 1  # the pruned one
+
+
+def test_the_configuration_stands_where_one_looks_for_it_and_not_in_every_chart():
+    points = [point(i, 10 + i, lr=i / 2) for i in range(4)]
+    held = history_chart(points, "mAP (%)", "isolated")["datasets"]["points"]
+    assert [one["configuration"] for one in held] == ["c0", "c1", "c2", "c3"]
+    slices = slice_chart(points, RATE, "mAP (%)", "isolated")["datasets"]["points"]
+    assert not any("configuration" in one for one in slices)
 
 
 @pytest.mark.parametrize(

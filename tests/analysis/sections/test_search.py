@@ -38,7 +38,7 @@ def test_values_are_the_ledgers_and_pruned_trials_are_among_them(searched):
     assert kinds.count("pruned") == 3 and kinds[0] == "the paper's setting"
     for spec in (contour, *slices):
         assert len(spec["datasets"]["points"]) == 13
-    assert len(slices) == 5 and len(parallel["datasets"]["lines"]) == 13 * 6
+    assert len(slices) == 5 and len(parallel["datasets"]["lines"]) == 13
 
 
 def test_the_contour_is_over_the_papers_weights(searched):
