@@ -90,8 +90,8 @@ TRIALS: list[Mutant] = [
         "tests/analysis/stats/test_searched.py",
         (
             "pruned trials do not count",
-            "            trial.state = TrialState.COMPLETE",
-            "            trial.state = TrialState.FAIL",
+            "        if trial.state == TrialState.PRUNED:",
+            "        if trial.state == TrialState.RUNNING:",
         ),
         (
             "pruned trials make up for complete ones",
