@@ -36,6 +36,7 @@ from analysis.sections.compare import comparison
 from analysis.sections.made import left_out, made
 from analysis.sections.paper import paper
 from analysis.sections.people import people
+from analysis.sections.search import search
 from analysis.sections.trials import trials
 from analysis.stats.findings import findings
 from dcreid.commandline import READABLE, say, up_to
@@ -84,6 +85,9 @@ def _sections(results: Results, frames: Frames) -> Iterator[Section]:
     ]
     for group, suffix, of in parts:
         yield trials(group, suffix=suffix, heading=f"Trials{of}")
+        searched = search(group, suffix=suffix, heading=f"The search{of}")
+        if searched is not None:
+            yield searched
     told = paper(results.groups)
     if told is not None:
         yield told

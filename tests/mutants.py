@@ -32,6 +32,7 @@ from mutation.faults_people import PEOPLE
 from mutation.faults_presets import PRESETS
 from mutation.faults_python import PYTHON
 from mutation.faults_records import RECORDS
+from mutation.faults_reports import REPORTS
 from mutation.faults_search import SEARCH
 from mutation.faults_selection import SELECTION
 from mutation.faults_study import STUDY
@@ -63,6 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *VIDEO,
     *PEOPLE,
     *MODELS,
+    *REPORTS,
 )
 
 

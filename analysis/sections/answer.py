@@ -20,7 +20,7 @@ from analysis.charts.style import BLACK, BLUE, GREY, rows, shapes
 from analysis.charts.style import told as tooltip
 from analysis.data.changes import changed_in_base
 from analysis.data.published import final_setting
-from analysis.data.results import Group
+from analysis.data.results import Group, Study
 from analysis.data.runs import Run, by_score, by_seed, runs, runs_of, steps_told, unlabelled
 from analysis.page.frame import chart, command, render
 from analysis.stats.findings import CURVE, Finding
@@ -30,12 +30,11 @@ from analysis.stats.unlabelled import scores_known
 from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL
 from search_spaces.rivals import RIVAL_LABELS, RIVAL_PLANS, RIVALS
 from study.decide.confirmation import SEARCHED
-from study.record.intervals import MISSING, estimate, interval_text
+from study.record.intervals import FEWEST_SEEDS, MISSING, estimate, interval_text
 from study.record.ledger import FINISHED, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
 
 _STEPS = ("untrained", "last", "selected", "best")
-_FEWEST = 3  # seeds for an interval
 
 
 @dataclass(frozen=True)
@@ -307,39 +306,42 @@ def scores_chart(run: Run) -> alt.TopLevelMixin:
 def _missing(group: Group) -> Iterator[tuple[str, str]]:
     """(what is missing, the command for it), the most urgent first."""
     for study in group.studies:
-        states = [trial.state for trial in study.trials]
-        going = next_command(study.plan, complete=False).removeprefix("to go on: ")
-        wanted, what = study.plan.samples, "trial"
-        if study.plan.experiments is not None:
-            wanted, what = len(study.plan.fixed_items()), "run"
-        left = wanted - sum(_counts(trial) for trial in study.trials)
-        if left > 0 and left > states.count("failed"):
-            yield f"{left} of {_count(wanted, what)} of {study.name} not finished. To go on:", going
-        elif states.count("running"):
-            yield f"{_count(states.count('running'), what)} of {study.name} not finished. To go on:", going
-        if "failed" in states:
-            yield (
-                f"{_count(states.count('failed'), 'trial')} of {study.name} failed (see below). Again:",
-                retry_command(study.plan),
-            )
+        yield from _unfinished(study)
     if unlabelled(group):
         return
     found = runs(group)
-    searched = [study for study in group.studies if study.plan.space is not None]
-    for study in searched:
-        if not any(run.trial.origin == "confirm" for run in found):
+    seeds = len({run.trial.seed for run in runs_of(found, FINAL)})
+    confirmed = any(run.trial.origin == "confirm" for run in found)
+    for study in group.studies:
+        if study.plan.space is not None and not confirmed:
             yield (
                 "The search's best is not confirmed on seeds that had no part in the choice. To confirm it:",
                 confirm_command(study.plan),
             )
-    planned = [study for study in group.studies if study.plan.experiments is not None]
-    seeds = len({run.trial.seed for run in runs_of(found, FINAL)})
-    for study in planned:
-        if seeds < _FEWEST:
+        if study.plan.experiments is not None and seeds < FEWEST_SEEDS:
             yield (
-                f"{_count(seeds, 'seed')}: an interval and a verdict take {_FEWEST}. More seeds:",
+                f"{_count(seeds, 'seed')}: an interval and a verdict take {FEWEST_SEEDS}. More seeds:",
                 next_command(study.plan, complete=True).removeprefix("more seeds: "),
             )
+
+
+def _unfinished(study: Study) -> Iterator[tuple[str, str]]:
+    """Runs that have not begun, or not ended, or failed."""
+    running, failed = (sum(t.state == state for t in study.trials) for state in ("running", "failed"))
+    wanted, what = study.plan.samples, "trial"
+    if study.plan.experiments is not None:
+        wanted, what = len(study.plan.fixed_items()), "run"
+    left = wanted - sum(_counts(trial) for trial in study.trials)
+    going = next_command(study.plan, complete=False).removeprefix("to go on: ")
+    if left > failed:
+        yield f"{left} of {_count(wanted, what)} of {study.name} not finished. To go on:", going
+    elif running:
+        yield f"{_count(running, what)} of {study.name} not finished. To go on:", going
+    if failed:
+        yield (
+            f"{_count(failed, 'trial')} of {study.name} failed (see below). Again:",
+            retry_command(study.plan),
+        )
 
 
 def _counts(trial: TrialRecord) -> bool:

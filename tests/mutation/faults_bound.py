@@ -194,13 +194,19 @@ BOUND: list[Mutant] = [
     ),
     *of(
         "the bound",
-        "analysis/report.py",
+        "analysis/sections/answer.py",
         _REPORTS,
         (
             "the page shows the base as the bound",
-            "_measured(found, BOUND, at)) for",
-            "_measured(found, FINAL, at)) for",
+            "bound = runs_of(found, BOUND)",
+            "bound = runs_of(found, FINAL)",
         ),
+        ("an answer without a word of the bound", "if group.has_bound:", "if not group.has_bound:"),
+    ),
+    *of(
+        "the bound",
+        "analysis/sections/about.py",
+        _REPORTS,
         ("a plan without a word", 'if plan.experiments == "bound":', 'if plan.experiments == "fig3":'),
     ),
     *of(

@@ -29,6 +29,7 @@ AREAS = (
     "people",
     "studies from Python",
     "confirmed searches",
+    "reports",
 )
 
 
