@@ -28,6 +28,7 @@ from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
 from mutation.faults_models import MODELS
 from mutation.faults_network import NETWORK
+from mutation.faults_paper import PAPER
 from mutation.faults_people import PEOPLE
 from mutation.faults_presets import PRESETS
 from mutation.faults_python import PYTHON
@@ -65,6 +66,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *PEOPLE,
     *MODELS,
     *REPORTS,
+    *PAPER,
 )
 
 

@@ -16,9 +16,7 @@ from study.record.intervals import Estimate, interval_text
 
 STEP = 18  # pixels of a line
 _LETTERS = 46  # of a heading's line, as many as a phone has room for
-_REACH = (
-    0.5  # how far an interval may widen the axis beyond dots and means, of their span; else it is cut off
-)
+_REACH = 0.5  # of what is shown else: how far beyond it an interval may widen the axis
 ABOVE, BELOW, OPEN, UNTESTED = "above", "below", "open", "untested"
 # What is known of a difference's sign: colour and shape.
 LOOKS = {

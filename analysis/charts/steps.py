@@ -95,8 +95,8 @@ def _level(value: float, text: str, color: str) -> list[alt.Chart]:
 def epochs_chart(named: Mapping[str, Sequence[Run]], metric: str, heading: str) -> alt.LayerChart:
     """Methods by the epochs that each has trained; the untrained network as a dotted line."""
     over = {name: over_epochs(runs, metric) for name, runs in named.items()}
-    x = alt.X("x", type="quantitative", title="epochs trained", axis=alt.Axis(format="d", tickMinStep=1))
-    layers = curves(over, x, f"{heading} (%)")
+    x = step_axis("x", "epochs trained")
+    layers = curves(over, x, f"{heading} (%)", bands=False)  # of so many methods they would hide the lines
     values = [run.value(metric, "untrained") for runs in named.values() for run in runs]
     untrained = [value for value in values if not math.isnan(value)]
     if untrained:
@@ -105,7 +105,13 @@ def epochs_chart(named: Mapping[str, Sequence[Run]], metric: str, heading: str) 
 
 
 def curves(
-    named: Mapping[str, Series], x: alt.X, title: str, *, legend: bool = True, zero: bool = False
+    named: Mapping[str, Series],
+    x: alt.X,
+    title: str,
+    *,
+    legend: bool = True,
+    zero: bool = False,
+    bands: bool = True,
 ) -> list[alt.Chart]:
     """Layers of band, seeds, mean and what a pointer is told, of series by name.
 
@@ -124,8 +130,8 @@ def curves(
     at, color = {"x": x, "y": y}, {"color": looks["color"]}
     span = {"x": x, "y": alt.Y("low:Q", title=title), "y2": "high:Q"}
     layers = []
-    if bands := _bounded(means):
-        layers.append(alt.Chart(rows(bands)).mark_area(opacity=0.15, clip=True).encode(**span, **color))
+    if bands and (bounded := _bounded(means)):
+        layers.append(alt.Chart(rows(bounded)).mark_area(opacity=0.15, clip=True).encode(**span, **color))
     if seeds:
         thin = alt.Chart(rows(seeds)).mark_line(strokeWidth=1, opacity=0.4)
         layers.append(thin.encode(detail="seed:N", **at, **looks))

@@ -29,6 +29,7 @@ from study.record.intervals import MISSING
 from study.show.next_command import next_command
 
 _TABLES = ("table1", "table2", "table3", "table4", "table5")
+_ABLATIONS = ("table1", "table2", "table3", "alpha")
 # What `--plan paper` runs: its part in words, and the experiments' prefix.
 _PARTS = {
     "Table 1": "table1", "Table 2": "table2", "Table 3": "table3", "Fig 4": "fig4", "Fig 5": "fig5",
@@ -94,6 +95,8 @@ def of_runs(table: Table) -> Table | None:
     kept = [row for row in table.rows if row[column] not in ("0", *([MISSING] if counted == "seeds" else []))]
     if all(row[column] == MISSING for row in kept):
         return None
+    if table.name in _ABLATIONS and len({row[0] for row in kept}) < 2:
+        return None  # the base alone, which is no comparison
     return dataclasses.replace(table, rows=tuple(kept))
 
 

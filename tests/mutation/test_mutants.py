@@ -30,6 +30,7 @@ AREAS = (
     "studies from Python",
     "confirmed searches",
     "reports",
+    "the paper on a page",
 )
 
 

@@ -111,12 +111,14 @@ def test_an_unfinished_plan_goes_on(make: Callable[..., Any]) -> None:
 
 
 def test_rows_without_runs_are_left_out_and_tables_without_any() -> None:
-    def table(columns: tuple[str, ...], *rows: tuple[str, ...]) -> Table:
-        return Table("t", "t", columns, rows, "", pd.DataFrame())
+    def table(columns: tuple[str, ...], *rows: tuple[str, ...], name: str = "t") -> Table:
+        return Table(name, "t", columns, rows, "", pd.DataFrame())
 
     mixed = of_runs(table(("method", "runs"), ("quoted", "–"), ("ours", "3, 1 diverged"), ("other", "0")))
     assert mixed is not None and mixed.rows == (("quoted", "–"), ("ours", "3, 1 diverged"))
     assert of_runs(table(("method", "runs"), ("quoted", "–"), ("ours", "0"))) is None
+    lone = (("α", "runs"), ("linear", "3"), ("linear", "3"), ("fixed", "0"))
+    assert of_runs(table(*lone)) is not None and of_runs(table(*lone, name="table2")) is None
     claims = of_runs(table(("claim", "seeds"), ("a", "–"), ("b", "3")))
     assert claims is not None and claims.rows == (("b", "3"),)
 
@@ -147,12 +149,16 @@ def test_the_papers_numbers_are_drawn_on_its_own_data_alone(make: Callable[..., 
             if one.get("series") == "paper" or one.get("text", "").startswith("paper")
         }
 
-    own, other = make("duke", "own", experiments="tables"), make("synthetic", "drawn", experiments="tables")
-    for made in (own, other):
+    own, part = make("duke", "own", experiments="tables"), make("duke", "part", experiments="tables")
+    part.write_description(
+        name="a part", fingerprint="f" * 16, protocol="gallery of 12 rows", train_tracklets=100,
+        test_tracklets=40, queries=12, labelled=True, problems=[],
+    )  # fmt: skip
+    for made in (own, part):
         made.run_plan(1)
     tau = {72.6, 74.4, 75.4, 33.9, 63.6, 66.8, 67.4, 25.5}
     criteria = {70.8, 71.4, 75.4, 63.6, 64.0, 67.4}
-    assert papers(own) == tau | criteria and papers(other) == set()
+    assert papers(own) == tau | criteria and papers(part) == set()
 
 
 def test_variants_rivals_and_the_bound_have_charts_and_names(make: Callable[..., Any]) -> None:
@@ -173,6 +179,20 @@ def test_variants_rivals_and_the_bound_have_charts_and_names(make: Callable[...,
         if one.get("heading") == "intra pairs for samples" and "label" in one
     ]  # fmt: skip
     assert [one["value"] for one in gains] == [0] and gains[0]["dots"].count("seed") == 3
+
+
+def test_gains_are_corrected_for_their_number(make: Callable[..., Any]) -> None:
+    def score(config: Config, step: int) -> float:
+        gains = {"squared": 0.01 + 0.002 * config.seed, "euclidean": 0.0}  # p 0.037: one of eleven
+        return 0.3 + 0.002 * step + gains[config.merge.distance]
+
+    made = make("duke", experiments="choices")
+    made.run_plan(3, score)
+    (forest,) = [one for one in specs_of(body_of(group_of(made))) if "gain in" in json.dumps(one)]
+    means = [one for one in drawn(forest, "point") if "label" in one]
+    squared = next(one for one in means if one["heading"].startswith("distance"))
+    assert squared["value"] == pytest.approx(1.2) and squared["more"].startswith("p 0.00")
+    assert squared["kind"] == "not decided" and len(means) == 11
 
 
 def test_runs_that_diverged_are_counted(make: Callable[..., Any]) -> None:
