@@ -229,7 +229,8 @@ def _merges(branch: Branch) -> str:
     steps = sorted(_steps_of(branch))
     if not steps:
         return "in one go"
-    return f"in {number(len(steps), 'merge')} from step {steps[0]} to {steps[-1]}"
+    when = f"at step {steps[0]}" if steps[0] == steps[-1] else f"from step {steps[0]} to {steps[-1]}"
+    return f"in {number(len(steps), 'merge')} {when}"
 
 
 def _steps_of(branch: Branch) -> list[int]:

@@ -251,7 +251,10 @@ def _distances(queries: Sequence[Query], judged: bool) -> Markup:
         alt.Chart(pd.DataFrame(bars))
         .mark_bar(stroke="white", strokeWidth=0.5)
         .encode(
-            x=alt.X("from:Q", bin="binned", title="distance of the nearest hit", scale=alt.Scale(zero=False)),
+            x=alt.X(
+                "from:Q", bin="binned", title="distance of the nearest hit", scale=alt.Scale(zero=False),
+                axis=alt.Axis(tickCount=8),
+            ),
             x2="to:Q",
             y=alt.Y("queries:Q", title="queries", stack=True),
             color=alt.Color(

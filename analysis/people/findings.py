@@ -1,7 +1,8 @@
 """Who a trained network takes for whom: rank lists of some queries and counts over all, kept in a small file.
 
 The features take minutes on a CPU, so what a page shows of them is kept as JSON in the study's `analysis/`:
-`people-0000-step-016.json`, with trial, configuration, data and step; of others it is not used.
+`people-0000-step-016-1a2b3c4d.json`, the last part being the run's digest. It says which trial,
+configuration, data and step it is of; of others it is not used.
 """
 
 from __future__ import annotations
@@ -207,14 +208,14 @@ def takers(found: Findings) -> list[tuple[int, list[First]]]:
 # --- the file
 
 
-def file_name(trial: int, step: int) -> str:
-    """Where findings are kept, in the study's `analysis/` or another folder."""
-    return f"people-{trial:04d}-step-{step:03d}.json"
+def file_name(trial: TrialRecord, step: int) -> str:
+    """Where findings are kept, in the study's `analysis/` or in a folder that several studies may share."""
+    return f"people-{trial.number:04d}-step-{step:03d}-{trial.digest[:8]}.json"
 
 
 def keep(found: Findings, study: Study, trial: TrialRecord, folder: Path) -> Path:
     """Writes the file. Raises OSError."""
-    path = folder / file_name(found.trial, found.step)
+    path = folder / file_name(trial, found.step)
     content = {"of": _stamp(study, trial, found.step), "found": dataclasses.asdict(found)}
     write_whole(path, json.dumps(content).encode())
     return path
@@ -223,7 +224,7 @@ def keep(found: Findings, study: Study, trial: TrialRecord, folder: Path) -> Pat
 def kept(study: Study, trial: TrialRecord, step: int, folders: Iterable[Path]) -> Findings | None:
     """What `keep` has written in the first of the folders that has it; of another network it is not used."""
     for folder in folders:
-        path = folder / file_name(trial.number, step)
+        path = folder / file_name(trial, step)
         if not path.is_file():
             continue
         try:

@@ -208,7 +208,7 @@ def merge_steps(
         _joined(history, at, most, portrait, exact) if at in made else _anew(history, at, most, portrait)
         for at in range(1, history.steps + 1)
     ]
-    return render("people-steps.html", steps=steps, start=step - 1, key="merge-step")
+    return render("people-steps.html", steps=steps, start=step - 1)
 
 
 @dataclass(frozen=True)

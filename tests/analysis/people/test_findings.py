@@ -79,10 +79,10 @@ def test_what_is_kept_comes_back_and_another_networks_does_not(trained, found, t
     study = load([trained]).studies[0]
     trial = study.trials[0]
     path = keep(found, study, trial, tmp_path)
-    assert path.name == file_name(0, 3) == "people-0000-step-003.json"
+    assert path.name == f"people-0000-step-003-{trial.digest[:8]}.json"
     assert kept(study, trial, 3, [tmp_path / "none", tmp_path]) == found
     assert kept(study, trial, 2, [tmp_path]) is None and not caplog.messages
-    changed = dataclasses.replace(trial, digest="0" * 16)
+    changed = dataclasses.replace(trial, digest=trial.digest[:8] + "0" * 56)
     assert kept(study, changed, 3, [tmp_path]) is None
     assert "is of another configuration or data and is not used" in caplog.text
     dataset = study.description["dataset"] | {"fingerprint": "0" * 16}
@@ -93,7 +93,7 @@ def test_what_is_kept_comes_back_and_another_networks_does_not(trained, found, t
 @pytest.mark.parametrize("text", ["", "[]", '{"of": {}}', "{" * 5000, '{"of": null, "found": {}}'])
 def test_a_damaged_file_is_not_used(trained, tmp_path, caplog, text):
     study = load([trained]).studies[0]
-    (tmp_path / file_name(0, 3)).write_text(text)
+    (tmp_path / file_name(study.trials[0], 3)).write_text(text)
     assert kept(study, study.trials[0], 3, [tmp_path]) is None and "is not used" in caplog.text
 
 
