@@ -28,6 +28,7 @@ from mutation.faults_input import INPUT
 from mutation.faults_method import METHOD
 from mutation.faults_models import MODELS
 from mutation.faults_network import NETWORK
+from mutation.faults_over_people import OVER_PEOPLE
 from mutation.faults_paper import PAPER
 from mutation.faults_people import PEOPLE
 from mutation.faults_presets import PRESETS
@@ -63,6 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *EXPORTS,
     *TRIALS,
     *VIDEO,
+    *OVER_PEOPLE,
     *PEOPLE,
     *MODELS,
     *REPORTS,

@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 from numpy import ndarray
 
 from analysis.data.folder import ResultsError
+from analysis.data.people import drawn
+from analysis.data.queries import same_people
 from analysis.data.results import Group
 from analysis.data.runs import Run, runs
 from dcreid.evaluation.unlabelled import combined
-from study.errors import StorageError
 from study.record.ledger import DIVERGED_VALUE
-from study.record.trial_tables import load_queries
 
 COMBINED = "unlabelled"
 # Columns of the results table, and what they are called; those of LOWER are better the lower they are.
@@ -85,8 +84,7 @@ def candidates(
     if not any(np.isfinite(values).any() for name, values in scores.items() if name != COMBINED):
         raise ResultsError(f"{named}: no scores without labels, being of an older version; run it again")
     measured = np.array([100 * curve[step] for curve in curves for step in curve])
-    drawn = _resampled(found, places, rng, resamples)
-    mAP = np.concatenate([measured[:, None], drawn], axis=1)
+    mAP = np.concatenate([measured[:, None], _resampled(found, places, rng, resamples)], axis=1)
     run, step = np.array(places).T
     return Candidates(tuple(found), run, step, mAP, scores)
 
@@ -107,34 +105,13 @@ def _resampled(
     found: Sequence[Run], places: Sequence[tuple[int, int]], rng: np.random.Generator, resamples: int
 ) -> Float[ndarray, "n b"]:
     """mAP in resamples of the test identities, in percent; b = 0 where a run has not kept its queries."""
-    kept = {number: _queries(run) for number, run in enumerate(found) if not run.diverged}
-    tables = {number: table for number, table in kept.items() if table is not None}
-    if not tables or len(tables) < len(kept):
+    kept = {number: run.study.queries(run.trial) for number, run in enumerate(found) if not run.diverged}
+    queries = {number: of for number, of in kept.items() if of is not None}
+    if not queries or len(queries) < len(kept) or not same_people([*queries.values()]):
         return np.empty((len(places), 0))
-    identities = np.unique(np.concatenate([table["identity"] for table in tables.values()]))
-    times = rng.multinomial(len(identities), np.full(len(identities), 1 / len(identities)), resamples).T
-    drawn = {number: _drawn(table, identities, times) for number, table in tables.items()}
+    times = drawn(len(next(iter(queries.values())).identities), resamples, rng)
     lost = np.full(resamples, DIVERGED_VALUE)
-    return np.array([drawn[number][step] if number in drawn else lost for number, step in places])
-
-
-def _queries(run: Run) -> pd.DataFrame | None:
-    """Average precision by step and query; None where the folder does not hold all that was measured."""
-    try:
-        table = load_queries(run.study.storage(run.trial.number), run.study.stamp(run.trial))
-    except (OSError, StorageError):
-        return None
-    return table if table is not None and run.trial.curve().keys() <= set(table["step"]) else None
-
-
-def _drawn(
-    table: pd.DataFrame, identities: Int[ndarray, " i"], times: Int[ndarray, "i b"]
-) -> dict[int, Float[ndarray, " b"]]:
-    """By merge step the mAP where every identity counts so many times, in percent."""
-    drawn = {}
-    for step, rows in table.groupby("step"):
-        column = np.searchsorted(identities, rows["identity"])
-        sums = np.bincount(column, rows["average_precision"], len(identities))
-        queries = np.bincount(column, minlength=len(identities))
-        drawn[int(str(step))] = 100 * (sums @ times) / (queries @ times)
-    return drawn
+    return np.array([
+        queries[number].resampled("mAP", step, times) if number in queries else lost
+        for number, step in places
+    ])  # fmt: skip

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.data.folder import ResultsError, read_description, read_trials
+from analysis.data.queries import Queries, read_queries
 from dcreid.config import Config, ConfigError, completed
-from study.errors import StudyError
+from study.errors import StorageError, StudyError
 from study.plan import PAPERS, StudyPlan
 from study.record.ledger import FINISHED, TrialRecord
 from study.record.schema import check_schema
@@ -62,6 +63,23 @@ class Study:
     def storage(self, trial: int) -> Storage:
         """Where a trial left its checkpoints and joins. Raises StorageError (no such place)."""
         return Storage(self.plan.trial_storage(trial))
+
+    def queries(self, trial: TrialRecord) -> Queries | None:
+        """How a trial's queries fared; None where its folder does not hold all that was measured."""
+        if trial.number not in self._read:
+            self._read[trial.number] = self._queries_of(trial)
+        return self._read[trial.number]
+
+    def _queries_of(self, trial: TrialRecord) -> Queries | None:
+        try:
+            storage = self.storage(trial.number)
+        except StorageError:
+            return None
+        return read_queries(storage, self.stamp(trial), trial.curve())
+
+    @cached_property
+    def _read(self) -> dict[int, Queries | None]:
+        return {}
 
     @cached_property
     def setting(self) -> tuple[str, ...]:

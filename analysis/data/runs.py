@@ -73,14 +73,22 @@ class Run:
             found |= dict.fromkeys(lost, DIVERGED_VALUE)
         return found
 
+    def step(self, at: str) -> int | None:
+        """The best, the last or the selected merge step; "untrained": 0. None: no score selects one."""
+        if at == "untrained":
+            return 0
+        return {"best": self.best_step, "last": self.last_step, "selected": self.selected_step}[at]
+
+    def lost_at(self, step: int) -> bool:
+        """Whether its training has diverged by that step."""
+        return self.trial.diverged_at is not None and step >= self.trial.diverged_at
+
     def value(self, metric: str, at: str) -> float:
         """A metric of `METRICS` or `NORMALISED`, in percent, at the best, the last or the selected step.
 
         at: also "untrained", of the network before the first stage. NaN where it was not measured.
         """
-        steps = {"best": self.best_step, "last": self.last_step, "selected": self.selected_step}
-        step = 0 if at == "untrained" else steps[at]
-        return self.value_after(metric, step)
+        return self.value_after(metric, self.step(at))
 
     def value_after(self, metric: str, step: int | None) -> float:
         """The same after a merge step; NaN where it was not measured, as of no step."""

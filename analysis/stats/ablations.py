@@ -12,7 +12,16 @@ from analysis.data.published import Published
 from analysis.data.results import Group
 from analysis.data.runs import Run, count, runs_of, steps_told
 from analysis.page.typeset import Table
-from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
+from analysis.stats.measures import (
+    HEADINGS,
+    caption,
+    cells,
+    means,
+    measures_of,
+    numbers,
+    people,
+    people_of,
+)
 from search_spaces.paper import CRITERIA, FINAL, PLANS
 from study.plan import PAPERS
 from study.record.intervals import MISSING, Estimate, interval_text
@@ -61,16 +70,17 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
     points, same = _points(spec, found, group)
     for experiment in points:
         for at in steps_told(found):
-            measured = means(found, experiment, at, measures)
+            measured, over = means(found, experiment, at, measures), people(found, experiment, at)
             printed = spec.published.get(group.dataset, {}).get(experiment) if comparable else None
-            row = cells(measured, group, experiment)
+            row = cells(measured, over, group, experiment)
             for dataset in datasets:
                 row += _printed_cells(spec.published[dataset].get(experiment), at)
             if comparable:
                 row += _difference_cells(measured, printed, at)
             rows.append((spec.label(experiment), at, count(found, experiment), *row))
-            numeric.append(numbers(experiment, at, measured, printed))
-    headings = [HEADINGS[name] for name in measures] + _published_headings(datasets, comparable)
+            numeric.append(numbers(experiment, at, measured, over, printed))
+    headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
+    headings += _published_headings(datasets, comparable)
     return Table(
         name=spec.plan,
         title=f"{spec.title}, {group.name}",
@@ -107,18 +117,19 @@ def others_table(found: Sequence[Run], group: Group) -> Table | None:
     measures = measures_of(found, ("rank1", "rank5", "rank10", "mAP_trapezoid", "mAP"))
     for name, row in printed.items():
         ranks = [MISSING if rank is None else f"{rank:.1f}" for rank in (row.rank1, row.rank5, row.rank10)]
-        beyond = [MISSING] * (len(measures) - 4)
+        beyond = [MISSING] * (len(measures) + len(people_of(found)) - 4)
         rows.append((name, row.labels, MISSING, *ranks, f"{row.mAP:.1f}", *beyond))
     numeric = []
     ours = "ours" if group.preset == PAPERS else f"preset {group.preset} here"
     for at in steps_told(found):
-        measured = means(found, FINAL, at, measures)
-        rows.append((f"{ours}, {at} step", "none", count(found, FINAL), *cells(measured, group, FINAL)))
-        numeric.append(numbers(FINAL, at, measured, published.final_setting(group.dataset)))
+        measured, over = means(found, FINAL, at, measures), people(found, FINAL, at)
+        own = cells(measured, over, group, FINAL)
+        rows.append((f"{ours}, {at} step", "none", count(found, FINAL), *own))
+        numeric.append(numbers(FINAL, at, measured, over, published.final_setting(group.dataset)))
     return Table(
         name=f"table{number}",
         title=f"Table {number}: against others, {group.name}",
-        columns=("method", "labels", "runs", *(HEADINGS[name] for name in measures)),
+        columns=("method", "labels", "runs", *(HEADINGS[name] for name in (*measures, *people_of(found)))),
         rows=tuple(rows),
         caption=caption(group, found, True, group.is_papers)
         + " Labels one: one labelled tracklet per identity. The other rows are as the paper prints them.",

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
+from analysis.data.people import RESAMPLES, contrast_over_people, have_queries, interval, over_people
 from analysis.data.published import Published
 from analysis.data.results import Group
-from analysis.data.runs import NORMALISED, Run, of_experiment, steps_told, why_missing
+from analysis.data.runs import NORMALISED, Run, by_seed, of_experiment, runs_of, steps_told, why_missing
 from study.plan import PAPERS
-from study.record.intervals import MISSING, Estimate, estimate
+from study.record.intervals import MISSING, Estimate, estimate, interval_text
 from study.show.wording import NORMALISED as NORMALISED_HEADINGS
 from study.show.wording import NORMALISED_MEANS
 
 MEASURES = ("rank1", "mAP_trapezoid", "mAP")
+# Columns of intervals over people, and of which measure they are.
+PEOPLE = {"rank1_people": "rank1", "mAP_people": "mAP"}
+SEEDS_MEAN = "Mean ± 95 % t interval over seeds: another training of the same"
+PEOPLE_MEAN = (
+    f"{SEEDS_MEAN}. [low, high] over people: other test persons (95 % interval of {RESAMPLES:,} resamples of "
+    "the test identities, the same for all runs)"
+)
 SELECTED_MEANS = "selected: the step with the highest score without labels"
 HEADINGS = {
     "rank1": "rank-1",
@@ -22,8 +33,65 @@ HEADINGS = {
     "rank10": "rank-10",
     "mAP_trapezoid": "mAP trapezoid",
     "mAP": "mAP",
+    "rank1_people": "rank-1 [over people]",
+    "mAP_people": "mAP [over people]",
     **NORMALISED_HEADINGS,
 }
+
+
+@dataclass(frozen=True)
+class OverPeople:
+    """A 95 % interval over test persons, in percent or points; NaN where queries were not kept."""
+
+    low: float
+    high: float
+
+    def text(self, *, signed: bool = False) -> str:
+        """`[33.2, 41.0]`; – without an interval."""
+        if self.low != self.low:
+            return MISSING
+        return f"[{interval_text(self.low, signed=signed)}, {interval_text(self.high, signed=signed)}]"
+
+    def columns(self, name: str) -> dict[str, float]:
+        """Both ends, as columns of a table."""
+        return {f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric of runs of one configuration, in percent: the mean, every seed's, and the ends over people."""
+
+    mean: float
+    seeds: pd.Series[float]
+    low: float
+    high: float
+
+
+def point(found: Sequence[Run], metric: str, at: str) -> Point:
+    """Of runs of one configuration; at: best, last, selected or untrained. NaN for what there is not."""
+    seeds = by_seed(found, metric, at)
+    return Point(float(seeds.mean()), seeds, *interval(over_people(found, metric, at)))
+
+
+def people_of(found: Sequence[Run]) -> tuple[str, ...]:
+    """The columns over people that a table has: none where no run has kept its queries."""
+    return tuple(PEOPLE) if have_queries(found) else ()
+
+
+def people(found: Sequence[Run], experiment: str, at: str) -> dict[str, OverPeople]:
+    """Each of these columns' interval for an experiment."""
+    of = runs_of(found, experiment)
+    return {name: OverPeople(*interval(over_people(of, PEOPLE[name], at))) for name in people_of(found)}
+
+
+def gain_over_people(
+    found: Sequence[Run], experiment: str, base: str, metric: str, at: str
+) -> dict[str, OverPeople]:
+    """What an experiment has over another in other samples of people, over the seeds that both ran."""
+    if not people_of(found):
+        return {}
+    contrast = contrast_over_people({experiment: 1.0, base: -1.0}, found, metric, at)
+    return {"gain_people": OverPeople(*interval(contrast))}
 
 
 def measures_of(found: Sequence[Run], measures: Sequence[str] = MEASURES) -> tuple[str, ...]:
@@ -38,20 +106,28 @@ def means(
     return {name: estimate(of_experiment(found, experiment, name, at)) for name in measures}
 
 
-def cells(measured: Mapping[str, Estimate], group: Group, experiment: str) -> list[str]:
-    """Means with intervals, or why there are none."""
+def cells(
+    measured: Mapping[str, Estimate], over: Mapping[str, OverPeople], group: Group, experiment: str
+) -> list[str]:
+    """Means with intervals, then those over people; or why there are none."""
     if not any(value.n for value in measured.values()):
-        return [why_missing(group, experiment), *[MISSING] * (len(measured) - 1)]
-    return [value.text() for value in measured.values()]
+        return [why_missing(group, experiment), *[MISSING] * (len(measured) + len(over) - 1)]
+    return [value.text() for value in measured.values()] + [value.text() for value in over.values()]
 
 
 def numbers(
-    experiment: str, at: str, measured: Mapping[str, Estimate], printed: Published | None = None
+    experiment: str,
+    at: str,
+    measured: Mapping[str, Estimate],
+    over: Mapping[str, OverPeople],
+    printed: Published | None = None,
 ) -> dict[str, Any]:
     """The same as a row of numbers, with what the paper printed at the best step."""
     row: dict[str, Any] = {"experiment": experiment, "at": at, "runs": measured["rank1"].n}
     for name, value in measured.items():
         row |= value.columns(name)
+    for name, ends in over.items():
+        row |= ends.columns(name)
     if printed is not None and at == "best":
         row |= {"paper_rank1": printed.rank1, "paper_mAP": printed.mAP}
     return row
@@ -65,8 +141,9 @@ def caption(
     plan: what to run on more seeds.
     """
     text = (
-        f"Percent, mean ± 95 % t interval over seeds. Gallery: {group.protocol}. best: the merge step with "
-        "the highest mAP, chosen with test labels as the paper does; last: the last step, chosen without."
+        f"Percent. {PEOPLE_MEAN if people_of(found) else SEEDS_MEAN}. Gallery: {group.protocol}. "
+        "best: the merge step with the highest mAP, chosen with test labels as the paper does; last: the "
+        "last step, chosen without."
     )
     if "selected" in steps_told(found):
         text += f" {SELECTED_MEANS}."

@@ -15,7 +15,16 @@ from analysis.data.published import Published, quoted
 from analysis.data.results import Group
 from analysis.data.runs import Run, count, steps_told
 from analysis.page.typeset import Table
-from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
+from analysis.stats.measures import (
+    HEADINGS,
+    caption,
+    cells,
+    means,
+    measures_of,
+    numbers,
+    people,
+    people_of,
+)
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
 from study.record.intervals import MISSING
 
@@ -34,16 +43,17 @@ def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
     for row in RIVALS:
         experiment, printed = f"{plan}/{row}", quoted(row, group.dataset)
         for at in steps_told(found):
-            measured = means(found, experiment, at, measures)
-            own = cells(measured, group, experiment)
+            measured, over = means(found, experiment, at, measures), people(found, experiment, at)
+            own = cells(measured, over, group, experiment)
             beside = _quoted_cells(printed, at) if beside_paper else []
             rows.append((RIVAL_LABELS[experiment], at, count(found, experiment), *own, *beside))
-            numeric.append(numbers(experiment, at, measured, printed))
+            numeric.append(numbers(experiment, at, measured, over, printed))
+    own_headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
     headings = [f"quoted {HEADINGS[name]}" for name in _QUOTED_MEASURES] if beside_paper else []
     return Table(
         name=plan,
         title=f"{_TITLES[plan]}, {group.name}",
-        columns=("method", "step", "runs", *(HEADINGS[name] for name in measures), *headings),
+        columns=("method", "step", "runs", *own_headings, *headings),
         rows=tuple(rows),
         caption=caption(group, found, beside_paper, group.is_papers, plan)
         + (" Quoted: as the paper's Table 4 or 5 prints it, in italics." if beside_paper else ""),

@@ -11,7 +11,17 @@ from analysis.data.runs import Run, count, of_experiment, steps_told
 from analysis.data.symbols import symbol
 from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
-from analysis.stats.measures import HEADINGS, caption, cells, means, measures_of, numbers
+from analysis.stats.measures import (
+    HEADINGS,
+    caption,
+    cells,
+    gain_over_people,
+    means,
+    measures_of,
+    numbers,
+    people,
+    people_of,
+)
 from search_spaces.paper import BOUND, BOUND_LABEL, BOUND_NOTE, FINAL, PLANS
 from search_spaces.symbols import value_text
 from study.record.intervals import MISSING
@@ -85,20 +95,28 @@ def _gains(
     base = next(iter(called))
     for experiment, label in called.items():
         for at in steps_told(found):
-            measured = means(found, experiment, at, measures)
+            measured, over = means(found, experiment, at, measures), people(found, experiment, at)
             gained = compare(gain(found, experiment, base, at))
+            of_people = gain_over_people(found, experiment, base, "mAP_trapezoid", at)
             worth = [gained.difference.text(signed=True), p_value(gained.p)]
+            worth += [each.text(signed=True) for each in of_people.values()]
             if experiment == base:
-                worth = [MISSING, MISSING]
-            rows.append((label, at, count(found, experiment), *cells(measured, group, experiment), *worth))
-            numeric.append(
-                numbers(experiment, at, measured) | gained.difference.columns("gain") | {"p": gained.p}
-            )
+                worth = [MISSING] * len(worth)
+            own = cells(measured, over, group, experiment)
+            rows.append((label, at, count(found, experiment), *own, *worth))
+            values = numbers(experiment, at, measured, over) | gained.difference.columns("gain")
+            for name, each in of_people.items():
+                values |= each.columns(name)
+            numeric.append(values | {"p": gained.p})
+    headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
+    headings += ["Δ mAP trapezoid", "p", *["Δ [over people]"] * bool(people_of(found))]
     against = " Δ: against the first row, paired by seed (p: t test)."
+    if people_of(found):
+        against = " Δ: against the first row, paired by seed (p: t test) and, over people, by person."
     return Table(
         name=plan,
         title=f"{title}, {group.name}",
-        columns=("variant", "step", "runs", *(HEADINGS[name] for name in measures), "Δ mAP trapezoid", "p"),
+        columns=("variant", "step", "runs", *headings),
         rows=tuple(rows),
         caption=f"{caption(group, found, False, False)}{against} {note}".strip(),
         numbers=pd.DataFrame(numeric),

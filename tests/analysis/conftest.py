@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
+import torch
 from made_joins import joins_of_step
 from made_scores import rising
 from trained_study import trained_study
 
 from analysis.data.results import Group, load
 from dcreid.config import Config
+from dcreid.evaluation.retrieval import QueryResults
 from dcreid.presets import settings_of
 from search_spaces.paper import plan, with_seeds
 from search_spaces.spaces import load_space
 from study.plan import StudyPlan
 from study.record.ledger import Ledger
 from study.record.storage import Storage
-from study.record.trial_tables import save_joins
+from study.record.trial_tables import save_joins, save_queries
 
 STEPS = 3
 # what a row has only with labels
@@ -159,6 +163,27 @@ class Made:
             value = score(config, steps) if score and state in ("complete", "pruned") else None
             self.ledger.append("end", trial=number, state=state, reason=reason, value=value)
         return number
+
+    def keep_queries(
+        self, number: int, who: Any, precisions: dict[int, Any], first: dict[int, Any] | None = None
+    ) -> None:
+        """queries.parquet of a trial: whose the queries are; by step their precisions and first matches."""
+        ones, k = np.ones(len(who), int), len(who)
+        data = SimpleNamespace(
+            query=np.arange(k), test=SimpleNamespace(identities=np.asarray(who), cameras=ones)
+        )
+        results = {
+            step: QueryResults(
+                query=torch.arange(k),
+                average_precision=torch.as_tensor(values),
+                average_precision_trapezoid=torch.as_tensor(values) / 2,
+                first_match=torch.as_tensor(ones if first is None else first[step]),
+                asked=k,
+            )
+            for step, values in precisions.items()
+        }
+        storage = Storage(str(self.folder / "trials" / f"{number:04d}"))
+        save_queries(storage, results, data, {})  # type: ignore[arg-type]
 
     def run_plan(
         self, seeds: int, score: Score = flat_score, scores: Scores | None = None, *, steps: int = STEPS

@@ -142,8 +142,7 @@ SELECTION: list[Mutant] = [
             "if not run.config.trains_with_identities]",
             "if run.config.seed >= 0]",
         ),
-        ("resamples of queries over the number measured", "/ (queries @ times)", "/ queries.sum()"),
-        ("a run without its queries is lost", "if not tables or len(tables) < len(kept):", "if not tables:"),
+        ("a run without its queries is lost", "or len(queries) < len(kept) or", "or"),
     ),
     *of(
         "selection",

@@ -24,6 +24,7 @@ AREAS = (
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     *("exact search", "exports"),
     "page",
+    "over people",
     "tracklets from video",
     "public trainable",
     "people",

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from analysis.data.candidates import COMBINED, SCORES, candidates
 from analysis.data.folder import ResultsError
 from analysis.data.results import load
-from dcreid.evaluation.retrieval import QueryResults
 from dcreid.evaluation.unlabelled import combined
-from study.record.storage import Storage
-from study.record.trial_tables import save_queries
 
 WHO = np.array([7, 7, 7, 9, 12, 12])  # identities of the queries
 
@@ -34,25 +29,6 @@ def group_of(study):
 
 def found_of(study, resamples=0):
     return candidates(group_of(study), np.random.default_rng(0), resamples)
-
-
-def keep_queries(study, number: int, precisions) -> None:
-    """queries.parquet of a trial; precisions by step, one for each of WHO."""
-    data = SimpleNamespace(
-        query=np.arange(len(WHO)), test=SimpleNamespace(identities=WHO, cameras=np.ones(len(WHO), int))
-    )
-    results = {
-        step: QueryResults(
-            query=torch.arange(len(WHO)),
-            average_precision=torch.tensor(values),
-            average_precision_trapezoid=torch.tensor(values),
-            first_match=torch.ones(len(WHO), dtype=torch.long),
-            asked=len(WHO),
-        )
-        for step, values in precisions.items()
-    }
-    storage = Storage(str(study.folder / "trials" / f"{number:04d}"))
-    save_queries(storage, results, data, {})
 
 
 def test_every_measured_step_of_every_ended_run_is_a_candidate(make):
@@ -122,7 +98,7 @@ def test_resamples_draw_identities_with_all_their_queries(make):
     precisions = {step: rng.random(len(WHO)) for step in (0, 1, 2, 3)}
     study.trial(study.base, lambda config, step: float(precisions[step].mean()), scores=scores)
     diverged = study.trial(study.base.replace(seed=1), state="diverged", steps=0, scores=scores)
-    keep_queries(study, 0, precisions)
+    study.keep_queries(0, WHO, precisions)
     found = found_of(study, resamples=200)
     assert found.mAP.shape == (4, 201) and (found.mAP[diverged + 2] == 0).all()
     # Three identities with three, one and two queries: every resample is one of these 27 draws.
@@ -143,9 +119,9 @@ def test_without_all_queries_there_are_no_resamples(make):
     precisions = {step: np.full(len(WHO), 0.5) for step in (0, 1, 2, 3)}
     for seed in (0, 1):
         study.trial(study.base.replace(seed=seed), scores=scores)
-    keep_queries(study, 0, precisions)
+    study.keep_queries(0, WHO, precisions)
     assert found_of(study, resamples=20).mAP.shape == (6, 1)
-    keep_queries(study, 1, {step: precisions[step] for step in (0, 1)})
+    study.keep_queries(1, WHO, {step: precisions[step] for step in (0, 1)})
     assert found_of(study, resamples=20).mAP.shape == (6, 1)
-    keep_queries(study, 1, precisions)
+    study.keep_queries(1, WHO, precisions)
     assert found_of(study, resamples=20).mAP.shape == (6, 21)
