@@ -32,6 +32,11 @@ def parser(script: str, about: str | None, *, several: bool = True) -> argparse.
     made = bare_parser(script, about)
     if several:
         made.add_argument("studies", nargs="+", metavar="STUDY", help="folder of a study")
+        made.add_argument(
+            "--across-versions",
+            action="store_true",
+            help="join studies of different versions of the code; the output says so [they stay apart]",
+        )
     else:
         made.add_argument("study", metavar="STUDY", help="folder of the study")
     made.add_argument("--out", metavar="DIR", help="where to write [analysis in the first study's folder]")

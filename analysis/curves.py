@@ -172,7 +172,8 @@ def _percent_axis(ax: Axes) -> None:
 
 
 def _source(group: Group) -> str:
-    return f"{group.name}; gallery: {group.protocol}"
+    mixed = f"; {group.versions_in_words}" if group.versions_in_words else ""
+    return f"{group.name}; gallery: {group.protocol}{mixed}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -182,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> None:
-    groups = load(given.studies).groups
+    groups = load(given.studies, across_versions=given.across_versions).groups
     folder = command.out_folder(given)
     for group in groups:
         with styled():

@@ -138,8 +138,9 @@ def _write(given: argparse.Namespace) -> None:
 
 
 def _page(given: argparse.Namespace, *, renewed: bool = False) -> str:
-    results = load(given.studies, finished=False)
-    other = load(given.compare, finished=False) if given.compare else None
+    joined = given.across_versions
+    results = load(given.studies, finished=False, across_versions=joined)
+    other = load(given.compare, finished=False, across_versions=joined) if given.compare else None
     pictures = Pictures(shown=not given.without_pictures)
     frames = Frames(pictures, given.data_root, given.cache, given.out, compute=not renewed)
     return report(results, other, frames, renewed=renewed)

@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> None:
-    groups = load(given.studies).groups
+    groups = load(given.studies, across_versions=given.across_versions).groups
     tables, found = selection(groups, drawn_only=given.drawn)
     folder = command.out_folder(given)
     for table in tables:

@@ -12,6 +12,7 @@ Of data without labels: the scores of all runs, and the classes of the chosen on
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -43,10 +44,14 @@ def tables(group: Group, judged: Sequence[Finding] | None = None) -> Iterator[Ta
     """All tables of a group. Those that go beyond the paper come only where their plan was run.
 
     judged: the findings of all groups that are shown together; else those of this one alone.
+    Where several versions of the code computed what is averaged, every caption says so.
     """
-    if unlabelled(group):
-        yield from _without_labels(group)
-        return
+    mixed = f" Of note: {group.versions_in_words}." if group.versions_in_words else ""
+    for table in _without_labels(group) if unlabelled(group) else _labelled(group, judged):
+        yield dataclasses.replace(table, caption=f"{table.caption}{mixed}")
+
+
+def _labelled(group: Group, judged: Sequence[Finding] | None) -> Iterator[Table]:
     found = runs(group)
     asked = {study.plan.experiments for study in group.studies}
     for spec in ABLATIONS:
@@ -78,7 +83,7 @@ def _without_labels(group: Group) -> Iterator[Table]:
 
 
 def heading(group: Group) -> str:
-    """What the tables of a group are made of, in two lines; a third where some runs are the bound's."""
+    """What the tables of a group are made of, in two lines; further ones of the bound and of versions."""
     named = ", ".join(visible(study.name) for study in group.studies)
     finished = sum(sum(trial.state == "complete" for trial in study.trials) for study in group.studies)
     total = sum(len(study.trials) for study in group.studies)
@@ -87,7 +92,8 @@ def heading(group: Group) -> str:
         f"{finished} of {total} trials complete\n"
         f"changed from the settings for {group.dataset}: {changed_in_settings(group)}"
     )
-    return f"{text}\n{BOUND_NOTE}" if group.has_bound else text
+    notes = [BOUND_NOTE] * group.has_bound + [group.versions_in_words] * bool(group.versions_in_words)
+    return "\n".join([text, *notes])
 
 
 def file_name(group: Group, groups: Sequence[Group], name: str) -> str:
@@ -105,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(given: argparse.Namespace) -> None:
-    groups = load(given.studies).groups
+    groups = load(given.studies, across_versions=given.across_versions).groups
     judged = findings(groups)
     render, suffix = FORMATS[given.format]
     for group in groups:

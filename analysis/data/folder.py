@@ -76,17 +76,17 @@ def _check_types(path: Path, above: str, content: dict[str, Any], types: dict[st
             _check_types(path, f"{name}.", value, kind)
 
 
-def read_trials(folder: Path) -> tuple[list[TrialRecord], list[tuple[float, float]], list[str]]:
-    """The trials, when each session began and was last heard of, and what is wrong. Raises ResultsError."""
+def read_trials(folder: Path) -> tuple[list[TrialRecord], list[dict[str, Any]], list[str]]:
+    """The trials, the ledger's sessions, and what is wrong. Raises ResultsError."""
     ledger, table = folder / "ledger.jsonl", folder / "results.parquet"
-    sessions: list[tuple[float, float]] = []
+    sessions: list[dict[str, Any]] = []
     problems: list[str] = []
     if ledger.exists() and not ledger.is_file():
         raise ResultsError(f"{ledger}: not a file; copy the study's own there")
     if ledger.is_file():
         read = Ledger(ledger, read_only=True)
         records = list(read.trials.values())
-        sessions = [(one["time"], one["last"]) for one in read.sessions]
+        sessions = read.sessions
         problems = read.problems()
     elif table.is_file():
         try:

@@ -2,7 +2,8 @@
 
 Only the folders are needed, wherever the studies ran. The ledger is the truth and is read where it
 is; `results.parquet`, made from it, serves where it was copied without it. Studies are averaged
-together only if they share data, gallery and base configuration (`Group`); all others stay apart.
+together only if they share data, gallery, base configuration and the version of dcreid that computed them
+(`Group`); all others stay apart. A study that went on under another version is one group, and says so.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from study.show.wording import whose
 
 # Training tracklets of the data sets that the paper reports on.
 FULL_SIZE = {"mars": 8298, "duke": 2196}
+UNKNOWN = "unknown"  # in place of a version
 _log = logging.getLogger("dcreid.analysis")
 _DESCRIBED = ("name", "fingerprint", "protocol", "train_tracklets", "queries")
 
@@ -44,6 +46,7 @@ class Study:
     trials: tuple[TrialRecord, ...]
     sessions: tuple[tuple[float, float], ...] = ()  # start and end, seconds since 1970; none without a ledger
     problems: tuple[str, ...] = ()  # of the ledger
+    codes: tuple[str | None, ...] = ()  # the version of dcreid that each session ran, where it says so
 
     @property
     def name(self) -> str:
@@ -81,6 +84,22 @@ class Study:
     def _read(self) -> dict[int, Queries | None]:
         return {}
 
+    def code(self, trial: TrialRecord) -> str:
+        """The version of dcreid that computed a trial, 8 digits; UNKNOWN where that was not recorded.
+
+        Of one that went on under another version, both: `1a2b3c4d then 5e6f7a8b`.
+        """
+        first = str(self.description.get("code") or UNKNOWN)
+        ran = dict(enumerate(self.codes, start=1))
+        codes = [ran.get(n) or (UNKNOWN if n > 1 else first) for n in trial.computed_in]
+        return " then ".join(dict.fromkeys(code[:8] for code in codes or [first]))
+
+    @cached_property
+    def versions(self) -> frozenset[str]:
+        """The versions that computed what has ended, as far as they are known."""
+        ended = {self.code(trial) for trial in self.trials if trial.state in FINISHED}
+        return frozenset(ended - {UNKNOWN}) or frozenset({str(self.description.get("code") or UNKNOWN)[:8]})
+
     @cached_property
     def setting(self) -> tuple[str, ...]:
         """What two studies must share to be averaged; a network's file counts by its name only."""
@@ -90,7 +109,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Group:
-    """Studies on the same data, gallery and base configuration, under a name to print."""
+    """Studies on the same data, gallery and base configuration, by the same code, under a name to print."""
 
     name: str
     studies: tuple[Study, ...]
@@ -109,6 +128,15 @@ class Group:
     def whose(self) -> str:
         """Whose configuration the base is: `the paper's`, `preset buc's`"""
         return whose(self.studies[0].plan)
+
+    @cached_property
+    def versions_in_words(self) -> str:
+        """That several versions of dcreid computed what has ended here, and how much each; else nothing."""
+        ended = Counter(s.code(t) for s in self.studies for t in s.trials if t.state in FINISHED)
+        if len(ended) < 2:
+            return ""
+        counted = ", ".join(f"{count} by {code}" for code, count in ended.items())
+        return f"runs of {len(ended)} versions of the code are averaged and compared as if of one ({counted})"
 
     @property
     def has_bound(self) -> bool:
@@ -149,10 +177,11 @@ class Results:
         return tuple(study for group in self.groups for study in group.studies)
 
 
-def load(folders: Iterable[Path | str], *, finished: bool = True) -> Results:
+def load(folders: Iterable[Path | str], *, finished: bool = True, across_versions: bool = False) -> Results:
     """Reads study folders; unfinished studies give what they have.
 
-    finished: refuse when no trial at all has finished. Raises ResultsError.
+    finished: refuse when no trial at all has finished. across_versions: join studies that different versions
+    of dcreid computed. Raises ResultsError.
     """
     paths = list(dict.fromkeys(Path(folder).expanduser().resolve() for folder in folders))
     studies = [load_study(path) for path in paths]
@@ -164,7 +193,11 @@ def load(folders: Iterable[Path | str], *, finished: bool = True) -> Results:
             f"{named}: no trial has finished yet ({_states(studies)}); "
             f"continue with python study/run.py --resume {studies[0].folder}"
         )
-    return Results(tuple(_grouped(studies)))
+    groups = _grouped(studies, across_versions)
+    for group in groups:
+        if group.versions_in_words:
+            _log.warning("%s: %s", group.name, group.versions_in_words)
+    return Results(tuple(groups))
 
 
 def load_study(folder: Path) -> Study:
@@ -188,7 +221,9 @@ def load_study(folder: Path) -> Study:
     moved = dataclasses.replace(plan, studies=str(folder.parent), name=folder.name)
     for problem in problems:
         _log.warning("%s", problem)
-    return Study(folder, description, moved, tuple(trials), tuple(sessions), tuple(problems))
+    times = tuple((one["time"], one["last"]) for one in sessions)
+    codes = tuple(one.get("code") for one in sessions)
+    return Study(folder, description, moved, tuple(trials), times, tuple(problems), codes)
 
 
 def setting(config: Mapping[str, Any]) -> str:
@@ -202,10 +237,11 @@ def setting(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _grouped(studies: Sequence[Study]) -> list[Group]:
-    members: dict[tuple[str, ...], list[Study]] = {}
+def _grouped(studies: Sequence[Study], across_versions: bool) -> list[Group]:
+    members: dict[tuple[object, ...], list[Study]] = {}
     for study in studies:
-        members.setdefault(study.setting, []).append(study)
+        version = frozenset[str]() if across_versions else study.versions
+        members.setdefault((study.setting, version), []).append(study)
     groups = list(members.values())
     return [Group(_group_name(group[0], groups), tuple(group)) for group in groups]
 
@@ -213,7 +249,7 @@ def _grouped(studies: Sequence[Study]) -> list[Group]:
 def _group_name(study: Study, groups: Sequence[Sequence[Study]]) -> str:
     """The data set's name, with what sets it apart from the other groups of that name."""
     name, preset = str(study.data["name"]), study.plan.preset
-    others = [group[0] for group in groups if group[0].setting != study.setting]
+    others = [group[0] for group in groups if group[0] is not study]
     namesakes = [o for o in others if o.data["name"] == name and o.plan.preset == preset]
     if preset != PAPERS:
         name += f", preset {preset}"
@@ -224,6 +260,8 @@ def _group_name(study: Study, groups: Sequence[Sequence[Study]]) -> str:
     marks = [f"{key} {own[key]}" for key in differing[:3]]
     if any(other.data["protocol"] != study.data["protocol"] for other in namesakes):
         marks.append(str(study.data["protocol"]))
+    if any(other.setting == study.setting for other in namesakes):
+        marks.append(f"code {' and '.join(sorted(study.versions))}")
     return f"{name} ({', '.join(marks) or 'data ' + str(study.data['fingerprint'])})"
 
 

@@ -44,6 +44,7 @@ from study.show.summary import summary
 from study.show.terminal import Terminal
 from study.show.view import of_session
 from study.show.wording import describe_objective, taken_over
+from study.source import code_version
 
 _INTERRUPTED = 130  # ended by a signal, resumable: the status that a shell gives SIGINT
 
@@ -164,7 +165,9 @@ def drive(prepared: Prepared, console: Console, *, own_process: bool = True) -> 
             console.print(note, style="yellow", soft_wrap=True)
         write_description(plan.folder, describe(plan, data, prepared.command))
         ledger = Ledger(plan.folder / "ledger.jsonl")
-        ledger.append("session", command=prepared.command, pid=os.getpid(), forced=plan.force)
+        ledger.append(
+            "session", command=prepared.command, pid=os.getpid(), forced=plan.force, code=code_version()
+        )
         session = Session(plan, data, ledger, open_optuna_study(plan, len(data.train), ledger))
         models = ModelsWriter(session)
         taken = session.queue.take_over()

@@ -66,6 +66,7 @@ class TrialRecord:
     reused: str | None = None  # the study and trial whose rows these are; nothing was computed here
     attempts: int = 0
     session: int = 0  # 1, 2, …: in which it was last started
+    computed_in: list[int] = field(default_factory=list)  # the sessions that its rows are of
     gpus: float = 0.0  # that it was last started with
     gpu_seconds: float = 0.0  # of the merge steps recorded
     retries: list[str] = field(default_factory=list)  # why it was started again within a session
@@ -388,6 +389,7 @@ class Ledger:
         elif event == "step":
             if entry["row"]["step"] not in trial.steps:  # a repeated step changes nothing
                 trial.steps[entry["row"]["step"]] = entry["row"]
+                trial.computed_in = sorted({*trial.computed_in, len(self.sessions)})
                 trial.gpu_seconds += trial.gpus * row_seconds(entry["row"])
             trial.ends_as = entry.get("ends_as", trial.ends_as)
         elif event == "retry":

@@ -9,6 +9,7 @@ import math
 import pandas as pd
 import pytest
 
+from analysis.curves import figures
 from analysis.data.results import load
 from analysis.data.runs import runs
 from analysis.page.typeset import csv, html_table, latex, markdown, p_value
@@ -388,3 +389,25 @@ def test_a_search_by_the_score_is_told_in_its_order_at_the_selected_step(make, l
     ]  # fmt: skip
     assert "at the merge step of the highest score without labels" in table.caption
     assert "luck" not in table.caption
+
+
+def test_means_over_several_versions_say_so_in_heading_and_captions(make, tmp_path, capsys):
+    one, two = make("duke", "one", experiments="table1"), make("duke", "two", experiments="table1")
+    for study, seed in ((one, 0), (two, 1)):
+        study.trial(study.base.replace(seed=seed))
+    path = two.folder / "study.json"
+    path.write_text(path.read_text().replace("c" * 16, "d" * 16))
+    folders, said = [str(one.folder), str(two.folder)], "runs of 2 versions of the code are averaged"
+    assert main(folders) == 0
+    apart = capsys.readouterr()
+    assert (
+        said not in apart.out + apart.err
+        and "(code cccccccc)" in apart.out
+        and "(code dddddddd)" in apart.out
+    )
+    assert main([*folders, "--across-versions"]) == 0
+    joined = capsys.readouterr()
+    heads, tables_shown = joined.out.count("## Duke"), joined.out.count("### ")
+    assert joined.out.count(said) == tables_shown + 1 and said in joined.err and heads == 1
+    groups = load(folders, across_versions=True).groups
+    assert all(said in caption for _, caption, _ in figures(groups[0]) if "gallery" in caption)

@@ -15,7 +15,6 @@ OVER_PEOPLE = (
             'table["first_match"] <= k for k in',
             'table["first_match"] < k for k in',
         ),
-        ("queries of steps that were not kept", "or not {*measured} <= {*table", "or not {0} <= {*table"),
         (
             "any people are the same people",
             "np.array_equal(each.identities,",
@@ -43,5 +42,39 @@ OVER_PEOPLE = (
         "tests/analysis/stats/test_measures.py",
         ("rank-1 over people is mAP", '"rank1_people": "rank1"', '"rank1_people": "mAP"'),
         ("a gain over people without the base", "{experiment: 1.0, base: -1.0}", "{experiment: 1.0}"),
+    ),
+    *of(
+        "versions of the code",
+        "analysis/data/results.py",
+        "tests/analysis/data/test_results.py",
+        (
+            "versions are joined unasked",
+            "frozenset[str]() if across_versions else",
+            "frozenset[str]() if True else",
+        ),
+        (
+            "versions cannot be joined",
+            "frozenset[str]() if across_versions else",
+            "frozenset[str]() if False else",
+        ),
+        ("a later session runs the first one's code", "(UNKNOWN if n > 1 else first)", "first"),
+        ("unknown versions part studies", "frozenset(ended - {UNKNOWN})", "frozenset(ended)"),
+        ("failed trials count as of a version", "if t.state in FINISHED)", "if t.state)"),
+    ),
+    *of(
+        "versions of the code",
+        "study/record/ledger.py",
+        "tests/analysis/data/test_results.py",
+        (
+            "a trial is of its last session",
+            "sorted({*trial.computed_in, len(self.sessions)})",
+            "[len(self.sessions)]",
+        ),
+    ),
+    *of(
+        "versions of the code",
+        "analysis/tables.py",
+        "tests/analysis/test_tables.py",
+        ("captions keep silent on versions", 'caption=f"{table.caption}{mixed}")', "caption=table.caption)"),
     ),
 )

@@ -83,3 +83,70 @@ def test_nothing_started_and_nothing_finished(make):
     with pytest.raises(ResultsError, match=r"no trial has finished yet \(1 running, 1 failed\).*--resume"):
         load([study.folder])
     assert len(load([study.folder], finished=False).studies[0].trials) == 2
+
+
+def of_code(study, *codes: str | None) -> None:
+    """As if this code had created the study and run its first session, the others each a later one."""
+    path = study.folder / "study.json"
+    path.write_text(path.read_text().replace("c" * 16, str(codes[0])))
+    for session, code in enumerate(codes):
+        if session:
+            study.ledger.append("session", **({} if code is None else {"code": code}))
+            study.trial(study.base.replace(seed=10 + session))
+
+
+def test_studies_of_other_versions_are_never_averaged_unless_that_is_asked_for(make, caplog):
+    one, two, three = (make("duke", name) for name in ("one", "two", "three"))
+    for study, code in ((one, "a" * 16), (two, "b" * 16), (three, "a" * 16)):
+        study.trial(study.base), of_code(study, code)
+    folders = [study.folder for study in (one, two, three)]
+    apart = load(folders).groups
+    assert [[study.name for study in group.studies] for group in apart] == [["one", "three"], ["two"]]
+    assert [group.name for group in apart] == [
+        "DukeMTMC-VideoReID (code aaaaaaaa)",
+        "DukeMTMC-VideoReID (code bbbbbbbb)",
+    ]
+    assert not caplog.messages and not any(group.versions_in_words for group in apart)
+    (joined,) = load(folders, across_versions=True).groups
+    assert joined.name == "DukeMTMC-VideoReID"
+    assert joined.versions_in_words == (
+        "runs of 2 versions of the code are averaged and compared as if of one (2 by aaaaaaaa, 1 by bbbbbbbb)"
+    )
+    assert caplog.messages == [f"{joined.name}: {joined.versions_in_words}"]
+
+
+def test_a_study_that_went_on_under_another_version_says_so(make, caplog):
+    study, same = make("duke", "on"), make("duke", "same")
+    for each in (study, same):
+        each.ledger.append("session", code="a" * 16)
+        each.trial(each.base)
+    of_code(study, "a" * 16, "b" * 16), of_code(same, "a" * 16, "a" * 16)
+    study.trial(study.base.replace(seed=3), state="failed", steps=0)  # no result
+    (group,) = load([study.folder]).groups
+    assert "(1 by aaaaaaaa, 1 by bbbbbbbb)" in group.versions_in_words
+    assert len(caplog.messages) == 1 and group.studies[0].versions == {"aaaaaaaa", "bbbbbbbb"}
+    assert not load([same.folder]).groups[0].versions_in_words
+    assert len(load([study.folder, same.folder]).groups) == 2
+
+
+def test_a_trial_that_two_versions_computed_is_of_both(make):
+    study = make("duke")
+    study.ledger.append("session", code="a" * 16)
+    study.trial(study.base, state="running", steps=1)
+    study.ledger.append("session", code="b" * 16)
+    study.ledger.append("start", trial=0)
+    for step in (1, 2, 3):  # a repeated step is no new one
+        study.ledger.append("step", trial=0, row=study.ledger.trials[0].steps[1] | {"step": step})
+    study.ledger.append("session", code="d" * 16)
+    study.ledger.append("end", trial=0, state="complete")
+    found = load([study.folder]).studies[0]
+    assert found.code(found.trials[0]) == "aaaaaaaa then bbbbbbbb"
+
+
+def test_versions_that_nobody_recorded_are_told_as_unknown_and_part_no_studies(make):
+    study, other = make("duke", "old"), make("duke", "new")
+    study.ledger.append("session")
+    study.trial(study.base), other.trial(other.base)
+    of_code(study, "a" * 16, None), of_code(other, "a" * 16)
+    (group,) = load([study.folder, other.folder]).groups
+    assert "(2 by aaaaaaaa, 1 by unknown)" in group.versions_in_words
