@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX (booktabs), HTML, or, as numbers, CSV."""
+"""A table as Markdown, LaTeX (booktabs, by pandas' Styler), HTML, or, as numbers, CSV."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ _LATEX = {
     "<": "$<$", ">": "$>$", "λ1": r"$\lambda_1$", "λ2": r"$\lambda_2$", "λ": r"$\lambda$",
     "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
     "d_ab": "$d_{ab}$", "d_a": "$d_a$", "d_b": "$d_b$", "|": "$|$",
-    "×": r"$\times$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
+    "×": r"$\times$", "ρ": r"$\rho$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
 }  # fmt: skip
 _UNBROKEN = re.compile(r"(?<!\S)(--[\w-]+|\w+-\w+)(?!\S)")
 _TAG = re.compile("<(?=[A-Za-z/!?])")
 _READABLE = 18  # characters to a line, at least, in a column of words
-_LATEX_PATTERN = re.compile("|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)))
+_LATEX_PATTERN = re.compile(
+    "|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)) + "|[^\x00-\u017f\u2013-\u203a]"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Table:
     """Cells to read, and the same content as numbers (`numbers`) for a CSV file.
 
     `left`: how many of the first columns hold words; `quoted`: how many of the last hold what others have
-    measured, in italics.
+    measured, in italics; `bold`: (row, column) of the cells that are among the best of theirs.
     """
 
     name: str  # of its file
@@ -41,6 +43,7 @@ class Table:
     numbers: pd.DataFrame = field(repr=False)
     left: int = 1
     quoted: int = 0
+    bold: frozenset[tuple[int, int]] = frozenset()
 
     def is_quoted(self, column: int) -> bool:
         """Whether a column holds what others have measured."""
@@ -62,17 +65,18 @@ def p_value(p: float) -> str:
 def markdown(table: Table) -> str:
     """A pipe table under its title, the caption below."""
     bar = ["---"] * table.left + ["---:"] * (len(table.columns) - table.left)
-    marked = (
-        [
-            f"*{cell}*" if table.is_quoted(i) and cell != MISSING else cell
-            for i, cell in enumerate(map(_markdown, row))
-        ]
-        for row in (table.columns, *table.rows)
-    )
+    marked = [[_quoted(table, j, _markdown(cell)) for j, cell in enumerate(table.columns)]]
+    for i, row in enumerate(table.rows):
+        texts = (_quoted(table, j, _markdown(cell)) for j, cell in enumerate(row))
+        marked.append([f"**{text}**" if (i, j) in table.bold else text for j, text in enumerate(texts)])
     lines = [" | ".join(row) for row in marked]
     body = [lines[0], " | ".join(bar), *lines[1:]]
     title, caption = _TAG.sub(r"\\<", visible(table.title)), _TAG.sub(r"\\<", visible(table.caption))
     return "\n".join([f"### {title}", "", *(f"| {line} |" for line in body), "", caption, ""])
+
+
+def _quoted(table: Table, column: int, cell: str) -> str:
+    return f"*{cell}*" if table.is_quoted(column) and cell != MISSING else cell
 
 
 def _markdown(cell: str) -> str:
@@ -81,32 +85,28 @@ def _markdown(cell: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table environment that needs the package booktabs."""
-    align = "l" * table.left + "r" * (len(table.columns) - table.left)
-    heading, *rows = (
-        " & ".join(
-            rf"\textit{{{_latex(cell)}}}" if table.is_quoted(i) else _latex(cell)
-            for i, cell in enumerate(row)
-        )
-        + r" \\"
-        for row in (table.columns, *table.rows)
-    )
-    lines = [
-        r"\begin{table}",
-        r"\centering\small",
-        rf"\caption{{{_latex(f'{table.title}. {table.caption}')}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{align}}}",
-        r"\toprule",
-        heading,
-        r"\midrule",
-        *rows,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-        "",
+    """A table environment that needs the packages booktabs and graphicx; a wide one shrinks to the line."""
+    cells = pd.DataFrame([[_latex(cell) for cell in row] for row in table.rows])
+    headings: dict[object, str] = dict(enumerate(map(_latex, table.columns)))
+    quoted = ["textit:--rwrap;" * table.is_quoted(j) for j, _ in enumerate(table.columns)]
+    marks = [
+        ["textbf:--rwrap;" * ((i, j) in table.bold) + mark for j, mark in enumerate(quoted)]
+        for i, _ in enumerate(table.rows)
     ]
-    return "\n".join(lines)
+    style = cells.style.hide(axis="index").format_index(lambda j: headings[j], axis=1)
+    style = style.apply(lambda _: pd.DataFrame(marks), axis=None).apply_index(lambda _: quoted, axis=1)
+    text = style.to_latex(
+        column_format="l" * table.left + "r" * (len(table.columns) - table.left),
+        caption=_latex(f"{table.title}. {table.caption}"),
+        label=f"tab:{table.name}",
+        position_float="centering",
+        hrules=True,
+    )
+    fits = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+    text = text.replace("\\centering\n", "\\centering\\small\n")
+    return text.replace(r"\begin{tabular}", rf"{fits}\begin{{tabular}}").replace(
+        r"\end{tabular}", r"\end{tabular}}"
+    )
 
 
 def csv(table: Table) -> str:
@@ -123,7 +123,8 @@ def html_table(table: Table) -> str:
         if i == 0 or names[i] != names[i - 1]:
             rows = next((j for j, name in enumerate(names[i:]) if name != names[i]), len(names) - i)
             first = f"<th scope=rowgroup rowspan={rows}>{escaped(row[0])}</th>"
-        cells = (f"<td{_mark(table, i)}>{escaped(cell)}</td>" for i, cell in enumerate(row[1:], start=1))
+        texts = (f"<b>{escaped(t)}</b>" if (i, j) in table.bold else escaped(t) for j, t in enumerate(row))
+        cells = (f"<td{_mark(table, j)}>{text}</td>" for j, text in list(enumerate(texts))[1:])
         body.append(f"<tr>{first}{''.join(cells)}</tr>")
     heads = (f"<th{_mark(table, i)}>{escaped(cell)}</th>" for i, cell in enumerate(table.columns))
     return (
@@ -150,4 +151,5 @@ FORMATS = {"markdown": (markdown, ".md"), "latex": (latex, ".tex"), "csv": (csv,
 
 
 def _latex(text: str) -> str:
-    return _LATEX_PATTERN.sub(lambda found: _LATEX[found[0]], visible(text))
+    """Text in which nothing is a command; characters that pdfLaTeX cannot set by their numbers."""
+    return _LATEX_PATTERN.sub(lambda found: _LATEX.get(found[0]) or f"U+{ord(found[0]):04X}", visible(text))

@@ -14,6 +14,7 @@ from analysis.data.runs import Run, count, runs_of, steps_told
 from analysis.page.typeset import Table
 from analysis.stats.measures import (
     HEADINGS,
+    best_cells,
     caption,
     cells,
     means,
@@ -79,6 +80,7 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
                 row += _difference_cells(measured, printed, at)
             rows.append((spec.label(experiment), at, count(found, experiment), *row))
             numeric.append(numbers(experiment, at, measured, over, printed))
+    bold, best = best_cells(found, points, measures, 3)
     headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
     headings += _published_headings(datasets, comparable)
     return Table(
@@ -88,9 +90,11 @@ def ablation_table(spec: Ablation, found: Sequence[Run], group: Group) -> Table:
         rows=tuple(rows),
         caption=caption(group, found, bool(datasets), comparable)
         + (" Δ is ours minus the paper's." if comparable else "")
+        + best
         + "".join(f" One configuration here, in one row: {' and '.join(names)}." for names in same),
         numbers=pd.DataFrame(numeric),
         left=2,
+        bold=bold,
     )
 
 

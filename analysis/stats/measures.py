@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from analysis.data.people import RESAMPLES, contrast_over_people, have_queries, 
 from analysis.data.published import Published
 from analysis.data.results import Group
 from analysis.data.runs import NORMALISED, Run, by_seed, of_experiment, runs_of, steps_told, why_missing
+from analysis.stats.comparisons import best_set
 from study.plan import PAPERS
-from study.record.intervals import MISSING, Estimate, estimate, interval_text
+from study.record.intervals import FEWEST_SEEDS, MISSING, Estimate, estimate, interval_text
 from study.show.wording import NORMALISED as NORMALISED_HEADINGS
 from study.show.wording import NORMALISED_MEANS
 
@@ -92,6 +94,22 @@ def gain_over_people(
         return {}
     contrast = contrast_over_people({experiment: 1.0, base: -1.0}, found, metric, at)
     return {"gain_people": OverPeople(*interval(contrast))}
+
+
+def best_cells(
+    found: Sequence[Run], experiments: Sequence[str], measures: Sequence[str], column: int
+) -> tuple[frozenset[tuple[int, int]], str]:
+    """(row, column) of what is not significantly below the best of its measure and step, and a word on it.
+
+    Rows: every step told of for each experiment in turn; `column` is the first measure's.
+    """
+    steps, bold = steps_told(found), set()
+    for (j, at), (k, name) in itertools.product(enumerate(steps), enumerate(measures)):
+        best = best_set({each: of_experiment(found, each, name, at) for each in experiments})
+        bold |= {(len(steps) * experiments.index(each) + j, column + k) for each in best}
+    if bold:
+        return frozenset(bold), " Bold: not significantly below the best of its column and step (5 %)."
+    return frozenset(), f" None is bold as best: that takes {FEWEST_SEEDS} common seeds or more."
 
 
 def measures_of(found: Sequence[Run], measures: Sequence[str] = MEASURES) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from analysis.data.runs import Run, count, steps_told
 from analysis.page.typeset import Table
 from analysis.stats.measures import (
     HEADINGS,
+    best_cells,
     caption,
     cells,
     means,
@@ -48,6 +49,7 @@ def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
             beside = _quoted_cells(printed, at) if beside_paper else []
             rows.append((RIVAL_LABELS[experiment], at, count(found, experiment), *own, *beside))
             numeric.append(numbers(experiment, at, measured, over, printed))
+    bold, best = best_cells(found, [f"{plan}/{row}" for row in RIVALS], measures, 3)
     own_headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
     headings = [f"quoted {HEADINGS[name]}" for name in _QUOTED_MEASURES] if beside_paper else []
     return Table(
@@ -56,10 +58,12 @@ def rivals_table(plan: str, found: Sequence[Run], group: Group) -> Table:
         columns=("method", "step", "runs", *own_headings, *headings),
         rows=tuple(rows),
         caption=caption(group, found, beside_paper, group.is_papers, plan)
+        + best
         + (" Quoted: as the paper's Table 4 or 5 prints it, in italics." if beside_paper else ""),
         numbers=pd.DataFrame(numeric),
         left=2,
         quoted=len(headings),
+        bold=bold,
     )
 
 

@@ -13,6 +13,7 @@ from analysis.page.typeset import Table, p_value
 from analysis.stats.comparisons import compare
 from analysis.stats.measures import (
     HEADINGS,
+    best_cells,
     caption,
     cells,
     gain_over_people,
@@ -110,6 +111,7 @@ def _gains(
             numeric.append(values | {"p": gained.p})
     headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
     headings += ["Δ mAP trapezoid", "p", *["Δ [over people]"] * bool(people_of(found))]
+    bold, best = best_cells(found, list(called), measures, 3)
     against = " Δ: against the first row, paired by seed (p: t test)."
     if people_of(found):
         against = " Δ: against the first row, paired by seed (p: t test) and, over people, by person."
@@ -118,7 +120,8 @@ def _gains(
         title=f"{title}, {group.name}",
         columns=("variant", "step", "runs", *headings),
         rows=tuple(rows),
-        caption=f"{caption(group, found, False, False)}{against} {note}".strip(),
+        caption=f"{caption(group, found, False, False)}{against}{best} {note}".strip(),
         numbers=pd.DataFrame(numeric),
         left=2,
+        bold=bold,
     )

@@ -182,8 +182,8 @@ BOUND: list[Mutant] = [
         _REPORTS,
         (
             "tables without a word",
-            'return f"{text}\\n{BOUND_NOTE}" if group.has_bound else text',
-            "return text",
+            "[BOUND_NOTE] * group.has_bound + [",
+            "[",
         ),
     ),
     *of(

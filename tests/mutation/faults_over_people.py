@@ -77,4 +77,41 @@ OVER_PEOPLE = (
         "tests/analysis/test_tables.py",
         ("captions keep silent on versions", 'caption=f"{table.caption}{mixed}")', "caption=table.caption)"),
     ),
+    *of(
+        "tables that typeset",
+        "analysis/page/typeset.py",
+        "tests/analysis/page/test_typeset.py",
+        (
+            "bold in LaTeX is of the cell below",
+            '"textbf:--rwrap;" * ((i, j) in',
+            '"textbf:--rwrap;" * ((i - 1, j) in',
+        ),
+        (
+            "bold in Markdown is of the cell above",
+            'f"**{text}**" if (i, j) in',
+            'f"**{text}**" if (i + 1, j) in',
+        ),
+        (
+            "nothing is bold in HTML",
+            'f"<b>{escaped(t)}</b>" if (i, j) in table.bold',
+            'f"<b>{escaped(t)}</b>" if False',
+        ),
+        ("a narrow table is blown up", "\\\\else\\\\width\\\\fi", "\\\\else\\\\linewidth\\\\fi"),
+        ("headings are commands", "enumerate(map(_latex, table.columns))", "enumerate(table.columns)"),
+    ),
+    *of(
+        "tables that typeset",
+        "analysis/stats/measures.py",
+        "tests/analysis/stats/test_measures.py",
+        (
+            "the best are those of another step",
+            "of_experiment(found, each, name, at) for each in exp",
+            'of_experiment(found, each, name, "last") for each in exp',
+        ),
+        (
+            "bold stands a column beside",
+            "j, column + k) for each in best",
+            "j, column + k + 1) for each in best",
+        ),
+    ),
 )

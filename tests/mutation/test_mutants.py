@@ -24,7 +24,7 @@ AREAS = (
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     *("exact search", "exports"),
     "page",
-    *("over people", "versions of the code"),
+    *("over people", "versions of the code", "tables that typeset"),
     "tracklets from video",
     "public trainable",
     "people",

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
+import pandas as pd
+import pytest
+from ledgers import rewrite
+
+from analysis.data.results import load
 from analysis.page.typeset import Table, html_table, latex, markdown
+from analysis.tables import tables
 
 TABLE = Table(
     name="t",
@@ -34,3 +43,66 @@ def test_latex_and_html_have_neither_commands_nor_codes():
         assert not {*text} & {"\x1b", "\x07", "\x9b"}
     assert r"\textbackslash{}input\{x\}\$" in latex(TABLE)
     assert "&lt;b&gt;" in html_table(TABLE) and "<img" not in html_table(TABLE)
+
+
+AWKWARD = "a_b & 100 % {x} $y ~^\\ <b> | 漢"
+
+
+def with_bold(**changes) -> Table:
+    return Table(
+        "t", AWKWARD, ("variant", "{step}", "mAP", "quoted mAP"),
+        (("a", "best", "41.3 ± 0.5", "29.4"), ("λ1 (d_a)", "last", "−3 – 5", "–")),
+        "caption", pd.DataFrame(), left=2, quoted=1, bold=frozenset({(0, 2)}), **changes,
+    )  # fmt: skip
+
+
+def test_the_best_are_bold_and_what_is_quoted_is_in_italics_everywhere():
+    table = with_bold()
+    assert "| a | best | **41.3 ± 0.5** | *29.4* |" in markdown(table)
+    assert r"a & best & \textbf{41.3 $\pm$ 0.5} & \textit{29.4} \\" in latex(table)
+    assert r"$\lambda_1$ ($d_a$) & last & $-$3 -- 5 & \textit{--} \\" in latex(table)
+    assert r"variant & \{step\} & mAP & \textit{quoted mAP} \\" in latex(table)
+    assert '<b>41.3 ± 0.5</b></td><td class="number quoted">29.4</td>' in html_table(table)
+    assert (
+        latex(table).count("textbf") == markdown(table).count("**") / 2 == html_table(table).count("<b>") == 1
+    )
+
+
+def test_latex_has_rules_a_label_and_columns_of_words_on_the_left():
+    text = latex(with_bold())
+    for part in (
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\label{tab:t}",
+        r"\begin{tabular}{llrr}",
+        r"\caption{a\_b",
+    ):
+        assert text.count(part) == 1
+    assert r"\ifdim\width>\linewidth\linewidth\else\width\fi" in text  # narrow ones do not grow
+    assert "U+6F22" in text and "漢" not in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_every_table_of_a_study_compiles_whatever_it_is_called(make, tmp_path: Path):
+    study = make("duke", experiments="paper")
+    study.run_plan(1)
+    rewrite(
+        study.folder / "study.json",
+        lambda text: text.replace("DukeMTMC-VideoReID", json.dumps(AWKWARD)[1:-1]),
+    )
+    group = load([study.folder]).groups[0]
+    made = [with_bold(), *tables(group)]
+    assert AWKWARD in group.name and len(made) >= 7
+    body = "\n".join(map(latex, made))
+    whole = "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
+    (tmp_path / "all.tex").write_text(f"{whole}\\begin{{document}}\n{body}\n\\end{{document}}\n")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    wide = [
+        line for line in done.stdout.splitlines() if line.startswith("Overfull") and "in paragraph" in line
+    ]
+    assert not wide

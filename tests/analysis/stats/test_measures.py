@@ -104,3 +104,22 @@ def test_a_point_has_every_seed_and_both_ends(make):
         assert (of.low, of.high) == interval(over_people(found, "mAP", at))
     nothing = point(found, "mAP", "selected")
     assert np.isnan([nothing.mean, nothing.low]).all() and nothing.seeds.isna().all()
+
+
+def test_what_is_not_significantly_below_the_best_is_bold(make):
+    """λ1 and λ2 together are ten points above the rest; with two seeds nothing can be told."""
+    study = make("duke", experiments="table1")
+    good = study.base.merge.lambda2
+    rng = np.random.default_rng(0)
+    study.run_plan(
+        3, lambda c, s: 0.3 + 0.1 * (c.merge.lambda2 == good) + 0.01 * c.seed + 0.002 * rng.random()
+    )
+    table = next(tables(load([study.folder]).groups[0]))
+    bold = {(table.rows[i][:2], table.columns[j]) for i, j in table.bold}
+    best = {("baseline + λ1 + λ2", at) for at in ("best", "last")}
+    assert bold == {(row, name) for row in best for name in ("rank-1", "mAP trapezoid", "mAP")}
+    assert "Bold: not significantly below the best of its column and step (5 %)" in table.caption
+    few = make("duke", name="few", experiments="table1")
+    few.run_plan(2)
+    table = next(tables(load([few.folder]).groups[0]))
+    assert not table.bold and "None is bold as best: that takes 3 common seeds or more." in table.caption
