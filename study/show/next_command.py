@@ -32,7 +32,7 @@ def retry_command(plan: StudyPlan) -> str:
 def classes_commands(plan: StudyPlan) -> str:
     """What to type to see the chosen classes, and to be told how many there should be."""
     study = shlex.quote(str(plan.folder))
-    return f"pictures of them: python analysis/ranks.py {study}; how many: python analysis/classes.py {study}"
+    return f"pictures of them: python analysis/album.py {study}; how many: python analysis/classes.py {study}"
 
 
 def models_of(plan: StudyPlan) -> list[str]:
