@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -15,12 +16,13 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", "λ1": r"$\lambda_1$", "λ2": r"$\lambda_2$", "λ": r"$\lambda$",
-    "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--",
+    "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--", "--": "-{}-",
     "d_ab": "$d_{ab}$", "d_a": "$d_a$", "d_b": "$d_b$", "|": "$|$",
     "×": r"$\times$", "ρ": r"$\rho$", "²": "$^2$", "≥": r"$\geq$", "·": r"$\cdot$",
 }  # fmt: skip
 _UNBROKEN = re.compile(r"(?<!\S)(--[\w-]+|\w+-\w+)(?!\S)")
 _TAG = re.compile("<(?=[A-Za-z/!?])")
+_HEADING, _WORDS, _PAGE = 11, 40, 95  # in LaTeX: characters to a line of a heading, of words, of a page
 _READABLE = 18  # characters to a line, at least, in a column of words
 _LATEX_PATTERN = re.compile(
     "|".join(re.escape(key) for key in sorted(_LATEX, key=len, reverse=True)) + "|[^\x00-\u017f\u2013-\u203a]"
@@ -85,9 +87,21 @@ def _markdown(cell: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table environment that needs the packages booktabs and graphicx; a wide one shrinks to the line."""
+    """A table environment that needs the packages booktabs, graphicx and rotating.
+
+    What is wider than a page is set sideways, and shrinks to the line where it has to.
+    """
     cells = pd.DataFrame([[_latex(cell) for cell in row] for row in table.rows])
-    headings: dict[object, str] = dict(enumerate(map(_latex, table.columns)))
+    lines = [
+        textwrap.wrap(visible(heading), _HEADING, break_on_hyphens=False) or [""] for heading in table.columns
+    ]
+    headings: dict[object, str] = {
+        j: _stacked(of, "l" if j < table.left else "r") for j, of in enumerate(lines)
+    }
+    widths = [max(map(len, (*of, *(row[j] for row in table.rows)))) for j, of in enumerate(lines)]
+    words, total = widths[: table.left], sum(widths[table.left :]) + 2 * len(widths)
+    columns = [f"p{{{_WORDS / 2:g}em}}" if width > _WORDS else "l" for width in words]
+    wide = total + sum(min(width, _WORDS) for width in words) > _PAGE
     quoted = ["textit:--rwrap;" * table.is_quoted(j) for j, _ in enumerate(table.columns)]
     marks = [
         ["textbf:--rwrap;" * ((i, j) in table.bold) + mark for j, mark in enumerate(quoted)]
@@ -96,17 +110,24 @@ def latex(table: Table) -> str:
     style = cells.style.hide(axis="index").format_index(lambda j: headings[j], axis=1)
     style = style.apply(lambda _: pd.DataFrame(marks), axis=None).apply_index(lambda _: quoted, axis=1)
     text = style.to_latex(
-        column_format="l" * table.left + "r" * (len(table.columns) - table.left),
+        column_format="".join(columns) + "r" * (len(table.columns) - table.left),
         caption=_latex(f"{table.title}. {table.caption}"),
         label=f"tab:{table.name}",
         position_float="centering",
         hrules=True,
+        environment="sidewaystable" if wide else "table",
     )
     fits = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
     text = text.replace("\\centering\n", "\\centering\\small\n")
     return text.replace(r"\begin{tabular}", rf"{fits}\begin{{tabular}}").replace(
         r"\end{tabular}", r"\end{tabular}}"
     )
+
+
+def _stacked(lines: list[str], align: str) -> str:
+    """The lines of a heading above each other."""
+    text = r" \\ ".join(map(_latex, lines))
+    return text if len(lines) == 1 else rf"\shortstack[{align}]{{{text}}}"
 
 
 def csv(table: Table) -> str:

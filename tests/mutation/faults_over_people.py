@@ -97,7 +97,7 @@ OVER_PEOPLE = (
             'f"<b>{escaped(t)}</b>" if False',
         ),
         ("a narrow table is blown up", "\\\\else\\\\width\\\\fi", "\\\\else\\\\linewidth\\\\fi"),
-        ("headings are commands", "enumerate(map(_latex, table.columns))", "enumerate(table.columns)"),
+        ("headings are commands", "join(map(_latex, lines))", "join(lines)"),
     ),
     *of(
         "tables that typeset",

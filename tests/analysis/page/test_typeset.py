@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -50,7 +51,7 @@ AWKWARD = "a_b & 100 % {x} $y ~^\\ <b> | 漢"
 
 def with_bold(**changes) -> Table:
     return Table(
-        "t", AWKWARD, ("variant", "{step}", "mAP", "quoted mAP"),
+        "t", AWKWARD, ("variant", "{step}", "mAP", "quoted"),
         (("a", "best", "41.3 ± 0.5", "29.4"), ("λ1 (d_a)", "last", "−3 – 5", "–")),
         "caption", pd.DataFrame(), left=2, quoted=1, bold=frozenset({(0, 2)}), **changes,
     )  # fmt: skip
@@ -61,7 +62,7 @@ def test_the_best_are_bold_and_what_is_quoted_is_in_italics_everywhere():
     assert "| a | best | **41.3 ± 0.5** | *29.4* |" in markdown(table)
     assert r"a & best & \textbf{41.3 $\pm$ 0.5} & \textit{29.4} \\" in latex(table)
     assert r"$\lambda_1$ ($d_a$) & last & $-$3 -- 5 & \textit{--} \\" in latex(table)
-    assert r"variant & \{step\} & mAP & \textit{quoted mAP} \\" in latex(table)
+    assert r"variant & \{step\} & mAP & \textit{quoted} \\" in latex(table)
     assert '<b>41.3 ± 0.5</b></td><td class="number quoted">29.4</td>' in html_table(table)
     assert (
         latex(table).count("textbf") == markdown(table).count("**") / 2 == html_table(table).count("<b>") == 1
@@ -80,6 +81,15 @@ def test_latex_has_rules_a_label_and_columns_of_words_on_the_left():
     ):
         assert text.count(part) == 1
     assert r"\ifdim\width>\linewidth\linewidth\else\width\fi" in text  # narrow ones do not grow
+    wide = dataclasses.replace(
+        with_bold(),
+        rows=(("a " * 30, "b", "--seeds 5" * 9, "–"),),
+        columns=("x", "y", "rank-1 [over people]", "z"),
+    )
+    assert text.count("{table}") == 2 and latex(wide).count("{sidewaystable}") == 2
+    assert r"\begin{tabular}{p{20em}lrr}" in latex(wide)
+    assert r"x & y & \shortstack[r]{rank-1 \\ [over \\ people]} & \textit{z} \\" in latex(wide)
+    assert "-{}-seeds 5" in latex(wide) and "--seeds" not in latex(wide)  # no dash
     assert "U+6F22" in text and "漢" not in text
 
 
@@ -95,7 +105,7 @@ def test_every_table_of_a_study_compiles_whatever_it_is_called(make, tmp_path: P
     made = [with_bold(), *tables(group)]
     assert AWKWARD in group.name and len(made) >= 7
     body = "\n".join(map(latex, made))
-    whole = "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
+    whole = "\\documentclass{article}\\usepackage{booktabs,graphicx,rotating}\n"
     (tmp_path / "all.tex").write_text(f"{whole}\\begin{{document}}\n{body}\n\\end{{document}}\n")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
     done = subprocess.run(
