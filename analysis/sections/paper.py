@@ -92,12 +92,15 @@ def of_runs(table: Table) -> Table | None:
     if counted is None:
         return table
     column = table.columns.index(counted)
-    kept = [row for row in table.rows if row[column] not in ("0", *([MISSING] if counted == "seeds" else []))]
-    if all(row[column] == MISSING for row in kept):
+    absent = ("0", *([MISSING] if counted == "seeds" else []))
+    kept = [i for i, row in enumerate(table.rows) if row[column] not in absent]
+    rows = [table.rows[i] for i in kept]
+    if all(row[column] == MISSING for row in rows):
         return None
-    if table.name in _ABLATIONS and len({row[0] for row in kept}) < 2:
+    if table.name in _ABLATIONS and len({row[0] for row in rows}) < 2:
         return None  # the base alone, which is no comparison
-    return dataclasses.replace(table, rows=tuple(kept))
+    bold = frozenset((kept.index(i), j) for i, j in table.bold if i in kept)
+    return dataclasses.replace(table, rows=tuple(rows), bold=bold)
 
 
 def _captioned_once(shown: Sequence[Table]) -> Iterator[Table]:

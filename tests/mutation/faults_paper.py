@@ -45,7 +45,8 @@ PAPER: list[Mutant] = [
         "the paper on a page",
         "analysis/sections/paper.py",
         "tests/analysis/sections/test_paper.py",
-        ("rows of what was not run", 'if row[column] not in ("0", *', 'if row[column] not in ("", *'),
+        ("rows of what was not run", 'absent = ("0", *', 'absent = ("", *'),
+        ("bold stays where its row was", "(kept.index(i), j)", "(i, j)"),
         ("nothing is missing", "if there < len(names):", "if there > len(names):"),
     ),
     *of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -117,6 +118,12 @@ def test_rows_without_runs_are_left_out_and_tables_without_any() -> None:
     mixed = of_runs(table(("method", "runs"), ("quoted", "–"), ("ours", "3, 1 diverged"), ("other", "0")))
     assert mixed is not None and mixed.rows == (("quoted", "–"), ("ours", "3, 1 diverged"))
     assert of_runs(table(("method", "runs"), ("quoted", "–"), ("ours", "0"))) is None
+    first_lost = dataclasses.replace(
+        table(("method", "runs"), ("other", "0"), ("ours", "3"), ("third", "3")),
+        bold=frozenset({(0, 1), (2, 1)}),
+    )
+    shown = of_runs(first_lost)
+    assert shown is not None and shown.bold == {(1, 1)} and shown.rows[1][0] == "third"
     lone = (("α", "runs"), ("linear", "3"), ("linear", "3"), ("fixed", "0"))
     assert of_runs(table(*lone)) is not None and of_runs(table(*lone, name="table2")) is None
     claims = of_runs(table(("claim", "seeds"), ("a", "–"), ("b", "3")))
