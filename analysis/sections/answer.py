@@ -257,9 +257,10 @@ def _without_labels(group: Group) -> tuple[str, Markup]:
     row, step, untrained = best.trial.selected, best.selected_step, best.trial.steps.get(0, {})
     score = row.get("unlabelled")
     before = untrained.get("unlabelled")
+    ended = sum(trial.state in FINISHED for study in group.studies for trial in study.trials)
     text = (
-        f"Of {sum(t.state in FINISHED for s in group.studies for t in s.trials)} trials the score without "
-        f"labels chooses trial {best.trial.number} at merge step {step} of {best.trial.total_steps}"
+        f"Of {_count(ended, 'trial')} the score without labels chooses trial {best.trial.number} at merge "
+        f"step {step} of {best.trial.total_steps}"
     )
     if score is not None:
         text += f": {interval_text(100 * score)} %"
