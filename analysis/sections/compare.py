@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 from markupsafe import Markup
-from statsmodels.stats.multitest import multipletests
 
 from analysis.charts.style import percent_axis, rows, series, step_axis
 from analysis.charts.style import told as tooltip
@@ -20,7 +20,7 @@ from analysis.data.symbols import symbol
 from analysis.page.frame import Section, chart, paragraph
 from analysis.page.typeset import Table, html_table, p_value
 from analysis.sections.answer import Standing, standings
-from analysis.stats.comparisons import Comparison, compare
+from analysis.stats.comparisons import Comparison, compare, holm
 from analysis.stats.measures import HEADINGS
 from search_spaces.symbols import value_text
 from study.record.intervals import MISSING, Estimate, estimate
@@ -145,15 +145,8 @@ def compared(pairs: Sequence[_Pair]) -> Table:
                 a, b = (by_seed(side, metric, at) for side in (pair.first, pair.second))
                 if a.notna().any() or b.notna().any():
                     found.append((pair.name, at, HEADINGS[metric], estimate(a), estimate(b), compare(b - a)))
-    tested = [
-        i
-        for i, (_, at, _, _, _, gain) in enumerate(found)
-        if at in ("last", "selected") and gain.enough and gain.p == gain.p
-    ]
-    corrected = dict.fromkeys(range(len(found)), float("nan"))
-    if tested:
-        holm = multipletests([found[i][5].p for i in tested], method="holm")[1]
-        corrected |= dict(zip(tested, holm.tolist(), strict=True))
+    corrected = holm([gain.p if at in ("last", "selected") else math.nan for _, at, _, _, _, gain in found])
+    tests = sum(not math.isnan(p) for p in corrected)
     cells = tuple(
         (
             *(name, at, measure, a.text(), b.text(), gain.difference.text(signed=True)),
@@ -168,7 +161,7 @@ def compared(pairs: Sequence[_Pair]) -> Table:
         cells,
         "Percent over all seeds of each side; B − A is paired by seed, over the seeds that both ran. p: "
         "two-sided paired t test from three seeds on, at the last and the selected step, corrected for the "
-        f"{len(tested)} tests of this table (Holm).",
+        f"{tests} tests of this table (Holm).",
         pd.DataFrame(
             {"configuration": n, "at": at, "measure": m, **a.columns("A"), **b.columns("B"),
              **gain.difference.columns("difference"), "p_holm": corrected[i]}

@@ -9,14 +9,14 @@ from markupsafe import Markup
 from analysis.charts.forest import ABOVE, BELOW, OPEN, UNTESTED, Row, forest
 from analysis.data.published import SHORT
 from analysis.data.results import Group
-from analysis.data.runs import Run, runs_of, steps_told
+from analysis.data.runs import Run, runs_of
 from analysis.page.frame import chart
 from analysis.page.typeset import Table, p_value
 from analysis.sections.paper_parts import counted, heading, hidden
-from analysis.stats.comparisons import Comparison, compare
+from analysis.stats.comparisons import Comparison
 from analysis.stats.confirmed import Candidate, confirmation, step_maximised
 from analysis.stats.findings import CONTRADICTED, SUPPORTED, Finding
-from analysis.stats.variants import gain, labels
+from analysis.stats.variants import gain, gains, labels
 from search_spaces.paper import BOUND_NOTE
 from study.record.intervals import FEWEST_SEEDS, LEVEL, interval_text
 
@@ -108,14 +108,14 @@ def confirmed(group: Group, found: Sequence[Run], held: Mapping[str, Table]) -> 
 
 def _candidate(one: Candidate, at: str) -> Row:
     difference = one.gain.difference
-    sign = _sign(one.gain, 1)  # its p is corrected already
+    sign = _sign(one.gain, one.gain.p)  # by Dunnett
     return Row(
         one.name,
         at,
         difference,
         {f"run {number}": value for number, value in enumerate(difference.runs, start=1)},
         sign,
-        _said(one.gain) if sign == UNTESTED else f"{_SIGNS[sign]}, {_said(one.gain)}",
+        _said(one.gain, one.gain.p) if sign == UNTESTED else f"{_SIGNS[sign]}, {_said(one.gain, one.gain.p)}",
         f"mAP {one.fresh.text()} on fresh seeds, {interval_text(one.chosen)} when chosen",
     )
 
@@ -131,47 +131,43 @@ def variants(group: Group, found: Sequence[Run], held: Mapping[str, Table]) -> I
             yield heading(f"{title}, {group.name}")
             yield chart(
                 forest(rows, "gain in mAP trapezoid (points)", _SIGNS),
-                f"Against {base}, paired by seed. Colours: corrected for the {len(rows)} differences here "
-                f"(Bonferroni); p is not.{note}",
+                f"Against {base}, paired by seed. p and colours: corrected for all gains here at "
+                f"the last and the selected step (Holm).{note}",
             )
             yield hidden(held, plan)
 
 
 def _gains(plan: str, group: Group, found: Sequence[Run]) -> Iterator[Row]:
-    base, *others = called = labels(plan, group)
-    gains = [
-        (experiment, at, by_seed)
-        for experiment in others
-        for at in steps_told(found)
-        if at != "best" and not (by_seed := gain(found, experiment, base, at).dropna()).empty
-    ]
-    for experiment, at, by_seed in gains:
-        compared = compare(by_seed)
+    base, *_ = called = labels(plan, group)
+    for (experiment, at), (compared, p) in gains(called, found).items():
+        if experiment == base or at == "best" or not compared.difference.n:
+            continue
         lost = {run.trial.seed for name in (base, experiment) for run in runs_of(found, name) if run.diverged}
+        by_seed = gain(found, experiment, base, at).dropna()
         yield Row(
             called[experiment],
             at,
             compared.difference,
             {f"seed {seed}": value for seed, value in by_seed.items()},
-            _sign(compared, len(gains)),
-            _said(compared),
+            _sign(compared, p),
+            _said(compared, p),
             diverged=frozenset(f"seed {seed}" for seed in lost),
         )
 
 
-def _sign(compared: Comparison, tests: int) -> str:
-    """Corrected for so many tests (Bonferroni)."""
+def _sign(compared: Comparison, p: float) -> str:
+    """p: corrected."""
     if compared.obstacle:
         return UNTESTED
-    if not compared.p * tests < LEVEL:
+    if not p < LEVEL:
         return OPEN
     return ABOVE if compared.difference.mean > 0 else BELOW
 
 
-def _said(compared: Comparison) -> str:
+def _said(compared: Comparison, p: float) -> str:
     if compared.obstacle:
         return _untested(compared.difference.n, compared.obstacle)
-    return f"p {p_value(compared.p)}"
+    return f"p {p_value(p)}"
 
 
 def _untested(seeds: int, why: str) -> str:

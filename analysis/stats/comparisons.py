@@ -14,13 +14,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
+from statsmodels.stats.multitest import multipletests
 
 from study.record.intervals import FEWEST_SEEDS, LEVEL, Estimate, estimate, same
 from study.record.ledger import DIVERGED_VALUE
@@ -83,6 +84,15 @@ def against_control(
             p = _beyond(abs(runs.mean) / noise.error, len(values), noise.df, sides=2)
         found[name] = Comparison(dataclasses.replace(runs, half=half), p)
     return found
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values corrected for their number by Holm's method; NaN, where nothing was tested, does not count."""
+    given = np.array(p, dtype=np.float64)
+    tested = ~np.isnan(given)
+    if tested.any():
+        given[tested] = multipletests(given[tested], method="holm")[1]
+    return [float(value) for value in given]
 
 
 def best_set(values: Mapping[str, pd.Series[float]]) -> set[str]:

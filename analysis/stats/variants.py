@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from analysis.data.results import Group
 from analysis.data.runs import Run, count, of_experiment, steps_told
 from analysis.data.symbols import symbol
 from analysis.page.typeset import Table, p_value
-from analysis.stats.comparisons import compare
+from analysis.stats.comparisons import Comparison, compare, holm
 from analysis.stats.measures import (
     HEADINGS,
     best_cells,
@@ -88,18 +89,30 @@ def gain(found: Sequence[Run], experiment: str, base: str, at: str) -> pd.Series
     )
 
 
+def gains(called: Mapping[str, str], found: Sequence[Run]) -> dict[tuple[str, str], tuple[Comparison, float]]:
+    """By experiment and step what each is worth against the first, and its p corrected for all (Holm).
+
+    The best step, which test labels have chosen, is compared but is no test: its p is NaN.
+    """
+    base = next(iter(called))
+    worth = {(name, at): compare(gain(found, name, base, at)) for name in called for at in steps_told(found)}
+    corrected = holm([math.nan if at == "best" else one.p for (_, at), one in worth.items()])
+    return {place: (one, p) for (place, one), p in zip(worth.items(), corrected, strict=True)}
+
+
 def _gains(
     plan: str, title: str, called: dict[str, str], note: str, found: Sequence[Run], group: Group
 ) -> Table:
     """Rows under these labels, by experiment, each against the first."""
     rows, numeric, measures = [], [], measures_of(found)
     base = next(iter(called))
+    corrected = gains(called, found)
     for experiment, label in called.items():
         for at in steps_told(found):
             measured, over = means(found, experiment, at, measures), people(found, experiment, at)
-            gained = compare(gain(found, experiment, base, at))
+            gained, p = corrected[experiment, at]
             of_people = gain_over_people(found, experiment, base, "mAP_trapezoid", at)
-            worth = [gained.difference.text(signed=True), p_value(gained.p)]
+            worth = [gained.difference.text(signed=True), p_value(p)]
             worth += [each.text(signed=True) for each in of_people.values()]
             if experiment == base:
                 worth = [MISSING] * len(worth)
@@ -108,13 +121,13 @@ def _gains(
             values = numbers(experiment, at, measured, over) | gained.difference.columns("gain")
             for name, each in of_people.items():
                 values |= each.columns(name)
-            numeric.append(values | {"p": gained.p})
+            numeric.append(values | {"p": gained.p, "p_holm": p})
     headings = [HEADINGS[name] for name in (*measures, *people_of(found))]
-    headings += ["Δ mAP trapezoid", "p", *["Δ [over people]"] * bool(people_of(found))]
+    headings += ["Δ mAP trapezoid", "p (Holm)", *["Δ [over people]"] * bool(people_of(found))]
     bold, best = best_cells(found, list(called), measures, 3)
-    against = " Δ: against the first row, paired by seed (p: t test)."
-    if people_of(found):
-        against = " Δ: against the first row, paired by seed (p: t test) and, over people, by person."
+    tests = sum(not math.isnan(p) for _, p in corrected.values())
+    against = f" Δ: against the first row, paired by seed (t test, p corrected for {tests} tests, Holm)"
+    against += " and, over people, by person." if people_of(found) else "."
     return Table(
         name=plan,
         title=f"{title}, {group.name}",

@@ -190,7 +190,11 @@ BOUND: list[Mutant] = [
         "the bound",
         "analysis/stats/variants.py",
         _REPORTS,
-        ("the bound against itself", "base = next(iter(called))", "base = list(called)[-1]"),
+        (
+            "the bound against itself",
+            "base = next(iter(called))\n    worth",
+            "base = list(called)[-1]\n    worth",
+        ),
     ),
     *of(
         "the bound",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.stats.comparisons import _beyond, _critical, against_control, best_set, compare
+from analysis.stats.comparisons import _beyond, _critical, against_control, best_set, compare, holm
 from study.record.intervals import estimate
 
 
@@ -173,3 +173,9 @@ def test_a_setting_as_good_as_all_others_is_left_out_of_one_in_twenty():
     """All means are equal, so that each is the best; the level is exact then."""
     left_out = sum("s0" not in best_set(drawn(4, 4, seed)) for seed in range(150))
     assert left_out == pytest.approx(150 * 0.05, abs=3 * math.sqrt(150 * 0.05 * 0.95))
+
+
+def test_holms_correction_by_hand_and_what_was_not_tested_does_not_count():
+    # the smallest times 3, the next times 2, the largest once; never below one before it
+    assert holm([0.04, math.nan, 0.01, 0.03]) == pytest.approx([0.06, math.nan, 0.03, 0.06], nan_ok=True)
+    assert holm([]) == [] and math.isnan(holm([math.nan])[0])
