@@ -39,6 +39,7 @@ from analysis.figures.style import (
     PUBLISHED,
     SELECTED,
     band,
+    crosses,
     panels,
     plain,
     save,
@@ -50,6 +51,7 @@ from analysis.stats.series import (
     NO_FINAL_RUN,
     SWEEPS,
     Series,
+    numbered,
     over_parameter,
     over_steps,
     printed_points,
@@ -108,6 +110,9 @@ def fig3(found: Sequence[Run], group: Group) -> Figure | str:
     for ax, metric, label in kinds:
         series = over_steps(final, metric, scale=100, untrained=True)
         band(ax, series.x, series.mean, series.half, LINES[1 if metric == "mAP" else 0], label)
+    lost = sorted({float(step) for run in final if (step := run.trial.diverged_at) is not None})
+    for ax in (left, right):
+        crosses(ax, lost)
     published = printed_points("fig4", group).get(group.base.merge.lambda1)
     if published is not None:
         for ax, value in ((left, published.rank1), (right, published.mAP)):
@@ -128,10 +133,13 @@ def sweep_figure(found: Sequence[Run], group: Group, plan: str, field: str) -> F
         return f"not run: only {len(measured.x)} value(s) of {symbol(field)} (run --plan {plan})"
     figure, axes = panels(2)
     published = printed_points(plan, group)
+    points = numbered(found, plan)
+    lost = [x for x, name in points.items() if any(run.diverged for run in runs_of(found, name))]
     for ax, (metric, label) in zip(axes, MEASURES, strict=True):
         for at, line in zip(steps_told(found), (BEST, LAST, SELECTED), strict=False):
             series = over_parameter(found, plan, metric, at)
             band(ax, series.x, series.mean, series.half, line, f"{at} step")
+        crosses(ax, lost)
         if published:
             printed = [row.rank1 if metric == "rank1" else row.mAP for row in published.values()]
             ax.plot(list(published), printed, label="paper", **PUBLISHED)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from analysis.data.results import Group
 from analysis.data.runs import Run, runs_of
-from analysis.figures.style import LINES, band, panels, plain, whole_numbers
-from analysis.stats.series import over_epochs, seeds_text
+from analysis.figures.style import LINES, band, crosses, panels, plain, whole_numbers
+from analysis.stats.series import epochs_trained, over_epochs, seeds_text
 from search_spaces.rivals import RIVAL_LABELS, RIVALS
 
 _MEASURES = (("rank1", "rank-1 (%)"), ("mAP_trapezoid", "mAP, trapezoid (%)"))
@@ -25,6 +25,12 @@ def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str
     runs = {row: of for row in RIVALS if (of := runs_of(found, f"{plan}/{row}"))}
     if not runs:
         return f"no run of --plan {plan} has ended"
+    lost = sorted(
+        float(epochs_trained(run.config.train, step))
+        for of in runs.values()
+        for run in of
+        if (step := run.trial.diverged_at) is not None
+    )
     figure, axes = panels(2)
     for ax, (metric, heading) in zip(axes, _MEASURES, strict=True):
         for line, row in zip(LINES, RIVALS, strict=False):
@@ -34,6 +40,7 @@ def rivals_figure(plan: str, found: Sequence[Run], group: Group) -> Figure | str
                 if len(series.x) == 1:  # a band of one point has no area
                     mean, half = series.mean[0], series.half[0]
                     ax.vlines(series.x, mean - half, mean + half, line.color)
+        crosses(ax, lost)
         values = [run.value(metric, "untrained") for of in runs.values() for run in of]
         untrained = [value for value in values if not math.isnan(value)]
         if untrained:

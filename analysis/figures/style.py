@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +103,13 @@ def band(
     ax.plot(x, mean, color=line.color, marker=line.marker, linestyle=line.linestyle, label=label,
             markevery=max(1, len(x) // 12), markersize=8 if line.hollow else 5,
             markerfacecolor="white" if line.hollow else line.color)  # fmt: skip
+
+
+def crosses(ax: Axes, x: Sequence[float]) -> None:
+    """Runs whose training diverged, where they fell to 0."""
+    if x:
+        ax.plot(x, [0.0] * len(x), color="#882255", marker="x", markersize=8, linestyle="none", clip_on=False,
+                label="training diverged")  # fmt: skip
 
 
 def plain(text: str) -> str:

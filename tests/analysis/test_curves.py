@@ -9,10 +9,12 @@ import pytest
 from ledgers import rewrite
 from matplotlib.figure import Figure
 
-from analysis.curves import figures, main, sweep_figure
+from analysis.curves import fig3, figures, main, sweep_figure
 from analysis.data.results import load
 from analysis.data.runs import runs
+from analysis.figures.rivals import rivals_figure
 from analysis.stats.series import over_parameter, over_steps, printed_points
+from search_spaces.paper import plan
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +144,48 @@ def test_a_file_that_cannot_be_written_is_named(make, tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"analysis/curves.py: error: {tmp_path / 'fig3.png'}: No space left on device\n"
     )
+
+
+def crossed(figure) -> list[list[float]]:
+    """Of every panel where a diverged training is marked, at 0."""
+    lines = [line for ax in figure.axes for line in ax.lines if line.get_label() == "training diverged"]
+    assert all((line.get_ydata() == 0).all() for line in lines)
+    return [list(map(float, line.get_xdata())) for line in lines]
+
+
+def test_a_training_that_diverged_is_marked_where_it_fell_to_nothing(make):
+    study = make("duke", experiments="table3")
+    for item in plan("table3", study.base):
+        hot = item.config.train.temperature == 0.3
+        study.trial(
+            item.config,
+            state="diverged" if hot else "complete",
+            steps=1 if hot else 3,
+            labels=item.experiments,
+        )
+    lost = study.base.replace(seed=1)
+    study.trial(lost, state="diverged", steps=1)
+    group = group_of(study)
+    found = runs(group)
+    sweep = sweep_figure(found, group, "table3", "train.temperature")
+    assert isinstance(sweep, Figure) and crossed(sweep) == [[0.1, 0.3], [0.1, 0.3]]
+    final = fig3(found, group)
+    assert isinstance(final, Figure) and crossed(final) == [[2.0], [2.0]]
+    mean_ap = next(line for line in final.axes[1].lines if line.get_label() == "mAP")
+    assert mean_ap.get_ydata()[2:] == pytest.approx([16, 16.5])  # half of what the other run has
+    whole = make("duke", name="whole", experiments="table3")
+    whole.run_plan(1)
+    group = group_of(whole)
+    assert crossed(fig3(runs(group), group)) == []
+
+
+def test_a_rival_that_diverged_is_marked_at_its_epochs(make):
+    study = make("duke", experiments="rivals")
+    study.run_plan(1)
+    (item,) = [item for item in plan("rivals", study.base) if "rivals/buc" in item.experiments]
+    study.trial(item.config.replace(seed=1), state="diverged", steps=1, labels=item.experiments)
+    group = group_of(study)
+    figure = rivals_figure("rivals", runs(group), group)
+    train = item.config.train
+    assert isinstance(figure, Figure)
+    assert crossed(figure) == [[train.first_epochs + train.later_epochs]] * 2

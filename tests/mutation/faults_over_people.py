@@ -114,4 +114,34 @@ OVER_PEOPLE = (
             "j, column + k + 1) for each in best",
         ),
     ),
+    *of(
+        "diverged runs in figures",
+        "analysis/curves.py",
+        "tests/analysis/test_curves.py::test_a_training_that_diverged_is_marked_where_it_fell_to_nothing",
+        (
+            "every point is marked as diverged",
+            "if any(run.diverged for run in runs_of(found, name))",
+            "if runs_of(found, name)",
+        ),
+        (
+            "every run is marked as diverged",
+            "(step := run.trial.diverged_at) is not None})",
+            "(step := run.trial.total_steps) is not None})",
+        ),
+        (
+            "only points that are all diverged are marked",
+            "if any(run.diverged for run in",
+            "if all(run.diverged for run in",
+        ),
+    ),
+    *of(
+        "diverged runs in figures",
+        "analysis/figures/rivals.py",
+        "tests/analysis/test_curves.py::test_a_rival_that_diverged_is_marked_at_its_epochs",
+        (
+            "a rival is marked at its merge step",
+            "float(epochs_trained(run.config.train, step))",
+            "float(step)",
+        ),
+    ),
 )

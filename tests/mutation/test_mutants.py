@@ -24,7 +24,7 @@ AREAS = (
     *("scores", "selection", "classes by tracklet", "studies without labels", "number of classes"),
     *("exact search", "exports"),
     "page",
-    *("over people", "versions of the code", "tables that typeset"),
+    *("over people", "versions of the code", "tables that typeset", "diverged runs in figures"),
     "tracklets from video",
     "public trainable",
     "people",
