@@ -13,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from study.record.ledger import Ledger
 from study.record.lines import sealed
+from study.source import code_version
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +92,7 @@ def test_a_driver_that_is_stopped_anywhere_goes_on(undisturbed: Path, tmp_path: 
     check_console(resumed)
     assert results(tmp_path).equals(results(undisturbed))
     check_curves(tmp_path)
+    assert [session["code"] for session in Ledger(ledger, read_only=True).sessions] == [code_version()] * 2
 
 
 def check_curves(folder: Path) -> None:
