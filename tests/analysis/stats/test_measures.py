@@ -75,7 +75,7 @@ def test_gains_are_of_the_same_people(make):
     group = load([study.folder]).groups[0]
     (table,) = [table for table in tables(group) if table.name == "leak_audit"]
     rows = rows_of(table)
-    assert [rows[0][name] for name in ("Δ mAP trapezoid", "p", "Δ [over people]")] == ["–", "–", "–"]
+    assert [rows[0][name] for name in ("Δ mAP trapezoid", "p (Holm)", "Δ [over people]")] == ["–", "–", "–"]
     contrast = {"leak_audit/zero_rows": 1.0, "leak_audit/right": -1.0}
     low, high = interval(contrast_over_people(contrast, runs(group), "mAP_trapezoid", "last"))
     (row,) = [each for each in rows if each["variant"].endswith("start at zero") and each["step"] == "last"]
