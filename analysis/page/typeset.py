@@ -15,6 +15,7 @@ from study.record.intervals import MISSING
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "[": "{[}",  # else what stands behind the end of a line is an option of that
     "<": "$<$", ">": "$>$", "λ1": r"$\lambda_1$", "λ2": r"$\lambda_2$", "λ": r"$\lambda$",
     "τ": r"$\tau$", "α": r"$\alpha$", "±": r"$\pm$", "Δ": r"$\Delta$", "−": "$-$", "–": "--", "--": "-{}-",
     "d_ab": "$d_{ab}$", "d_a": "$d_a$", "d_b": "$d_b$", "|": "$|$",

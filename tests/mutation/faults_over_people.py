@@ -97,6 +97,7 @@ OVER_PEOPLE = (
             'f"<b>{escaped(t)}</b>" if False',
         ),
         ("a narrow table is blown up", "\\\\else\\\\width\\\\fi", "\\\\else\\\\linewidth\\\\fi"),
+        ("what stands behind a line's end is an option", '"[": "{[}",', '"[": "[",'),
         ("headings are commands", "join(map(_latex, lines))", "join(lines)"),
     ),
     *of(

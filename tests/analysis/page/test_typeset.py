@@ -88,7 +88,7 @@ def test_latex_has_rules_a_label_and_columns_of_words_on_the_left():
     )
     assert text.count("{table}") == 2 and latex(wide).count("{sidewaystable}") == 2
     assert r"\begin{tabular}{p{20em}lrr}" in latex(wide)
-    assert r"x & y & \shortstack[r]{rank-1 \\ [over \\ people]} & \textit{z} \\" in latex(wide)
+    assert r"x & y & \shortstack[r]{rank-1 \\ {[}over \\ people]} & \textit{z} \\" in latex(wide)
     assert "-{}-seeds 5" in latex(wide) and "--seeds" not in latex(wide)  # no dash
     assert "U+6F22" in text and "漢" not in text
 
@@ -102,7 +102,9 @@ def test_every_table_of_a_study_compiles_whatever_it_is_called(make, tmp_path: P
         lambda text: text.replace("DukeMTMC-VideoReID", json.dumps(AWKWARD)[1:-1]),
     )
     group = load([study.folder]).groups[0]
-    made = [with_bold(), *tables(group)]
+    heads = ("x", "y", "rank-1 [over people]", "z")
+    options = dataclasses.replace(with_bold(), columns=heads, rows=(("[x] a", "b", "[1, 2]", "3"),) * 2)
+    made = [options, *tables(group)]
     assert AWKWARD in group.name and len(made) >= 7
     body = "\n".join(map(latex, made))
     whole = "\\documentclass{article}\\usepackage{booktabs,graphicx,rotating}\n"
