@@ -191,6 +191,15 @@ REFUSED = [
         "analysis",
         REPORT,
         (
+            "report: a port without a server",
+            f"{S} --port 80",
+            "--port",
+            {"prepare": made.study, "fast": True},
+        ),
+        ("report: a port that is none", f"{S} --watch --port 99999", "--port", {"prepare": made.study}),
+        ("report: compared with nothing", f"{S} --compare nowhere", "nowhere", {"prepare": made.study}),
+        ("report: watching nothing", "nowhere --watch", "nowhere"),
+        (
             "report: an output below a file",
             f"{S} --out f/x",
             "--out f/x",
@@ -251,12 +260,8 @@ LEFT_OUT = (
         "analysis",
         REPORT,
         (
-            *("a folder copied by hand", S, ("ranks-0000-step-001 (copy)", "left out", "report.html")),
-            {"prepare": beside(made.folder(f"{S}/analysis/ranks-0000-step-001 (copy)")), "fast": True},
-        ),
-        (
             *("a damaged ledger line", S, ("ledger.jsonl", "line 3", "report.html")),
-            {"prepare": lines(lambda old: [*old[:2], "{\x1b\n", *old[3:]])},
+            {"prepare": lines(lambda old: [*old[:2], "{\x1b\n", *old[3:]]), "fast": True},
         ),
         (
             "joins that are noise",

@@ -73,7 +73,7 @@ def test_classes_of_people_that_nobody_named(
     path = tmp_path / "study" / "classes.csv"
     out, folder = capsys.readouterr().out, tmp_path / "study"
     assert str(path) in out
-    for command in (f"python analysis/ranks.py {folder}", f"python analysis/classes.py {folder}"):
+    for command in (f"python analysis/album.py {folder}", f"python analysis/classes.py {folder}"):
         assert command in "".join(out.splitlines())
 
     ledger = Ledger(tmp_path / "study" / "ledger.jsonl", read_only=True)
