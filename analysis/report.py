@@ -130,17 +130,23 @@ def _write(given: argparse.Namespace) -> None:
     if given.watch:
         _watch(given)
         return
-    folder = command.out_folder(given)
-    path = folder / "report.html"
-    content = _page(given).encode(errors=READABLE)
+    results = _loaded(given)
+    path = command.out_folder(given) / "report.html"
+    content = _page(given, *results).encode(errors=READABLE)
     write_whole(path, content)
     say(f"{path} ({len(content) / 2**20:.1f} MiB)")
 
 
-def _page(given: argparse.Namespace, *, renewed: bool = False) -> str:
+def _loaded(given: argparse.Namespace) -> tuple[Results, Results | None]:
+    """The studies, and what --compare names."""
     joined = given.across_versions
     results = load(given.studies, finished=False, across_versions=joined)
-    other = load(given.compare, finished=False, across_versions=joined) if given.compare else None
+    return results, load(given.compare, finished=False, across_versions=joined) if given.compare else None
+
+
+def _page(
+    given: argparse.Namespace, results: Results, other: Results | None, *, renewed: bool = False
+) -> str:
     pictures = Pictures(shown=not given.without_pictures)
     frames = Frames(pictures, given.data_root, given.cache, given.out, compute=not renewed)
     return report(results, other, frames, renewed=renewed)
@@ -160,7 +166,7 @@ def _watch(given: argparse.Namespace) -> None:
 
     def newest() -> str:
         try:
-            return _page(given, renewed=True)
+            return _page(given, *_loaded(given), renewed=True)
         except NothingYetError:
             return waiting
 
