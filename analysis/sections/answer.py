@@ -23,6 +23,8 @@ from analysis.data.published import final_setting
 from analysis.data.results import Group, Study
 from analysis.data.runs import Run, by_score, by_seed, runs, runs_of, steps_told, unlabelled
 from analysis.page.frame import chart, command, render
+from analysis.page.typeset import p_value
+from analysis.stats.confirmed import confirmation
 from analysis.stats.findings import CURVE, Finding
 from analysis.stats.measures import HEADINGS, measures_of
 from analysis.stats.unlabelled import HEADINGS as SCORE_HEADINGS
@@ -34,6 +36,7 @@ from study.record.intervals import FEWEST_SEEDS, MISSING, estimate, interval_tex
 from study.record.ledger import FINISHED, TrialRecord
 from study.show.next_command import confirm_command, next_command, retry_command
 
+_SIGNS = {1: "better", 0: "not decided", -1: "worse"}
 _STEPS = ("untrained", "last", "selected", "best")
 
 
@@ -144,7 +147,7 @@ def _sentences(told: Sequence[Standing], group: Group) -> Iterator[str]:
             drawn = sum(t.origin in SEARCHED for study in group.studies for t in study.trials)
             yield f"{_capital(one.name)}, has {value} %: the best of {drawn} runs is too good by its luck."
         else:
-            yield f"{_capital(one.name)}: {value} %."
+            yield f"{_capital(one.name)}: {value} %{_against_papers(one, group)}."
 
 
 def _claims(group: Group, judged: Sequence[Finding]) -> str:
@@ -159,6 +162,21 @@ def _claims(group: Group, judged: Sequence[Finding]) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _against_papers(one: Standing, group: Group) -> str:
+    """What the confirmation says of the search's choice; nothing of other configurations."""
+    if not one.changes:
+        return ""
+    of = confirmation(runs(group), group)
+    if of.best is None or of.best.name != one.changes or not of.best.gain.difference.n:
+        return ""
+    gain = of.best.gain
+    said = gain.obstacle
+    if not said:
+        said = f"{_SIGNS[gain.sign]}, p {p_value(gain.p)}"
+        said += f" corrected for the choice among {of.judged}" if of.judged > 1 else ""
+    return f", {gain.difference.text(signed=True)} points against the paper's ({said})"
 
 
 def _told(one: Standing, at: str) -> str:

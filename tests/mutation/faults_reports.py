@@ -89,6 +89,7 @@ REPORTS: list[Mutant] = [
             "setting = max(confirmed, key=mean)",
             "setting = min(confirmed, key=mean)",
         ),
+        ("what is worse is told as better", 'said = f"{_SIGNS[gain.sign]}', 'said = f"{_SIGNS[1]}'),
         (
             "diverged runs are not named",
             "diverged = sum(run.diverged for run in first.runs)",

@@ -109,6 +109,25 @@ def test_the_best_of_a_search_is_called_lucky_until_it_is_confirmed(make, lambda
     assert "--confirm" not in text and "luck" not in text
 
 
+@pytest.mark.parametrize(("gain", "verdict"), [(0.15, "better, p "), (0.0, "not decided, p ")])
+def test_a_confirmed_choice_is_set_against_the_papers(make, lambdas_space, gain, verdict):
+    study = make("duke", space=lambdas_space, samples=2)
+    study.trial(study.base, planned, origin="paper")
+    chosen = study.base.replace(**{"merge.lambda1": 0.2})
+    study.trial(chosen, lambda _, step: 0.4, origin="search")
+    for seed, noise in ((7, 0.001), (8, -0.002), (9, 0.001)):
+        for config, value in ((study.base, 0.2 + noise), (chosen, 0.2 + gain - noise)):
+            study.trial(config.replace(seed=seed), lambda _, step, v=value: v, origin="confirm")
+    sentence = answer_text(study)
+    mean = 100 * (0.2 + gain)
+    assert f"The search's choice, trial 1, on fresh seeds: {mean:.1f} ± " in sentence
+    assert f"points against the paper's ({verdict}" in sentence and "corrected" not in sentence
+
+
+def answer_text(study) -> str:
+    return said(answer(group_of(study.folder)))
+
+
 def test_a_run_that_diverged_counts_as_0_and_is_named(make):
     study = make("duke", experiments="fig3")
     study.run_plan(1, planned)
