@@ -28,10 +28,11 @@ from analysis.data.folder import ResultsError
 from analysis.data.results import Study, load
 from analysis.page import frame
 from analysis.page.frame import Pictures, Section, page, paragraph, render
+from analysis.page.typeset import number
 from analysis.people.growth import tree
 from analysis.people.history import Branch, History, evenly, grown, history_of, together
 from analysis.people.network import by_preference, choose, data_of
-from analysis.people.shown import Portraits, cameras_of, how_chosen, number, share
+from analysis.people.shown import Portraits, cameras_of, how_chosen, share
 from analysis.people.tiles import Thumbnails, people
 from dcreid.commandline import READABLE, say
 from dcreid.data.tracklets import DataError, Ints, TrackletDataset

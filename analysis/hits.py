@@ -29,8 +29,9 @@ from markupsafe import Markup
 from analysis import command
 from analysis.data.folder import ResultsError
 from analysis.page.frame import Pictures, Section, chart, page, paragraph, render
+from analysis.page.typeset import number
 from analysis.people.history import evenly
-from analysis.people.shown import Row, lists, number, share
+from analysis.people.shown import Row, lists, share
 from analysis.people.tiles import Tile, drawn, drawn_picture, people, picture_of_file
 from dcreid.commandline import READABLE, say, up_to
 from dcreid.config import DataConfig

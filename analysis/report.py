@@ -38,7 +38,7 @@ from analysis.sections.paper import paper
 from analysis.sections.people import people
 from analysis.sections.search import search
 from analysis.sections.trials import trials
-from analysis.stats.findings import findings
+from analysis.stats.findings import Finding, findings
 from dcreid.commandline import READABLE, say, up_to
 from dcreid.paths import write_whole
 
@@ -69,14 +69,14 @@ def report(
         if other is not None:
             lead = Markup('<div class="side-by-side">{}</div>\n').format(lead)
         sections = [comparison(results, other)] if other is not None else []
-        sections += list(_sections(both, frames))
+        sections += list(_sections(both, judged, frames))
     problems = [problem for study in both.studies for problem in study.problems]
     missing = left_out([*problems, *warned(both.studies), *collected.messages])
     sections += [about(both), *([missing] if missing is not None else []), made(both)]
     return page(_title(results, other), sections, lead=lead, pictures=frames.pictures, renewed=renewed)
 
 
-def _sections(results: Results, frames: Frames) -> Iterator[Section]:
+def _sections(results: Results, judged: Sequence[Finding], frames: Frames) -> Iterator[Section]:
     """Every group's trials and search, the paper, and the people of every group's first study."""
     several = len(results.groups) > 1
     parts = [
@@ -88,7 +88,7 @@ def _sections(results: Results, frames: Frames) -> Iterator[Section]:
         searched = search(group, suffix=suffix, heading=f"The search{of}")
         if searched is not None:
             yield searched
-    told = paper(results.groups)
+    told = paper(results.groups, judged)
     if told is not None:
         yield told
     for group, suffix, of in parts:

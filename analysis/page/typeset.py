@@ -58,6 +58,11 @@ class Table:
             raise ValueError(f"table {self.name}: row {wrong[0]} has not {len(self.columns)} cells")
 
 
+def number(count: int, what: str, plural: str = "") -> str:
+    """`1 tracklet`, `1,200 tracklets`"""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
 def p_value(p: float) -> str:
     """`0.03`, `< 0.001`"""
     if p != p:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from analysis.page.typeset import number
 from analysis.people.rank_lists import IGNORED, RIGHT, WRONG, RankList
 from dcreid.commandline import visible
 from dcreid.data.store import FrameStore
@@ -45,8 +46,8 @@ def sheet(rows: Sequence[tuple[str, Sequence[Tile]]], store: FrameStore, title: 
     canvas = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(canvas), _font()
     draw.text((_GAP, 4), title, fill="black", font=font)
-    for number, (heading, tiles) in enumerate(rows):
-        y = 2 * _TEXT + number * row_height
+    for place, (heading, tiles) in enumerate(rows):
+        y = 2 * _TEXT + place * row_height
         draw.text((_GAP, y), heading, fill="#333333", font=font)
         for column, tile in enumerate(tiles):
             corner = _GAP + column * cell[0], y + _TEXT + 2
@@ -114,24 +115,20 @@ def class_sheet(
 
 def _class_kinds(members: Ints, split: Split) -> tuple[Callable[[int], str], str]:
     identities = split.identities
-    heading = _count(len(members), "tracklet")
+    heading = number(len(members), "tracklet")
     if split.cameras_known:
-        heading += f", {_count(len(np.unique(split.cameras[members])), 'camera')}"
+        heading += f", {number(len(np.unique(split.cameras[members])), 'camera')}"
     if identities is None:
         return (lambda tracklet: QUERY), heading
     values, counts = np.unique(identities[members], return_counts=True)
     commonest = values[counts.argmax()]
-    heading += f", {_count(len(values), 'person')}, purity {counts.max() / len(members):.2f}"
+    heading += f", {number(len(values), 'person')}, purity {counts.max() / len(members):.2f}"
     return (lambda tracklet: RIGHT if identities[tracklet] == commonest else WRONG), heading
 
 
 def _camera(split: Split, tracklet: int) -> str:
     """`c2`; nothing where cameras are made up."""
     return f"c{split.cameras[tracklet]}" if split.cameras_known else ""
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _framed(store: FrameStore, tile: Tile) -> Image.Image:

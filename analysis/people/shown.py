@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from analysis.page.frame import render
+from analysis.page.typeset import number
 from analysis.people.findings import Findings, Listed, Seen
 from analysis.people.history import (
     History,
@@ -43,11 +44,6 @@ def who(camera: int | None, identity: int | None) -> str:
     """`16 c1`; what is not known is left out."""
     person = [] if identity is None else [_PEOPLE.get(identity, str(identity))]
     return " ".join(person + ([] if camera is None else [f"c{camera}"]))
-
-
-def number(count: int, what: str, plural: str = "") -> str:
-    """`1 tracklet`, `1,200 tracklets`"""
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
 def share(part: int, whole: int, what: str = "") -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
+from analysis.page.typeset import number
 from analysis.people.findings import Findings, takers, wrong_firsts
 from analysis.people.history import History
-from analysis.people.shown import CAUSE_WORDS, FEW, Portraits, number, share, tile
+from analysis.people.shown import CAUSE_WORDS, FEW, Portraits, share, tile
 from analysis.people.tiles import Thumbnails, people
 from analysis.stats.joins import CAUSES
 from dcreid.data.tracklets import Ints

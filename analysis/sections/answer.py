@@ -23,7 +23,7 @@ from analysis.data.published import final_setting
 from analysis.data.results import Group, Study
 from analysis.data.runs import Run, by_score, by_seed, runs, runs_of, steps_told, unlabelled
 from analysis.page.frame import chart, command, render
-from analysis.page.typeset import p_value
+from analysis.page.typeset import number, p_value
 from analysis.stats.confirmed import confirmation
 from analysis.stats.findings import CURVE, Finding
 from analysis.stats.measures import HEADINGS, measures_of
@@ -123,7 +123,7 @@ def _with_labels(group: Group) -> tuple[str, Markup]:
     told = standings(group)
     if not told:
         measured = sum(trial.measured for study in group.studies for trial in study.trials)
-        known = f"{_count(measured, 'trial')} {'has' if measured == 1 else 'have'} been measured"
+        known = f"{number(measured, 'trial')} {'has' if measured == 1 else 'have'} been measured"
         return f"No run has ended yet; {known}.", Markup()
     return " ".join(_sentences(told, group)), chart(answer_chart(told, group), _caption(told, group))
 
@@ -157,7 +157,7 @@ def _claims(group: Group, judged: Sequence[Finding]) -> str:
         return ""
     counts = Counter(one.verdict.split(" (")[0] for one in tested)
     told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in sorted(counts, key=lambda v: -counts[v]))
-    return f"Of {_count(len(tested), 'claim')} of the paper that could be tested at the last step: {told}."
+    return f"Of {number(len(tested), 'claim')} of the paper that could be tested at the last step: {told}."
 
 
 def _capital(text: str) -> str:
@@ -277,7 +277,7 @@ def _without_labels(group: Group) -> tuple[str, Markup]:
     before = untrained.get("unlabelled")
     ended = sum(trial.state in FINISHED for study in group.studies for trial in study.trials)
     text = (
-        f"Of {_count(ended, 'trial')} the score without labels chooses trial {best.trial.number} at merge "
+        f"Of {number(ended, 'trial')} the score without labels chooses trial {best.trial.number} at merge "
         f"step {step} of {best.trial.total_steps}"
     )
     if score is not None:
@@ -339,7 +339,7 @@ def _missing(group: Group) -> Iterator[tuple[str, str]]:
             )
         if study.plan.experiments is not None and seeds < FEWEST_SEEDS:
             yield (
-                f"{_count(seeds, 'seed')}: an interval and a verdict take {FEWEST_SEEDS}. More seeds:",
+                f"{number(seeds, 'seed')}: an interval and a verdict take {FEWEST_SEEDS}. More seeds:",
                 next_command(study.plan, complete=True).removeprefix("more seeds: "),
             )
 
@@ -353,19 +353,15 @@ def _unfinished(study: Study) -> Iterator[tuple[str, str]]:
     left = wanted - sum(_counts(trial) for trial in study.trials)
     going = next_command(study.plan, complete=False).removeprefix("to go on: ")
     if left > failed:
-        yield f"{left} of {_count(wanted, what)} of {study.name} not finished. To go on:", going
+        yield f"{left} of {number(wanted, what)} of {study.name} not finished. To go on:", going
     elif running:
-        yield f"{_count(running, what)} of {study.name} not finished. To go on:", going
+        yield f"{number(running, what)} of {study.name} not finished. To go on:", going
     if failed:
         yield (
-            f"{_count(failed, 'trial')} of {study.name} failed (see below). Again:",
+            f"{number(failed, 'trial')} of {study.name} failed (see below). Again:",
             retry_command(study.plan),
         )
 
 
 def _counts(trial: TrialRecord) -> bool:
     return trial.state in FINISHED and trial.origin != "confirm"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -55,12 +55,12 @@ _PROTOCOL = (
 )
 
 
-def paper(groups: Sequence[Group]) -> Section | None:
-    """The section; None where no run with labels has come to an end."""
+def paper(groups: Sequence[Group], judged: Sequence[Finding] | None = None) -> Section | None:
+    """The section; None where no run with labels has come to an end. judged: the findings of the page."""
     parts = [(group, found) for group in groups if not unlabelled(group) and (found := runs(group))]
     if not parts:
         return None
-    judged = findings(groups)
+    judged = findings(groups) if judged is None else judged
     bodies = [_body(group, found, judged, named=len(groups) > 1) for group, found in parts]
     selected = any("selected" in steps_told(found) for _, found in parts)
     notes = (_HOW_TO_READ, _STEPS, *([_SELECTED] if selected else []), _PROTOCOL)

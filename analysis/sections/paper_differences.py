@@ -11,8 +11,8 @@ from analysis.data.published import SHORT
 from analysis.data.results import Group
 from analysis.data.runs import Run, runs_of
 from analysis.page.frame import chart
-from analysis.page.typeset import Table, p_value
-from analysis.sections.paper_parts import counted, heading, hidden
+from analysis.page.typeset import Table, number, p_value
+from analysis.sections.paper_parts import heading, hidden
 from analysis.stats.comparisons import Comparison
 from analysis.stats.confirmed import Candidate, confirmation, step_maximised
 from analysis.stats.findings import CONTRADICTED, SUPPORTED, Finding
@@ -52,7 +52,7 @@ def _corrected(judged: Sequence[Finding]) -> str:
     tests = sum(one.is_tested for one in judged)
     if not tests:
         return f"A verdict takes {FEWEST_SEEDS} seeds or more."
-    corrected = f"p and verdicts are corrected for the {counted(tests, 'test')} of this page (Holm)"
+    corrected = f"p and verdicts are corrected for the {number(tests, 'test')} of this page (Holm)"
     return f"{corrected}; intervals are not."
 
 
@@ -172,4 +172,4 @@ def _said(compared: Comparison, p: float) -> str:
 
 def _untested(seeds: int, why: str) -> str:
     """How few seeds there are, or what else is in the way."""
-    return counted(seeds, "seed") if seeds < FEWEST_SEEDS else why.split(":")[0]
+    return number(seeds, "seed") if seeds < FEWEST_SEEDS else why.split(":")[0]

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from analysis.data.runs import Run, runs_of
 from analysis.page.frame import chart, details
-from analysis.page.typeset import Table, html_table
+from analysis.page.typeset import Table, html_table, number
 
 MEASURES = {"rank1": "rank-1", "mAP_trapezoid": "mAP trapezoid"}
 
@@ -39,10 +39,5 @@ def seeds_of(found: Sequence[Run], experiments: Sequence[str]) -> str:
     """`3 seeds`, the most that an experiment has; and how many runs diverged."""
     seen = [runs_of(found, name) for name in experiments]
     diverged = len({id(run) for of in seen for run in of if run.diverged})
-    text = counted(max(len(of) for of in seen), "seed")
-    return f"{text}, {counted(diverged, 'run')} diverged" if diverged else text
-
-
-def counted(number: int, what: str) -> str:
-    """`1 seed`, `2 seeds`"""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    text = number(max(len(of) for of in seen), "seed")
+    return f"{text}, {number(diverged, 'run')} diverged" if diverged else text
