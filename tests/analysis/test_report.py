@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import html
 import html.parser
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 from browser import WIDTHS, draw_all, opened, overflowing
 
+from analysis import report
+from analysis.data.results import load
 from analysis.report import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +186,17 @@ def test_what_is_left_out_is_told_on_the_console_and_on_the_page_where_text_is_t
     noted = r"study, trials 0, 1, 3: train: 2 of 9 frames cannot be read, left out: \x1b.jpg"
     assert f"<li>{noted}</li>" in text and "\x1b" not in text
     assert "a_$2024_$ \\x &lt;b&gt;" in text and "&lt;script&gt;$x \\ud800" in text
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_only_a_page_that_is_written_computes_what_people_need(make, monkeypatch, renewed):
+    study = make("duke", experiments="fig3")
+    study.run_plan(1)
+    asked = []
+    monkeypatch.setattr(report, "people", lambda *_, compute, **__: asked.append(compute))
+    given = argparse.Namespace(without_pictures=True, data_root=None, cache=None, out=None)
+    report._page(given, load([study.folder]), None, renewed=renewed)
+    assert asked == [not renewed]
 
 
 # --- in a real browser

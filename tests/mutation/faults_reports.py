@@ -113,6 +113,24 @@ REPORTS: list[Mutant] = [
     ),
     *of(
         "reports",
+        "analysis/sections/made.py",
+        "tests/analysis/sections/test_made.py",
+        ("folders as no shell reads them", "shlex.quote(str(study.folder))", "str(study.folder)"),
+    ),
+    *of(
+        "reports",
+        "analysis/people/network.py",
+        "tests/analysis/people/test_network.py",
+        ("a run that confirms is the choice", 'and run.trial.origin != "confirm"]', "]"),
+    ),
+    *of(
+        "reports",
+        "analysis/report.py",
+        "tests/analysis/test_report.py::test_only_a_page_that_is_written_computes_what_people_need",
+        ("a watched page computes features", "compute=not renewed)", "compute=True)"),
+    ),
+    *of(
+        "reports",
         "analysis/stats/comparisons.py",
         "tests/analysis/stats/test_comparisons.py",
         ("another correction than Holm's", 'method="holm"', 'method="fdr_bh"'),

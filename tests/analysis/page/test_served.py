@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.page.frame import VERSION
 from analysis.page.served import Renewed, server
 
 
@@ -87,3 +88,11 @@ def test_it_listens_on_this_machine_alone(study):
     made = server(Renewed(study.page, [study.path], ""), 0)
     assert made.server_address[0] == "127.0.0.1"
     made.server_close()
+
+
+def test_a_page_holds_the_version_that_the_server_calls_it(study, address):
+    at, renewed = address
+    study.path.write_text(VERSION)
+    renewed.look()
+    _, text, tag = get(at)
+    assert text == f"<p>{tag.strip(chr(34))}</p>" and len(tag) == 18
